@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# A menu. Every target is idempotent, installs what it misses and ends stdout with one line of JSON.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+PRESET ?= release
+BUILD := build/$(PRESET)
+TARGET := scripts/target
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build unit test
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install the Debian packages everything here needs
+	@$(TARGET) deps -- scripts/deps build lint vm bench
+
+build: ## compile everything (PRESET=dev|release|clang|asan|tsan|fuzz)
+	@$(TARGET) build -- scripts/build $(PRESET)
+
+unit: build ## unit, abi, golden and tidy tests: no root, no network
+	@$(TARGET) unit -- scripts/unit $(BUILD)
+
+test: ## everything continuous integration runs
+	@$(TARGET) test -- scripts/test
