@@ -16,7 +16,7 @@
 #include "daxfs/types.h"
 
 /* 0x89 'D' 'A' 'X' 'F' 'S' CR LF, read as a little-endian number; stored last, in one store. */
-#define DAXFS_MAGIC		0x0a0d534658414489ULL
+#define DAXFS_IMAGE_MAGIC		0x0a0d534658414489ULL
 #define DAXFS_VERSION		1
 
 #define DAXFS_BLOCK_SHIFT	12
@@ -73,7 +73,7 @@ DAXFS_ASSERT_OFFSET(struct daxfs_section, count, 0x10);
 DAXFS_ASSERT_SIZE(struct daxfs_section, 0x20);
 
 struct daxfs_super {
-	daxfs_le64 magic;		/* 0x000: DAXFS_MAGIC, written last */
+	daxfs_le64 magic;		/* 0x000: DAXFS_IMAGE_MAGIC, written last */
 	daxfs_le32 crc32c;		/* 0x008: of this struct, magic and crc32c as zero */
 	daxfs_le32 version;		/* 0x00c: DAXFS_VERSION */
 	daxfs_le64 feature_compat;	/* 0x010: unknown bits are ignored */
