@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program maps files of an image: huge and small pages, private copies, pins, debuggers, exec. tmpfs is the control."""
+"""A program maps files of an image: huge and small pages, copies, pins, debuggers, exec. tmpfs is the control."""
 
 import re
 import shutil
@@ -29,7 +29,8 @@ def story(vm, daxfs_module, tmp_path_factory):
     size = programs.build_image(f"dir:{tree}", work / "tree.daxfs")
     vm.memory.write(0, (work / "tree.daxfs").read_bytes())
     shutil.copytree(tree, vm.share / "tree", copy_function=copy_sparse)
-    vm.run("mkdir -p /control /scratch /upper && mount -t tmpfs none /control && cp --sparse=always -a /mnt/share/tree/. /control")
+    vm.run("mkdir -p /control /scratch /upper && mount -t tmpfs none /control && "
+           "cp --sparse=always -a /mnt/share/tree/. /control")
     module.load(vm, daxfs_module)
     vm.references = region_references(vm)
     mount(vm, daxfs_module, size)
@@ -117,7 +118,7 @@ def test_everything_is_given_back(story, daxfs_module):
     vm.assert_clean_log()
     module.load(vm, daxfs_module)
     phys = vm.nvdimm[0]
-    vm.run(f"for i in $(seq 50); do mount -t daxfs -o phys={phys},size={size} none /image && cat /image/small > /dev/null"
-           " && umount /image || exit 1; done", timeout=120)
+    once = f"mount -t daxfs -o phys={phys},size={size} none /image && cat /image/small > /dev/null && umount /image"
+    vm.run(f"for i in $(seq 50); do {once} || exit 1; done", timeout=120)
     module.unload(vm, daxfs_module)
     assert region_references(vm) == "0"

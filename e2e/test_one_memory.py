@@ -41,7 +41,10 @@ def frame_and_byte(vm, path, offset):
     return int(frame, 16) - vm.nvdimm[0] // PAGE, byte
 
 
-@pytest.mark.parametrize("name,offset", [("huge", 0), ("huge", 3 << 20), ("small", 0), ("small", 1 << 20), ("sparse", 0)])
+PLACES = [("huge", 0), ("huge", 3 << 20), ("small", 0), ("small", 1 << 20), ("sparse", 0)]
+
+
+@pytest.mark.parametrize("name,offset", PLACES)
 def test_the_same_physical_pages(story, name, offset):
     found = [frame_and_byte(vm, f"/image/{name}", offset) for vm in story]
     print(f"{name}+{offset}: page frame minus base {found[0][0]:#x} and {found[1][0]:#x}")
