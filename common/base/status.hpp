@@ -95,7 +95,8 @@ class [[nodiscard]] Result {
   // Requires: ok().
   T& operator*() & { return Value(); }
   const T& operator*() const& { return Value(); }
-  T&& operator*() && { return std::move(Value()); }
+  // By value, so that `for (x : *Get())` does not outlive what it walks.
+  T operator*() && { return std::move(Value()); }
   T* operator->() { return &Value(); }
   const T* operator->() const { return &Value(); }
 
