@@ -12,7 +12,8 @@ DEFAULT_SUITE = "bookworm-backports"
 
 
 def pytest_configure(config):
-    """The accounts must see session fixtures too, so they are a plugin of their own and not hooks of this folder."""
+    """The accounts must see session fixtures too, so they are a plugin of their own and not hooks
+    of this folder."""
     config.pluginmanager.register(plugin, "daxfs-accounts")
 
 
@@ -71,7 +72,8 @@ def shared_memory(new_memory):
 
 @pytest.fixture(scope="module")
 def start_vms(stock_kernel, root_image, new_memory):
-    """A function that boots machines side by side: names, and the same arguments as `Vm` for all of them.
+    """A function that boots machines side by side: names, and the same arguments as `Vm` for all of
+    them.
 
     At the end of the file every one still alive must have a clean kernel log.
     """
