@@ -6,6 +6,7 @@ import pytest
 from e2e.harness import guest_image, kernel, module, plugin
 from e2e.harness.cache import Cache
 from e2e.harness.vm import SharedMemory, Vm
+from e2e.oci import generate
 
 SHARED_BYTES = 512 << 20
 DEFAULT_SUITE = "bookworm-backports"
@@ -36,6 +37,12 @@ def stock_kernel(cache):
 def root_image(cache):
     """The guest's root disk."""
     return guest_image.prepare(cache)
+
+
+@pytest.fixture(scope="session")
+def demo_image(cache):
+    """A folder with image/ (an OCI layout of a small Debian with Python) and expected.json."""
+    return generate.prepare(cache)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,8 @@ def test_result_has_everything(vm):
 
 
 @pytest.mark.parametrize("command, timeout, words", [
-    ("echo said; echo why >&2; exit 7", 60, ["exit status 7", "said", "why", "console", "/bin/bash"]),
+    ("echo said; echo why >&2; exit 7", 60,
+     ["exit status 7", "said", "why", "console", "/bin/bash"]),
     ("echo before; sleep 100", 1, ["killed after 1 s", "before"]),
     (["/no/such/program"], 60, ["/no/such/program", "No such file"]),
 ])
@@ -140,8 +141,12 @@ def test_boot_that_never_succeeds_is_tried_three_times(stock_kernel, root_image,
 
 def test_qemu_dies_with_its_owner(stock_kernel, root_image):
     kernel = stock_kernel
-    argv = [sys.executable, "-c", OWNER, kernel.suite, kernel.version, kernel.release,
-            str(kernel.folder), str(kernel.initrd), str(root_image)]
+    argv = [
+        sys.executable, "-c", OWNER, kernel.suite, kernel.version, kernel.release,
+        str(kernel.folder),
+        str(kernel.initrd),
+        str(root_image)
+    ]
     owner = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     pid, work = owner.stdout.readline().split()
     assert os.path.exists(f"/proc/{pid}/exe")

@@ -124,12 +124,16 @@ def machine_acquire():
 
 
 def parse_uris(text):
-    """`--print-uris` output as {archive file name: SHA-256 or other digest}."""
+    """`--print-uris` output as {archive file name: size in bytes}; the name has the version in
+    it."""
     found = {}
     for line in text.splitlines():
-        match = re.match(r"'[^']+' (\S+\.deb) \d+ (\S+)$", line)
+        # The digest that may follow is left out: which one apt prints, if any, differs by suite.
+        match = re.match(r"'[^']+' (\S+\.deb) (\d+)(?: |$)", line)
         if match:
-            found[match.group(1)] = match.group(2)
+            found[match.group(1)] = int(match.group(2))
+        elif line.startswith("'"):
+            raise AptError(f"apt-get --print-uris: not understood: {line}")
     return found
 
 
@@ -216,7 +220,7 @@ class Apt:
         return "".join(re.findall(r"^Depends: (.*)$", shown, re.MULTILINE)[:1])
 
     def archives(self, packages, closure=False):
-        """{archive file name: digest} of `packages`, with everything they depend on if
+        """{archive file name: size} of `packages`, with everything they depend on if
         `closure`."""
         self.refresh()
         how = ["install", "--yes"] if closure else ["download"]

@@ -14,7 +14,7 @@ import pytest
 from e2e.harness import budget, vm
 from e2e.harness.cache import report
 
-SET_UP_FIXTURES = ("cache", "stock_kernel", "root_image")
+SET_UP_FIXTURES = ("cache", "stock_kernel", "root_image", "demo_image")
 
 
 class Accounts:

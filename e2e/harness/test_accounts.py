@@ -38,7 +38,12 @@ def test_earlier_parts_count(tmp_path):
 
 
 @pytest.mark.parametrize("boots, retries, bad", [
-    (1, 0, False), (3, 1, False), (3, 2, True), (30, 3, False), (30, 4, True), (0, 2, True),
+    (1, 0, False),
+    (3, 1, False),
+    (3, 2, True),
+    (30, 3, False),
+    (30, 4, True),
+    (0, 2, True),
 ])
 def test_retries(boots, retries, bad):
     assert budget.too_many_retries(boots, retries) == bad

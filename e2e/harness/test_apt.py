@@ -38,7 +38,8 @@ deb http://mirror.invalid/debian bookworm-updates main contrib
 URIS = """\
 Reading package lists...
 'http://m.invalid/a_1%3a2_amd64.deb' a_1%3a2_amd64.deb 123 SHA256:00ff
-'http://m.invalid/b%2bc_3_all.deb' b+c_3_all.deb 9 SHA256:11ee
+'http://m.invalid/b%2bc_3_all.deb' b+c_3_all.deb 9 MD5Sum:11ee
+'http://m.invalid/d_4_all.deb' d_4_all.deb 10 
 """
 
 
@@ -52,8 +53,10 @@ def test_deb822():
 
 def test_one_line():
     first, second = apt.parse_one_line(ONE_LINE)
-    assert first == {"types": "deb", "uris": "http://mirror.invalid/debian", "suites": "bookworm",
-                     "components": "main", "arch": "amd64 i386", "signed-by": "/k.gpg"}
+    assert first == {
+        "types": "deb", "uris": "http://mirror.invalid/debian", "suites": "bookworm",
+        "components": "main", "arch": "amd64 i386", "signed-by": "/k.gpg"
+    }
     assert second["components"] == "main contrib"
 
 
@@ -66,8 +69,8 @@ def test_machine_sources_for_other_suites(tmp_path, text, file):
     own = apt.stanzas_for("bookworm", stanzas, "bookworm")
     assert len(own) == 2 and all("nodistro" not in s["suites"] for s in own)
     other = apt.stanzas_for("trixie", stanzas, "bookworm")
-    assert [(s["suites"], s["uris"], s["components"]) for s in other] == [
-        ("trixie", "http://mirror.invalid/debian", "main")]
+    assert [(s["suites"], s["uris"], s["components"])
+            for s in other] == [("trixie", "http://mirror.invalid/debian", "main")]
     with pytest.raises(apt.AptError, match="sid"):
         apt.stanzas_for("trixie", stanzas, "sid")
 
@@ -79,13 +82,17 @@ def test_disabled_sources_do_not_count(tmp_path):
 
 
 def test_uris_and_names():
-    assert apt.parse_uris(URIS) == {"a_1%3a2_amd64.deb": "SHA256:00ff",
-                                    "b+c_3_all.deb": "SHA256:11ee"}
+    assert apt.parse_uris(URIS) == {"a_1%3a2_amd64.deb": 123, "b+c_3_all.deb": 9, "d_4_all.deb": 10}
+    with pytest.raises(apt.AptError, match="not understood"):
+        apt.parse_uris("'http://m.invalid/x' x")
     assert apt.name_and_version("a_1%3a2_amd64.deb") == ("a", "1:2", "amd64")
 
 
 @pytest.mark.parametrize("suite, package, version, drifts", [
-    ("s", "p", "1", False), ("s", "p", "2", True), ("s", "other", "2", False), ("t", "p", "2", False),
+    ("s", "p", "1", False),
+    ("s", "p", "2", True),
+    ("s", "other", "2", False),
+    ("t", "p", "2", False),
 ])
 def test_drift(tmp_path, suite, package, version, drifts):
     lock, said = tmp_path / "lock", []
