@@ -115,6 +115,12 @@ static uint8_t *map_aligned(const char *name, uint64_t length, int protection, i
 	return map_at(name, length, protection, flags | MAP_FIXED, at);
 }
 
+/* A byte that is certainly not the file's. */
+static uint8_t other_byte(uint64_t offset)
+{
+	return byte_at(offset) ^ 0xff;
+}
+
 static uint64_t round_page(uint64_t length)
 {
 	return (length + PAGE - 1) & ~(PAGE - 1);
@@ -237,7 +243,7 @@ static void check_private_text(void)
 static void check_cow(const char *name, uint64_t size, uint8_t *map, uint64_t at)
 {
 	int fd = open_file(dir, name, O_RDONLY);
-	uint8_t byte = 0, written = 0xff ^ byte_at(at);
+	uint8_t byte = 0, written = other_byte(at);
 
 	map[at] = written;
 	EXPECT(pread(fd, &byte, 1, (off_t)at) == 1 && byte == byte_at(at), "%s: the file changed", name);
@@ -269,10 +275,10 @@ static void check_fork(void)
 	pid_t child;
 
 	touch(map, HUGE_BYTES);
-	map[7] = 0xff ^ byte_at(7);
+	map[7] = other_byte(7);
 	child = fork();
 	if (!child) {
-		int good = map[7] == (0xff ^ byte_at(7)) && same(map + 8, 8, HUGE_BYTES - 8);
+		int good = map[7] == other_byte(7) && same(map + 8, 8, HUGE_BYTES - 8);
 
 		map[CHUNK] = 1;
 		map[7] = 2;
@@ -280,7 +286,7 @@ static void check_fork(void)
 	}
 	waitpid(child, &status, 0);
 	EXPECT(WIFEXITED(status) && !WEXITSTATUS(status), "the child saw other bytes");
-	EXPECT(map[7] == (0xff ^ byte_at(7)) && map[CHUNK] == byte_at(CHUNK), "the child's write is seen");
+	EXPECT(map[7] == other_byte(7) && map[CHUNK] == byte_at(CHUNK), "the child's write is seen");
 	munmap(map, HUGE_BYTES);
 }
 

@@ -27,7 +27,9 @@ class CoreTest : public testing::Test {
   daxfs_attr Lookup(const std::string& name) {
     daxfs_entry entry = {};
     daxfs_attr attr = {};
-    EXPECT_EQ(daxfs_dir_find(&image_, &root_, name.data(), static_cast<uint32_t>(name.size()), &entry, &why_), 0);
+    EXPECT_EQ(daxfs_dir_find(&image_, &root_, name.data(), static_cast<uint32_t>(name.size()),
+                             &entry, &why_),
+              0);
     EXPECT_EQ(daxfs_inode_get(&image_, entry.ino, &attr, &why_), 0) << name << ": " << why_;
     EXPECT_EQ(daxfs_child_check(&root_, &entry, &attr, &why_), 0) << name << ": " << why_;
     return attr;
@@ -53,7 +55,9 @@ TEST_F(CoreTest, AttributesComeBack) {
 TEST_F(CoreTest, LookupMisses) {
   daxfs_entry entry;
   for (const std::string name : {"nothing", "fil", "file1", ".", "..", ""})
-    EXPECT_EQ(daxfs_dir_find(&image_, &root_, name.data(), static_cast<uint32_t>(name.size()), &entry, &why_), -ENOENT)
+    EXPECT_EQ(daxfs_dir_find(&image_, &root_, name.data(), static_cast<uint32_t>(name.size()),
+                             &entry, &why_),
+              -ENOENT)
         << name;
   const daxfs_attr file = Lookup("file");
   EXPECT_EQ(daxfs_dir_find(&image_, &file, "x", 1, &entry, &why_), -ENOTDIR);
@@ -69,8 +73,12 @@ TEST_F(CoreTest, ExtentsAndHoles) {
     __u64 position, logical, length, offset;
     int hole;
   } const table[] = {
-      {0, 0, 8192, 4096, 0},          {8191, 0, 8192, 4096, 0},        {8192, 8192, 8192, 0, 1},
-      {16383, 8192, 8192, 0, 1},      {16384, 16384, 4096, 12288, 0},  {20479, 16384, 4096, 12288, 0},
+      {0, 0, 8192, 4096, 0},
+      {8191, 0, 8192, 4096, 0},
+      {8192, 8192, 8192, 0, 1},
+      {16383, 8192, 8192, 0, 1},
+      {16384, 16384, 4096, 12288, 0},
+      {20479, 16384, 4096, 12288, 0},
       {20480, 20480, DAXFS_SIZE_MAX - 20480, 0, 1},
   };
   for (const auto& row : table) {
@@ -96,7 +104,8 @@ TEST_F(CoreTest, SymlinkAndXattrs) {
   const daxfs_attr file = Lookup("file");
   daxfs_xattr_entry entry;
   ASSERT_EQ(daxfs_xattr_find(&image_, &file, "security.capability", 19, &entry, &why_), 0);
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(entry.value), entry.value_length), std::string("\1\0\0\2\0", 5));
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(entry.value), entry.value_length),
+            std::string("\1\0\0\2\0", 5));
   ASSERT_EQ(daxfs_xattr_find(&image_, &file, "user.empty", 10, &entry, &why_), 0);
   EXPECT_EQ(entry.value_length, 0u);
   EXPECT_EQ(daxfs_xattr_find(&image_, &file, "user.empt", 9, &entry, &why_), -ENODATA);
@@ -114,14 +123,16 @@ TEST_F(CoreTest, DirectoryCheckedInSteps) {
   EXPECT_EQ(daxfs_dir_check(&image_, &root_, 4, 4, &why_), -EUCLEAN);  // seen from the entry before
 }
 
-// Names with equal hashes: CRC-32C is linear, so collisions are cheap to make; look-up must not mind.
+// Names with equal hashes: CRC-32C is linear, so collisions are cheap to make; look-up must not
+// mind.
 TEST_F(CoreTest, CollidingHashes) {
   TinyImage tiny;
   for (int i = 0; i < 300; ++i) {
     std::string name = "n" + std::to_string(i);
     tiny.entries.push_back({name, S_IFREG >> 12, 2, 0});
   }
-  std::sort(tiny.entries.begin(), tiny.entries.end(), [](auto& a, auto& b) { return a.name < b.name; });
+  std::sort(tiny.entries.begin(), tiny.entries.end(),
+            [](auto& a, auto& b) { return a.name < b.name; });
   daxfs_attr root = {};
   root.mode = S_IFDIR | 0755;
   root.nlink = 2;
@@ -131,7 +142,8 @@ TEST_F(CoreTest, CollidingHashes) {
   file.mode = S_IFREG;
   file.nlink = 300;
   tiny.inodes = {root, file};
-  // A common hash is a lie here, so only names that hash to 0 would be found: the run is searched by name.
+  // A common hash is a lie here, so only names that hash to 0 would be found: the run is searched
+  // by name.
   const std::string wanted = "n7";
   const uint32_t hash = daxfs_name_hash(wanted.data(), 2);
   for (auto& entry : tiny.entries) entry.hash = hash;
@@ -189,7 +201,8 @@ TEST(Uuid, IsVersion8OfRoot) {
   EXPECT_EQ(uuid[0], 0xff);
 }
 
-// Any byte of the metadata may be anything: no access outside (run under the sanitizers), no endless loop.
+// Any byte of the metadata may be anything: no access outside (run under the sanitizers), no
+// endless loop.
 TEST_F(CoreTest, RandomBytesAreSurvived) {
   std::mt19937_64 random(20260401);  // fixed, so a failure repeats
   uint64_t walked = 0, refused = 0;
@@ -197,12 +210,14 @@ TEST_F(CoreTest, RandomBytesAreSurvived) {
     TinyImage tiny = TinyImage::OneOfEverything();
     tiny.spoil_bytes = [&](std::vector<uint8_t>& bytes) {
       const size_t metadata = 4096 + 16384;
-      for (int i = 0; i < 3; ++i) bytes[metadata + random() % (bytes.size() - metadata)] = static_cast<uint8_t>(random());
+      for (int i = 0; i < 3; ++i)
+        bytes[metadata + random() % (bytes.size() - metadata)] = static_cast<uint8_t>(random());
     };
     const std::vector<uint8_t> bytes = tiny.Build();
     const WalkResult result = Walk(bytes.data(), bytes.size(), 1000, 1 << 20);
     ++(result.error == 0 ? walked : refused);
-    ASSERT_TRUE(result.error == 0 || result.error == -EUCLEAN || result.error == -ENOENT) << result.error;
+    ASSERT_TRUE(result.error == 0 || result.error == -EUCLEAN || result.error == -ENOENT)
+        << result.error;
   }
   EXPECT_GT(walked, 0u);
   EXPECT_GT(refused, 1000u);

@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import tidy  # noqa: E402
 
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
+GPL = "// SPDX-License-Identifier: GPL-2.0-only\n"
 DUAL = "// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0\n"
 BASE = {"common/base/status.hpp": SPDX, "common/os/fd.hpp": SPDX, "kernel-module/include/daxfs/format.h": DUAL,
         "kernel-module/core/core.h": DUAL, "imagebuilder/main.hpp": SPDX}
@@ -26,7 +27,7 @@ PLANTED = [
     ("banned", {"common/format/a.cpp": SPDX + "auto* s = reinterpret_cast<const daxfs_super*>(p);\n"}),
     ("banned", {"common/convert/a.cpp": SPDX + "size_t o = offsetof(daxfs_inode, size);\n"}),
     ("banned", {"tools/a.cpp": SPDX + 'int r = system("ls");\n'}),
-    ("banned", {"kernel-module/fs/a.c": "// SPDX-License-Identifier: GPL-2.0-only\n#if LINUX_VERSION_CODE\n"}),
+    ("banned", {"kernel-module/fs/a.c": GPL + "#if LINUX_VERSION_CODE\n"}),
     ("banned", {"kernel-module/core/a.c": DUAL + "__atomic_load(a, b, c);\n"}),
     ("spdx", {"common/base/a.cpp": "int a;\n"}),
     ("spdx", {"kernel-module/fs/a.c": SPDX}),
@@ -34,7 +35,7 @@ PLANTED = [
     ("file-lines", {"common/base/a.cpp": SPDX + "int a;\n" * 500}),
     ("function-lines", {"common/base/a.cpp": SPDX + "void F() {\n" + "  a();\n" * 70 + "}\n"}),
     ("function-lines", {"e2e/a.py": "# SPDX-License-Identifier: Apache-2.0\ndef f():\n" + "    a()\n" * 71}),
-    ("nesting", {"common/base/a.cpp": SPDX + "void F() {\n if (a) { if (b) { if (c) { if (d) { if (e) { } } } } }\n}\n"}),
+    ("nesting", {"common/base/a.cpp": SPDX + "void F() {\n" + "if (a) {" * 5 + "}" * 5 + "\n}\n"}),
     ("language", {"common/base/a.h": SPDX + "namespace x {\n"}),
     ("title", {"docs/a.md": "no title\n"}),
     ("readme", {"common/base/README.md": "# base\n" + "x\n" * 20}),

@@ -43,8 +43,8 @@ void AppendXattr(std::vector<uint8_t>& list, const std::string& name, const std:
 void SortRun(TinyImage& image, size_t first, size_t count) {
   const auto begin = image.entries.begin() + static_cast<std::ptrdiff_t>(first);
   std::sort(begin, begin + static_cast<std::ptrdiff_t>(count), [](const auto& a, const auto& b) {
-    return daxfs_name_order(a.hash, a.name.data(), static_cast<uint32_t>(a.name.size()), b.hash, b.name.data(),
-                            static_cast<uint32_t>(b.name.size())) < 0;
+    return daxfs_name_order(a.hash, a.name.data(), static_cast<uint32_t>(a.name.size()), b.hash,
+                            b.name.data(), static_cast<uint32_t>(b.name.size())) < 0;
   });
 }
 
@@ -66,15 +66,18 @@ Sections Encode(const TinyImage& image, uint64_t pieces) {
   s.Records(DAXFS_SECTION_INODES, sizeof(daxfs_inode), image.inodes.size(),
             [&](uint8_t* record, size_t i) { daxfs_encode_inode(record, &image.inodes[i]); });
   std::string names = image.names;
-  s.Records(DAXFS_SECTION_DIRENTS, sizeof(daxfs_dirent), image.entries.size(), [&](uint8_t* record, size_t i) {
-    const TinyImage::Entry& entry = image.entries[i];
-    daxfs_encode_dirent(record, entry.hash, static_cast<uint32_t>(entry.name.size()), entry.type, names.size(),
-                        entry.ino);
-    names += entry.name;
-  });
-  s.Records(DAXFS_SECTION_EXTENTS, sizeof(daxfs_extent), image.extents.size(), [&](uint8_t* record, size_t i) {
-    daxfs_encode_extent(record, image.extents[i].logical, image.extents[i].offset, image.extents[i].length);
-  });
+  s.Records(DAXFS_SECTION_DIRENTS, sizeof(daxfs_dirent), image.entries.size(),
+            [&](uint8_t* record, size_t i) {
+              const TinyImage::Entry& entry = image.entries[i];
+              daxfs_encode_dirent(record, entry.hash, static_cast<uint32_t>(entry.name.size()),
+                                  entry.type, names.size(), entry.ino);
+              names += entry.name;
+            });
+  s.Records(DAXFS_SECTION_EXTENTS, sizeof(daxfs_extent), image.extents.size(),
+            [&](uint8_t* record, size_t i) {
+              daxfs_encode_extent(record, image.extents[i].logical, image.extents[i].offset,
+                                  image.extents[i].length);
+            });
   s.bytes[DAXFS_SECTION_NAMES].assign(names.begin(), names.end());
   s.count[DAXFS_SECTION_NAMES] = image.entries.size() + 1;
   s.bytes[DAXFS_SECTION_XATTRS] = image.xattrs;
@@ -102,14 +105,14 @@ TinyImage TinyImage::OneOfEverything() {
   AppendXattr(image.xattrs, "security.capability", std::string("\1\0\0\2\0", 5));
   AppendXattr(image.xattrs, "user.empty", "");
 
-  image.inodes.push_back(Directory(0, 9, 1, 3));  // 1: the root
+  image.inodes.push_back(Directory(0, 9, 1, 3));   // 1: the root
   daxfs_attr file = Attr(S_IFREG | 04755, 20000);  // 2: 8192 bytes, a hole of 8192, the rest
   file.data_count = 2;
   file.allocated_size = 8192 + 4096;
   file.xattr_size = static_cast<uint32_t>(image.xattrs.size());
   file.xattr_count = 2;
   image.inodes.push_back(file);
-  image.inodes.push_back(Attr(S_IFREG | 0644, 0));  // 3: empty
+  image.inodes.push_back(Attr(S_IFREG | 0644, 0));                // 3: empty
   daxfs_attr symlink = Attr(S_IFLNK | 0777, image.names.size());  // 4
   symlink.data_count = symlink.size;
   image.inodes.push_back(symlink);
@@ -128,15 +131,16 @@ TinyImage TinyImage::OneOfEverything() {
   image.inodes.push_back(Attr(S_IFIFO | 0600, 0));   // 9
   image.inodes.push_back(Attr(S_IFSOCK | 0600, 0));  // 10
 
-  image.entries = {Named("file", S_IFREG >> 12, 2),   Named("empty", S_IFREG >> 12, 3),
-                   Named("link", S_IFLNK >> 12, 4),   Named("dir", S_IFDIR >> 12, 5),
-                   Named("name1", S_IFREG >> 12, 6),  Named("disk", S_IFBLK >> 12, 7),
-                   Named("gone", S_IFCHR >> 12, 8),   Named("pipe", S_IFIFO >> 12, 9),
+  image.entries = {Named("file", S_IFREG >> 12, 2),     Named("empty", S_IFREG >> 12, 3),
+                   Named("link", S_IFLNK >> 12, 4),     Named("dir", S_IFDIR >> 12, 5),
+                   Named("name1", S_IFREG >> 12, 6),    Named("disk", S_IFBLK >> 12, 7),
+                   Named("gone", S_IFCHR >> 12, 8),     Named("pipe", S_IFIFO >> 12, 9),
                    Named("socket", S_IFSOCK >> 12, 10), Named("name2", S_IFREG >> 12, 6)};
   SortRun(image, 0, 9);
   image.extents = {{0, 4096, 8192}, {16384, 12288, 4096}, {0, 16384, 4096}};
   image.data.resize(16384);
-  for (size_t i = 0; i < image.data.size(); ++i) image.data[i] = static_cast<uint8_t>(i * 7 + (i >> 8));
+  for (size_t i = 0; i < image.data.size(); ++i)
+    image.data[i] = static_cast<uint8_t>(i * 7 + (i >> 8));
   return image;
 }
 

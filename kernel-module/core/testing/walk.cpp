@@ -61,7 +61,8 @@ class Walker {
 
   int File(const daxfs_attr& attr) {
     __u64 allocated = 0;
-    if (int err = daxfs_extents_check(&image_, &attr, 0, attr.data_count, &allocated, &why_)) return err;
+    if (int err = daxfs_extents_check(&image_, &attr, 0, attr.data_count, &allocated, &why_))
+      return err;
     __u64 position = 0;
     while (position < attr.size && bytes_left_ > 0) {
       daxfs_map map;
@@ -103,7 +104,8 @@ class Walker {
     for (uint64_t index = 0; index < dir.data_count && inodes_left_ > 0; ++index, --inodes_left_) {
       daxfs_entry entry, found;
       if (int err = daxfs_dir_entry(&image_, &dir, index, &entry, &why_)) return err;
-      if (int err = daxfs_dir_find(&image_, &dir, entry.name, entry.name_length, &found, &why_)) return err;
+      if (int err = daxfs_dir_find(&image_, &dir, entry.name, entry.name_length, &found, &why_))
+        return err;
       daxfs_attr child;
       if (int err = daxfs_inode_get(&image_, found.ino, &child, &why_)) return err;
       if (int err = daxfs_child_check(&dir, &found, &child, &why_)) return err;

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs of this checkout: small C programs for guests, compiled now and static, and the built tools."""
+
+import subprocess
+from pathlib import Path
+
+from e2e.harness.module import REPOSITORY
+
+PRESET = "release"
+
+
+class ToolMissing(Exception):
+    """A tool of this checkout is not built."""
+
+
+def compile_static(name, folder):
+    """Compiles e2e/programs/NAME.c into `folder`; needs nothing of the guest."""
+    program = Path(folder) / name
+    source = REPOSITORY / "e2e" / "programs" / f"{name}.c"
+    subprocess.run(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
+                    "-o", program, source], check=True)
+    return program
+
+
+def tool(name):
+    """Path of a built program of this checkout: daxfs-build, daxfsctl, mount.daxfs."""
+    room = "imagebuilder" if name == "daxfs-build" else "tools"
+    path = REPOSITORY / "build" / PRESET / room / name
+    if not path.exists():
+        raise ToolMissing(f"{path}: not built; run: make build PRESET={PRESET}")
+    return path
+
+
+def build_image(source, image, *options):
+    """Runs daxfs-build; what it says is in the error if it fails. Returns the image's size in bytes."""
+    done = subprocess.run([tool("daxfs-build"), source, "-o", image, *options], capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise ToolMissing(f"daxfs-build {source}: exit status {done.returncode}\n{done.stderr}")
+    return Path(image).stat().st_size
