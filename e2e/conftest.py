@@ -6,13 +6,15 @@ import pytest
 from e2e.harness import guest_image, kernel, module, plugin
 from e2e.harness.cache import Cache
 from e2e.harness.vm import SharedMemory, Vm
+from e2e.oci import generate
 
 SHARED_BYTES = 512 << 20
 DEFAULT_SUITE = "bookworm-backports"
 
 
 def pytest_configure(config):
-    """The accounts must see session fixtures too, so they are a plugin of their own and not hooks of this folder."""
+    """The accounts must see session fixtures too, so they are a plugin of their own and not hooks
+    of this folder."""
     config.pluginmanager.register(plugin, "daxfs-accounts")
 
 
@@ -35,6 +37,12 @@ def stock_kernel(cache):
 def root_image(cache):
     """The guest's root disk."""
     return guest_image.prepare(cache)
+
+
+@pytest.fixture(scope="session")
+def demo_image(cache):
+    """A folder with image/ (an OCI layout of a small Debian with Python) and expected.json."""
+    return generate.prepare(cache)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +79,8 @@ def shared_memory(new_memory):
 
 @pytest.fixture(scope="module")
 def start_vms(stock_kernel, root_image, new_memory):
-    """A function that boots machines side by side: names, and the same arguments as `Vm` for all of them.
+    """A function that boots machines side by side: names, and the same arguments as `Vm` for all of
+    them.
 
     At the end of the file every one still alive must have a clean kernel log.
     """

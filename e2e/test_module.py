@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module of this checkout: builds without a warning, loads on a stock kernel, goes away again."""
+"""The module of this checkout: builds without a warning, loads on a stock kernel, goes away
+again."""
 
 from e2e.harness import module
 

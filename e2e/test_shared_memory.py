@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two kernels and the host really share the memory: bytes and atomics, before any filesystem is involved."""
+"""Two kernels and the host really share the memory: bytes and atomics, before any filesystem is
+involved."""
 
 import struct
 import time
@@ -65,10 +66,12 @@ def test_bytes_travel_both_ways(two_vms, shared_memory):
 
 
 def test_counter_is_exact(two_vms, shared_memory, counter_module):
-    """Both kernels increment one word by compare and exchange, at the same time, and none is lost."""
+    """Both kernels increment one word by compare and exchange, at the same time, and none is
+    lost."""
     shared_memory.write(COUNTER_OFFSET, bytes(4096))
     for vm in two_vms:
-        module.load(vm, counter_module, f"phys={vm.nvdimm[0] + COUNTER_OFFSET:#x} count={INCREMENTS}")
+        module.load(vm, counter_module,
+                    f"phys={vm.nvdimm[0] + COUNTER_OFFSET:#x} count={INCREMENTS}")
     wait_until("both ready", lambda: word(shared_memory, COUNTER_OFFSET + READY) == 2, 30)
     shared_memory.write(COUNTER_OFFSET + START, struct.pack("<Q", 1))
     for vm in two_vms:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian packages of any suite, through a private apt configuration derived from the machine's own.
 
-The mirror, the keyring and the proxy are read from this machine's apt configuration at run time and only the
-suite is replaced; the machine's sources and package lists are never touched. Versions are compared with
-`e2e/versions.lock`: if the archive has moved on, the new one is used and `drift:` says so.
+The mirror, the keyring and the proxy are read from this machine's apt configuration at run time and
+only the suite is replaced; the machine's sources and package lists are never touched. Versions are
+compared with `e2e/versions.lock`: if the archive has moved on, the new one is used and `drift:`
+says so.
 """
 
 import json
@@ -23,8 +24,14 @@ class AptError(Exception):
 
 
 def run(argv, **more):
-    """Runs a command of the host; AptError with its output if it fails. Returns its standard output."""
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, **more)
+    """Runs a command of the host; AptError with its output if it fails. Returns its standard
+    output."""
+    done = subprocess.run(argv,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE,
+                          text=True,
+                          check=False,
+                          **more)
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
         raise AptError(f"{' '.join(map(str, argv))}: exit status {done.returncode}\n{tail}")
@@ -33,7 +40,8 @@ def run(argv, **more):
 
 def machine_codename(path="/etc/os-release"):
     """The release this machine runs, such as `bookworm`."""
-    found = re.search(r"^VERSION_CODENAME=(\S+)", Path(path).read_text(encoding="utf-8"), re.MULTILINE)
+    found = re.search(r"^VERSION_CODENAME=(\S+)",
+                      Path(path).read_text(encoding="utf-8"), re.MULTILINE)
     if not found:
         raise AptError(f"{path}: no VERSION_CODENAME")
     return found.group(1)
@@ -81,12 +89,15 @@ def machine_stanzas(folder=Path("/etc/apt")):
     for path in [folder / "sources.list", *sorted(folder.glob("sources.list.d/*.list"))]:
         if path.exists():
             stanzas += parse_one_line(path.read_text(encoding="utf-8"))
-    return [s for s in stanzas if "deb" in s.get("types", "").split() and s.get("enabled", "yes") != "no"]
+    return [
+        s for s in stanzas
+        if "deb" in s.get("types", "").split() and s.get("enabled", "yes") != "no"
+    ]
 
 
 def stanzas_for(suite, stanzas, codename):
-    """The sources for `suite`: the machine's own for its own release (updates and security included), else its
-    main source with the suite replaced."""
+    """The sources for `suite`: the machine's own for its own release (updates and security
+    included), else its main source with the suite replaced."""
     own = [s for s in stanzas if any(n.split("-")[0] == codename for n in s["suites"].split())]
     main = [s for s in own if codename in s["suites"].split()]
     if not main:
@@ -105,19 +116,24 @@ def format_deb822(stanzas):
 
 
 def machine_acquire():
-    """This machine's `Acquire::` settings (proxies among them) as lines of an apt.conf; nothing that runs hooks."""
+    """This machine's `Acquire::` settings (proxies among them) as lines of an apt.conf; nothing
+    that runs hooks."""
     lines = run(["apt-config", "dump", "--format", "%F \"%v\";%n", "Acquire"]).splitlines()
     kept = [line for line in lines if not re.match(r"Acquire(::IndexTargets\b.*|) ", line)]
     return "\n".join(line for line in kept if "IndexTargets" not in line) + "\n"
 
 
 def parse_uris(text):
-    """`--print-uris` output as {archive file name: SHA-256 or other digest}."""
+    """`--print-uris` output as {archive file name: size in bytes}; the name has the version in
+    it."""
     found = {}
     for line in text.splitlines():
-        match = re.match(r"'[^']+' (\S+\.deb) \d+ (\S+)$", line)
+        # The digest that may follow is left out: which one apt prints, if any, differs by suite.
+        match = re.match(r"'[^']+' (\S+\.deb) (\d+)(?: |$)", line)
         if match:
-            found[match.group(1)] = match.group(2)
+            found[match.group(1)] = int(match.group(2))
+        elif line.startswith("'"):
+            raise AptError(f"apt-get --print-uris: not understood: {line}")
     return found
 
 
@@ -128,7 +144,8 @@ def name_and_version(file_name):
 
 
 class Apt:
-    """One suite's packages. Lists are refreshed once a day; without a network the old ones serve."""
+    """One suite's packages. Lists are refreshed once a day; without a network the old ones
+    serve."""
 
     def __init__(self, cache, suite, say=None):
         self.cache = cache
@@ -149,10 +166,12 @@ class Apt:
         text = machine_acquire() + "".join(f'{name} "{value}";\n' for name, value in (
             ("Dir::Etc::Parts", "/dev/null"), ("Dir::Etc::Main", "/dev/null"),
             ("Dir::Etc::Preferences", "/dev/null"), ("Dir::Etc::PreferencesParts", "/dev/null"),
-            ("Dir::Etc::SourceList", "/dev/null"), ("Dir::Etc::SourceParts", self.folder / "sources"),
-            ("Dir::State::Lists", self.folder / "lists"), ("Dir::State::status", self.folder / "status"),
-            ("Dir::Cache", self.folder / "cache"), ("APT::Sandbox::User", "root"),
-            ("APT::Install-Recommends", "false"), ("Acquire::Languages", "none")))
+            ("Dir::Etc::SourceList", "/dev/null"),
+            ("Dir::Etc::SourceParts", self.folder / "sources"),
+            ("Dir::State::Lists", self.folder / "lists"),
+            ("Dir::State::status", self.folder / "status"), ("Dir::Cache", self.folder / "cache"),
+            ("APT::Sandbox::User", "root"), ("APT::Install-Recommends", "false"),
+            ("Acquire::Languages", "none")))
         (self.folder / "apt.conf").write_text(text, encoding="utf-8")
 
     def _apt(self, *argv, **more):
@@ -160,7 +179,8 @@ class Apt:
         return run(list(argv), env=env, **more)
 
     def refresh(self):
-        """Makes the package lists usable: fetched if older than a day, kept if the archive does not answer."""
+        """Makes the package lists usable: fetched if older than a day, kept if the archive does not
+        answer."""
         if self._ready:
             return
         handle = self.cache.lock(f"apt-{self.suite}")
@@ -184,7 +204,8 @@ class Apt:
             self._say(f"apt: {self.suite}: keeping the old package lists: {error}")
 
     def candidate(self, package):
-        """The version of `package` in this suite; says `drift:` if it is not the one in versions.lock."""
+        """The version of `package` in this suite; says `drift:` if it is not the one in
+        versions.lock."""
         self.refresh()
         found = re.search(r"Candidate: (\S+)", self._apt("apt-cache", "policy", package))
         if not found or found.group(1) == "(none)":
@@ -199,7 +220,8 @@ class Apt:
         return "".join(re.findall(r"^Depends: (.*)$", shown, re.MULTILINE)[:1])
 
     def archives(self, packages, closure=False):
-        """{archive file name: digest} of `packages`, with everything they depend on if `closure`."""
+        """{archive file name: size} of `packages`, with everything they depend on if
+        `closure`."""
         self.refresh()
         how = ["install", "--yes"] if closure else ["download"]
         found = parse_uris(self._apt("apt-get", "-q", *how, "--print-uris", *packages))

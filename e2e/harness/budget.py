@@ -11,18 +11,23 @@ TOTAL = "total"
 
 def limits(path=BUDGET_FILE):
     """{part: seconds}, `total` among them."""
-    return {part: minutes * 60 for part, minutes in json.loads(path.read_text(encoding="utf-8")).items()}
+    return {
+        part: minutes * 60
+        for part, minutes in json.loads(path.read_text(encoding="utf-8")).items()
+    }
 
 
 def earlier_parts(path):
-    """{part: seconds} of the targets that ran before in the same `make test`, from its figures file."""
+    """{part: seconds} of the targets that ran before in the same `make test`, from its figures
+    file."""
     seconds = {}
     if not path or not os.path.exists(path):
         return seconds
     with open(path, encoding="utf-8") as lines:
         for line in filter(str.strip, lines):
             for name, value in json.loads(line).items():
-                # A target nested in another reports itself as NAME_seconds; figures of other kinds have more words.
+                # A target nested in another reports itself as NAME_seconds; figures of other kinds
+                # have more words.
                 part = name.removesuffix("_seconds")
                 if part != name and part in ("build", "deps", *limits()):
                     seconds[part] = seconds.get(part, 0) + value
@@ -31,8 +36,11 @@ def earlier_parts(path):
 
 def verdict(seconds, allowed):
     """(warnings, failure or None) for what the parts took."""
-    warnings = [f"budget: {part} took {spent:.0f} s of {allowed[part]:.0f} s"
-                for part, spent in sorted(seconds.items()) if part in allowed and spent > allowed[part]]
+    warnings = [
+        f"budget: {part} took {spent:.0f} s of {allowed[part]:.0f} s"
+        for part, spent in sorted(seconds.items())
+        if part in allowed and spent > allowed[part]
+    ]
     total = sum(seconds.values())
     if total > allowed[TOTAL]:
         return warnings, f"budget: {total:.0f} s in total, more than {allowed[TOTAL]:.0f} s"

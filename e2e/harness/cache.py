@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cache of everything slow to make: package archives, kernels, headers, guest images.
 
-An entry is a directory named by the SHA-256 of all its inputs. It is made in a temporary place and renamed, so
-a reader never sees half an entry; a lock per entry lets several runs share one cache. The whole cache is safe
-to delete, is never needed to pass, and never holds results of tests or anything built by the code under test.
+An entry is a directory named by the SHA-256 of all its inputs. It is made in a temporary place and
+renamed, so a reader never sees half an entry; a lock per entry lets several runs share one cache.
+The whole cache is safe to delete, is never needed to pass, and never holds results of tests or
+anything built by the code under test.
 
-Layout below the root: `entries/NAME-KEY/` the contents, `meta/NAME-KEY.json` what it was made from (its
-modification time is the last use), `locks/`, `tmp/`.
+Layout below the root: `entries/NAME-KEY/` the contents, `meta/NAME-KEY.json` what it was made from
+(its modification time is the last use), `locks/`, `tmp/`.
 """
 
 import atexit
@@ -37,7 +38,8 @@ def key_of(inputs):
 
 
 def hash_files(paths):
-    """SHA-256 over names and contents of `paths`, for programs and configurations that are inputs."""
+    """SHA-256 over names and contents of `paths`, for programs and configurations that are
+    inputs."""
     total = hashlib.sha256()
     for path in sorted(Path(p) for p in paths):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -79,8 +81,8 @@ class Cache:
         self._held = {}
 
     def lock(self, name, shared=False, wait=True):
-        """Takes the lock called `name`; returns a file descriptor to close, or None if `wait` is false and
-        someone else has it."""
+        """Takes the lock called `name`; returns a file descriptor to close, or None if `wait` is
+        false and someone else has it."""
         handle = os.open(self.root / "locks" / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         try:
@@ -91,10 +93,11 @@ class Cache:
         return handle
 
     def entry(self, name, inputs, make):
-        """The directory called `name` made from `inputs`; `make(folder)` fills it if it is not there yet.
+        """The directory called `name` made from `inputs`; `make(folder)` fills it if it is not
+        there yet.
 
-        `inputs` must say everything the result depends on. Whatever `make` raises leaves no entry behind.
-        The contents are shared with other runs: nobody writes to them.
+        `inputs` must say everything the result depends on. Whatever `make` raises leaves no entry
+        behind. The contents are shared with other runs: nobody writes to them.
         """
         full = f"{name}-{key_of(inputs)}"
         path = self.root / "entries" / full
@@ -125,7 +128,8 @@ class Cache:
             self._record(full, inputs)
 
     def _make_alone(self, full, inputs, make):
-        """Makes the entry unless another process did while this one waited; true if it was made here."""
+        """Makes the entry unless another process did while this one waited; true if it was made
+        here."""
         handle = self.lock(full)
         try:
             if (self.root / "entries" / full).is_dir():
@@ -141,7 +145,8 @@ class Cache:
 
     def _record(self, full, inputs):
         made = {"inputs": inputs, "size_bytes": tree_bytes(self.root / "entries" / full)}
-        self._meta(full).write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        self._meta(full).write_text(json.dumps(made, indent=1, sort_keys=True) + "\n",
+                                    encoding="utf-8")
 
     def _make(self, full, inputs, make):
         # The name is the entry's own, and its lock is held: anything there is a dead run's.
@@ -157,7 +162,8 @@ class Cache:
         self.prune(keep=full)
 
     def prune(self, keep=None):
-        """Removes entries nobody uses, least recently used first, until the cache is below its limit."""
+        """Removes entries nobody uses, least recently used first, until the cache is below its
+        limit."""
         known = {path.name for path in (self.root / "entries").iterdir()}
         by_use = sorted(known, key=self._last_use)
         total = tree_bytes(self.root)
@@ -193,8 +199,10 @@ class Cache:
 
     def figures(self):
         """What this process asked of the cache, for the closing JSON line."""
-        return {"cache_hits": self.hits, "cache_misses": self.misses,
-                "cache_seconds": round(self.seconds, 1)}
+        return {
+            "cache_hits": self.hits, "cache_misses": self.misses,
+            "cache_seconds": round(self.seconds, 1)
+        }
 
 
 def report(figures):

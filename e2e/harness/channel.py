@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host's end of the agent's protocol (described in guest/agent): commands in the guest, several at once."""
+"""The host's end of the agent's protocol (described in guest/agent): commands in the guest, several
+at once."""
 
 import base64
 import json
@@ -13,7 +14,8 @@ class ChannelClosed(Exception):
 
 
 class Command:
-    """One command in the guest. Its output grows while it runs; threads may wait for it at the same time."""
+    """One command in the guest. Its output grows while it runs; threads may wait for it at the same
+    time."""
 
     def __init__(self, channel, number, argv):
         self.argv = argv
@@ -48,7 +50,10 @@ class Command:
 
     def write(self, data, end=False):
         """Sends `data` (bytes) to its standard input; `end` closes that."""
-        self._channel.send(op="input", id=self._number, data=base64.b64encode(data).decode(), end=end)
+        self._channel.send(op="input",
+                           id=self._number,
+                           data=base64.b64encode(data).decode(),
+                           end=end)
 
     def signal(self, number):
         """Sends a signal to it and to what it started."""
@@ -60,7 +65,8 @@ class Command:
             return self._changed.wait_for(lambda: self._ended, timeout)
 
     def wait_output(self, text, timeout):
-        """Waits until `text` has appeared on its standard output; false if it has not, or it ended without."""
+        """Waits until `text` has appeared on its standard output; false if it has not, or it ended
+        without."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or text in self.stdout, timeout)
             return text in self.stdout
@@ -104,7 +110,12 @@ class Channel:
             self._next += 1
             number = self._next
             command = self._commands[number] = Command(self, number, argv)
-        self.send(op="start", id=number, argv=argv, cwd=cwd, env=env or {}, timeout=timeout,
+        self.send(op="start",
+                  id=number,
+                  argv=argv,
+                  cwd=cwd,
+                  env=env or {},
+                  timeout=timeout,
                   stdin=stdin is not None)
         if stdin:
             command.write(stdin, end=True)
@@ -141,7 +152,8 @@ class Channel:
         self.closed.set()
         for command in list(self._commands.values()):
             if not command.ended:
-                command.happened({"event": "failed", "error": "the guest ended before the command did"})
+                command.happened(
+                    {"event": "failed", "error": "the guest ended before the command did"})
 
     def _read(self, size):
         data = b""

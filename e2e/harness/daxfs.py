@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mounts of daxfs in a guest, each checked to be one: a test on some other filesystem would prove nothing."""
+"""Mounts of daxfs in a guest, each checked to be one: a test on some other filesystem would prove
+nothing."""
 
 import re
 
@@ -9,15 +10,20 @@ MAGIC_HEADER = module.REPOSITORY / "kernel-module" / "include" / "daxfs" / "magi
 
 
 def mount(vm, built, where, phys, size_bytes, options=""):
-    """Mounts an image at `where` (made if missing) and asserts that it is daxfs by the module just built."""
+    """Mounts an image at `where` (made if missing) and asserts that it is daxfs by the module just
+    built."""
     more = f",{options}" if options else ""
     vm.run(["mkdir", "-p", where])
-    vm.run(["mount", "-i", "-t", "daxfs", "-o", f"ro,phys={phys:#x},size={size_bytes}{more}", "none", where])
+    vm.run([
+        "mount", "-i", "-t", "daxfs", "-o", f"ro,phys={phys:#x},size={size_bytes}{more}", "none",
+        where
+    ])
     assert_daxfs(vm, built, where)
 
 
 def assert_daxfs(vm, built, where):
-    """AssertionError unless `where` is a mount of type daxfs, by f_type too, and `built` is what runs."""
+    """AssertionError unless `where` is a mount of type daxfs, by f_type too, and `built` is what
+    runs."""
     module.assert_loaded(vm, built)
     fstype = vm.run(["findmnt", "-n", "-o", "FSTYPE", "-M", where], check=False).stdout.strip()
     assert fstype == "daxfs", f"{vm.name}: {where} is {fstype or 'no mount'}, not daxfs"

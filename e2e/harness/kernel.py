@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stock Debian kernel, unpacked: image, modules, headers that build modules outside the tree, initial memory disk.
+"""A stock Debian kernel, unpacked: image, modules, headers that build modules outside the tree,
+initial memory disk.
 
-Flavour linux-image-amd64, not the cloud one: the latter has no 9p and no nvdimm. Nothing is installed; all of it
-lies in the cache.
+Flavour linux-image-amd64, not the cloud one: the latter has no 9p and no nvdimm. Nothing is
+installed; all of it lies in the cache.
 """
 
 import dataclasses
@@ -55,8 +56,10 @@ def prepare(cache, suite):
         raise apt.AptError(f"linux-image-amd64 {version} in {suite} depends on no image")
     release = found.group(1)
     base = release.removesuffix("-amd64")
-    packages = [f"linux-image-{release}", f"linux-headers-{release}", f"linux-headers-{base}-common",
-                f"linux-kbuild-{kbuild_of(source, release)}"]
+    packages = [
+        f"linux-image-{release}", f"linux-headers-{release}", f"linux-headers-{base}-common",
+        f"linux-kbuild-{kbuild_of(source, release)}"
+    ]
 
     def make(folder):
         unpack(source.download(packages), folder, release)
@@ -96,8 +99,10 @@ def unpack(archives, folder, release):
 def initrd(cache, folder, release):
     """The initial memory disk: busybox, the boot modules uncompressed, the guest's own programs."""
     busybox = Path("/bin/busybox")
-    inputs = {"kernel": folder.name, "programs": hash_files([busybox, *GUEST_FILES.iterdir()]),
-              "modules": BOOT_MODULES, "recipe": RECIPE}
+    inputs = {
+        "kernel": folder.name, "programs": hash_files([busybox, *GUEST_FILES.iterdir()]),
+        "modules": BOOT_MODULES, "recipe": RECIPE
+    }
 
     def make(out):
         tree = out / "tree"
@@ -111,7 +116,9 @@ def initrd(cache, folder, release):
         (tree / "init").symlink_to("daxfs/init")
         (tree / "modules/list").write_text("\n".join(copy_modules(folder, release, tree)) + "\n")
         names = "\n".join(sorted(str(p.relative_to(tree)) for p in tree.rglob("*"))) + "\n"
-        apt.run(["cpio", "--quiet", "-o", "-H", "newc", "-F", out / "initrd"], cwd=tree, input=names)
+        apt.run(["cpio", "--quiet", "-o", "-H", "newc", "-F", out / "initrd"],
+                cwd=tree,
+                input=names)
         shutil.rmtree(tree)
 
     return cache.entry(f"initrd-{release}", inputs, make)
@@ -127,6 +134,8 @@ def copy_modules(folder, release, tree):
             if name in order:
                 continue
             content = Path(path).read_bytes()
-            (tree / "modules" / name).write_bytes(lzma.decompress(content) if path.endswith(".xz") else content)
+            if path.endswith(".xz"):
+                content = lzma.decompress(content)
+            (tree / "modules" / name).write_bytes(content)
             order.append(name)
     return order

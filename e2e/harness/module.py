@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel modules built outside the tree, and the proof that a guest runs the one just built.
 
-They are made of code under test, so they are never cached: each run compiles them anew in a folder of its own.
+They are made of code under test, so they are never cached: each run compiles them anew in a folder
+of its own.
 """
 
 import dataclasses
@@ -12,7 +13,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # A source folder may hold these from a build by hand; they must not hide a missing rule.
-LEFTOVERS = shutil.ignore_patterns("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "Module.symvers", "modules.order")
+LEFTOVERS = shutil.ignore_patterns("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "Module.symvers",
+                                   "modules.order")
 
 
 class BuildFailed(Exception):
@@ -21,7 +23,8 @@ class BuildFailed(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A built module: its name as `lsmod` shows it, the file, the build identity, what the compiler warned of."""
+    """A built module: its name as `lsmod` shows it, the file, the build identity, what the compiler
+    warned of."""
 
     name: str
     path: Path
@@ -29,14 +32,19 @@ class Module:
     warnings: tuple
 
 
-def build(source, kernel, folder, name, jobs=1, options=("W=1",)):
-    """Builds the module `name` of the folder `source` for `kernel` below `folder`; BuildFailed if it does not."""
+def build(source, kernel, folder, name, jobs=1, options=("W=1", )):
+    """Builds the module `name` of the folder `source` for `kernel` below `folder`; BuildFailed if
+    it does not."""
     source, work = Path(source), Path(folder) / f"{name}-{kernel.release}"
     if not source.is_dir():
         raise BuildFailed(f"{source}: no such folder")
     shutil.copytree(source, work, ignore=LEFTOVERS, symlinks=True)
     argv = ["make", "-C", str(kernel.headers), f"M={work}", f"-j{jobs}", *options, "modules"]
-    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(argv,
+                          stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT,
+                          text=True,
+                          check=False)
     path = work / f"{name}.ko"
     if done.returncode != 0 or not path.exists():
         tail = "\n".join(done.stdout.splitlines()[-40:])
@@ -66,7 +74,8 @@ def build_id_of(data, path):
 
 
 def load(vm, module, parameters=""):
-    """Loads `module` into the guest from its share and proves that it is this very file that runs."""
+    """Loads `module` into the guest from its share and proves that it is this very file that
+    runs."""
     shutil.copy(module.path, vm.share / module.path.name)
     vm.run(f"insmod /mnt/share/{module.path.name} {parameters}")
     assert_loaded(vm, module)
@@ -78,8 +87,10 @@ def unload(vm, module):
 
 
 def assert_loaded(vm, module):
-    """AssertionError unless the guest's module of that name has the build identity of the file just built."""
+    """AssertionError unless the guest's module of that name has the build identity of the file just
+    built."""
     path = f"/sys/module/{module.name}/notes/.note.gnu.build-id"
     running = build_id_of(vm.run(["cat", path]).stdout_bytes, path)
     if running != module.build_id:
-        raise AssertionError(f"{vm.name} runs {module.name} {running}, just built was {module.build_id}")
+        raise AssertionError(
+            f"{vm.name} runs {module.name} {running}, just built was {module.build_id}")

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run's accounts: seconds per budget part, the ten slowest, boots tried again, figures for the JSON line.
+"""The run's accounts: seconds per budget part, the ten slowest, boots tried again, figures for the
+JSON line.
 
-A test belongs to the part its `part` mark names, else to `kernels`; fixtures that fill the cache are `set-up`.
+A test belongs to the part its `part` mark names, else to `kernels`; fixtures that fill the cache
+are `set-up`.
 """
 
 import os
+import time
 
 import pytest
 
 from e2e.harness import budget, vm
 from e2e.harness.cache import report
 
-SET_UP_FIXTURES = ("cache", "stock_kernel", "root_image")
+SET_UP_FIXTURES = ("cache", "stock_kernel", "root_image", "demo_image")
 
 
 class Accounts:
@@ -32,7 +35,8 @@ ACCOUNTS = Accounts()
 
 def pytest_configure(config):
     """Makes the mark known."""
-    config.addinivalue_line("markers", "part(name): the part of e2e/budget.json whose minutes this test spends")
+    config.addinivalue_line(
+        "markers", "part(name): the part of e2e/budget.json whose minutes this test spends")
     config.daxfs_cache = None
 
 
@@ -50,10 +54,10 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_fixture_setup(fixturedef):
     """Takes down what filling the cache costs; it is nobody's test."""
-    before = vm.time.monotonic()
+    before = time.monotonic()
     yield
     if fixturedef.argname in SET_UP_FIXTURES:
-        spent = vm.time.monotonic() - before
+        spent = time.monotonic() - before
         ACCOUNTS.set_up += spent
         ACCOUNTS.spend("set-up", spent)
 
@@ -76,11 +80,15 @@ def pytest_sessionfinish(session):
     if session.config.option.collectonly:
         return
     boots, retries = len(vm.BOOTS["seconds"]), vm.BOOTS["retries"]
-    figures = {f"e2e_{part.replace('-', '_')}_seconds": round(spent, 1)
-               for part, spent in sorted(ACCOUNTS.parts.items())}
+    figures = {
+        f"e2e_{part.replace('-', '_')}_seconds": round(spent, 1)
+        for part, spent in sorted(ACCOUNTS.parts.items())
+    }
     if boots:
-        figures |= {"e2e_boots": boots, "e2e_boot_retries": retries,
-                    "e2e_boot_max_seconds": max(vm.BOOTS["seconds"])}
+        figures |= {
+            "e2e_boots": boots, "e2e_boot_retries": retries,
+            "e2e_boot_max_seconds": max(vm.BOOTS["seconds"])
+        }
     if session.config.daxfs_cache is not None:
         figures |= session.config.daxfs_cache.figures()
     seconds = budget.earlier_parts(os.environ.get("DAXFS_FIGURES"))
@@ -104,7 +112,8 @@ def pytest_terminal_summary(terminalreporter, config):
         for name, spent in slowest:
             write(f"  {spent:7.1f} s  {name}")
     if vm.BOOTS["seconds"]:
-        write(f"boots: {len(vm.BOOTS['seconds'])}, seconds {vm.BOOTS['seconds']}, retries {vm.BOOTS['retries']}")
+        seconds = vm.BOOTS["seconds"]
+        write(f"boots: {len(seconds)}, seconds {seconds}, retries {vm.BOOTS['retries']}")
     for part, spent in sorted(ACCOUNTS.parts.items()):
         write(f"part {part}: {spent:.1f} s")
     for line in getattr(config, "daxfs_closing", []):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest to play with: `python3 -m e2e.harness.shell [--size MIB] [--two] [--image FILE] [--no-module]`.
+"""A guest to play with: `python3 -m e2e.harness.shell [--size MIB] [--two] [--image FILE]
+[--no-module]`.
 
-Each line of standard input is a shell command, run in every machine; the kernel's complaints follow at the end.
-$PHYS and $SIZE are the shared memory; `--image` is put at its start.
+Each line of standard input is a shell command, run in every machine; the kernel's complaints follow
+at the end. $PHYS and $SIZE are the shared memory; `--image` is put at its start.
 """
 
 import argparse
@@ -23,7 +24,10 @@ def converse(machines):
         for vm in machines:
             phys, size_bytes = vm.nvdimm
             try:
-                done = vm.run(line, check=False, timeout=600, env={"PHYS": hex(phys), "SIZE": str(size_bytes)})
+                done = vm.run(line,
+                              check=False,
+                              timeout=600,
+                              env={"PHYS": hex(phys), "SIZE": str(size_bytes)})
             except CommandFailed as error:
                 print(error)
                 continue
@@ -42,7 +46,10 @@ def main():
     cache = Cache()
     used, root_image = kernel.prepare(cache, options.suite), guest_image.prepare(cache)
     memory = SharedMemory(options.size << 20)
-    machines = [Vm(used, root_image, memory, name) for name in (("vm-a", "vm-b") if options.two else ("vm",))]
+    machines = [
+        Vm(used, root_image, memory, name)
+        for name in (("vm-a", "vm-b") if options.two else ("vm", ))
+    ]
     try:
         if options.image:
             with open(options.image, "rb") as image:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache: names by inputs, nothing half-made, counted, pruned by last use, safe between processes."""
+"""The cache: names by inputs, nothing half-made, counted, pruned by last use, safe between
+processes."""
 
 import json
 import os
@@ -21,9 +22,11 @@ def quiet(root, **more):
 
 
 def fill(text, size_bytes=0):
+
     def make(folder):
         (folder / "file").write_text(text, encoding="utf-8")
         (folder / "bulk").write_bytes(b"x" * size_bytes)
+
     return make
 
 
@@ -61,9 +64,11 @@ def test_second_use_is_a_hit(tmp_path):
 
 
 def test_failed_make_leaves_nothing(tmp_path):
+
     def broken(folder):
         (folder / "half").write_text("half")
         raise RuntimeError("no")
+
     with pytest.raises(RuntimeError):
         quiet(tmp_path).entry("thing", {}, broken)
     assert not list((tmp_path / "entries").iterdir()) and not list((tmp_path / "tmp").iterdir())
@@ -111,17 +116,19 @@ def test_prunes_least_recently_used_first_and_never_what_is_in_use(tmp_path):
 
 
 def test_two_processes_make_an_entry_once(tmp_path):
-    program = (
-        "import sys, time\n"
-        "from e2e.harness.cache import Cache\n"
-        "def make(folder):\n"
-        "    time.sleep(0.3)\n"
-        "    (folder / 'by').write_text('x')\n"
-        "cache = Cache(sys.argv[1], say=lambda text: None)\n"
-        "cache.entry('thing', {}, make)\n"
-        "print(cache.misses)\n")
-    runs = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE,
-                             cwd=REPOSITORY) for _ in range(3)]
+    program = ("import sys, time\n"
+               "from e2e.harness.cache import Cache\n"
+               "def make(folder):\n"
+               "    time.sleep(0.3)\n"
+               "    (folder / 'by').write_text('x')\n"
+               "cache = Cache(sys.argv[1], say=lambda text: None)\n"
+               "cache.entry('thing', {}, make)\n"
+               "print(cache.misses)\n")
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, cwd=REPOSITORY)
+        for _ in range(3)
+    ]
     misses = [int(run.communicate(timeout=30)[0]) for run in runs]
     assert sorted(misses) == [0, 0, 1]
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A virtual machine: QEMU without hardware help, memory it may share with others, an agent that runs commands.
+"""A virtual machine: QEMU without hardware help, memory it may share with others, an agent that
+runs commands.
 
-`-accel tcg,thread=multi` with two or more processors is pinned: with one, TCG's atomics on shared memory are not
-atomic; `-cx16` because this QEMU's emulation of it crashes newer kernels. A boot is retried at most twice and only
-before the guest said READY (TCG loses about one in 45 early); nothing after that is ever retried.
+`-accel tcg,thread=multi` with two or more processors is pinned: with one, TCG's atomics on shared
+memory are not atomic; `-cx16` because this QEMU's emulation of it crashes newer kernels. A boot is
+retried at most twice and only before the guest said READY (TCG loses about one in 45 early);
+nothing after that is ever retried.
 """
 
 import ctypes
@@ -27,6 +29,8 @@ ALIGN_BYTES = 2 << 20
 # What the run's closing figures say about boots: seconds of each, and how many were tried again.
 BOOTS = {"seconds": [], "retries": 0}
 PR_SET_PDEATHSIG = 1
+NO_PMEM = "modprobe.blacklist=nd_pmem"  # it would take the range before daxfs can
+NINE_P = "local,security_model=none,multidevs=remap"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -43,7 +47,8 @@ class DirtyLog(AssertionError):
 
 
 class SharedMemory:
-    """A file of the host's memory that machines see as an nvdimm. Sizes in bytes, a multiple of 2 MiB."""
+    """A file of the host's memory that machines see as an nvdimm. Sizes in bytes, a multiple of 2
+    MiB."""
 
     def __init__(self, size_bytes, folder="/dev/shm"):
         if size_bytes % ALIGN_BYTES:
@@ -77,17 +82,20 @@ class SharedMemory:
 
 
 def die_with_parent():
-    """In a new child: SIGKILL when the thread that started it ends, so that no QEMU outlives its test run."""
+    """In a new child: SIGKILL when the thread that started it ends, so that no QEMU outlives its
+    test run."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Vm:
-    """One guest. `share` is a folder of the host it reads at /mnt/share, `out` one it writes at /mnt/out.
+    """One guest. `share` is a folder of the host it reads at /mnt/share, `out` one it writes at
+    /mnt/out.
 
     Start machines from the main thread only: QEMU ends with the thread that started it.
     """
 
-    def __init__(self, kernel, root_image, memory=None, name="vm", memory_mib=1024, cpus=2, append=""):
+    def __init__(self, kernel, root_image, memory=None, name="vm", memory_mib=1024, cpus=2,
+                 append=""):
         if cpus < 2:
             raise ValueError("with one processor TCG's atomics on shared memory are not atomic")
         self.kernel = kernel
@@ -113,19 +121,23 @@ class Vm:
     # Life
 
     def start(self):
-        """Starts QEMU and returns at once; `wait_ready` waits. Two machines boot side by side that way."""
+        """Starts QEMU and returns at once; `wait_ready` waits. Two machines boot side by side that
+        way."""
         attempt = len(self._console_paths)
         self._console_paths.append(self.work / f"console-{attempt}.log")
         socket_path = self.work / f"agent-{attempt}.sock"
         self._channel = Channel(socket_path)
         self._started = time.monotonic()
+        argv = self.command_line(socket_path, self._console_paths[-1])
+        environment = dict(os.environ, TMPDIR=str(self.work))  # where the disk's changes go
         with (self.work / f"qemu-{attempt}.log").open("wb") as log:
-            self._process = subprocess.Popen(
-                self.command_line(socket_path, self._console_paths[-1]), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=subprocess.STDOUT, preexec_fn=die_with_parent, env=dict(os.environ, TMPDIR=str(self.work)))
+            self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
+                                             stderr=subprocess.STDOUT, env=environment,
+                                             preexec_fn=die_with_parent)
 
     def wait_ready(self):
-        """Waits until the guest takes commands; starts it again, at most twice, if it never does."""
+        """Waits until the guest takes commands; starts it again, at most twice, if it never
+        does."""
         if self._process is None:
             self.start()
         while not self._ready_or_dead():
@@ -147,14 +159,17 @@ class Vm:
         return self.wait_ready()
 
     def close(self):
-        """Ends QEMU and removes the work folder (kept if $DAXFS_KEEP is set). Harmless when repeated."""
+        """Ends QEMU and removes the work folder (kept if $DAXFS_KEEP is set). Harmless when
+        repeated."""
         self._stop()
         if not os.environ.get("DAXFS_KEEP"):
             shutil.rmtree(self.work, ignore_errors=True)
 
     def alive(self):
         """True while QEMU runs and the agent is connected."""
-        return self._process is not None and self._process.poll() is None and not self._channel.closed.is_set()
+        if self._process is None or self._process.poll() is not None:
+            return False
+        return not self._channel.closed.is_set()
 
     def kill(self):
         """Pulls the plug: the guest gets no chance to say anything to the shared memory."""
@@ -186,46 +201,65 @@ class Vm:
 
     def command_line(self, socket_path, console_path):
         """The argument vector of QEMU."""
-        argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-cx16", "-smp", str(self.cpus),
-                "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-monitor", "none"]
-        argv += self._memory_arguments()
-        argv += ["-kernel", str(self.kernel.image), "-initrd", str(self.kernel.initrd), "-append",
-                 f"console=ttyS0 loglevel=4 panic=-1 modprobe.blacklist=nd_pmem {self.append}".strip()]
-        argv += ["-serial", f"file:{console_path}", "-device", "virtio-serial-pci",
-                 "-chardev", f"socket,id=agent,path={socket_path}",
-                 "-device", "virtserialport,chardev=agent,name=daxfs.agent", "-device", "virtio-rng-pci"]
-        argv += ["-drive", f"file={self.root_image},if=virtio,format=raw,snapshot=on,cache=unsafe"]
-        for tag, path, read_only in (("modules", self.kernel.modules, True), ("share", self.share, True),
-                                     ("out", self.out, False)):
-            argv += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,multidevs=remap"
-                     + (",readonly=on" if read_only else "")]
+        options = [
+            ("accel", "tcg,thread=multi"),
+            ("cpu", "max,-cx16"),
+            ("smp", self.cpus),
+            ("display", "none"),
+            ("monitor", "none"),
+            ("serial", f"file:{console_path}"),
+            *self._memory_options(),
+            ("kernel", self.kernel.image),
+            ("initrd", self.kernel.initrd),
+            ("append", f"console=ttyS0 loglevel=4 panic=-1 {NO_PMEM} {self.append}".strip()),
+            ("device", "virtio-serial-pci"),
+            ("chardev", f"socket,id=agent,path={socket_path}"),
+            ("device", "virtserialport,chardev=agent,name=daxfs.agent"),
+            ("device", "virtio-rng-pci"),
+            ("drive", f"file={self.root_image},if=virtio,format=raw,snapshot=on,cache=unsafe"),
+            ("virtfs", f"{NINE_P},mount_tag=modules,path={self.kernel.modules},readonly=on"),
+            ("virtfs", f"{NINE_P},mount_tag=share,path={self.share},readonly=on"),
+            ("virtfs", f"{NINE_P},mount_tag=out,path={self.out}"),
+        ]
+        argv = ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot"]
+        for option, value in options:
+            argv += [f"-{option}", str(value)]
         return argv
 
-    def _memory_arguments(self):
+    def _memory_options(self):
         if self.memory is None:
-            return ["-machine", "q35", "-m", f"{self.memory_mib}M"]
-        # The slot is padded: the range must fit at its alignment.
+            return [("machine", "q35"), ("m", f"{self.memory_mib}M")]
+        # Room to spare: the range must fit at its alignment.
         most = self.memory_mib + (self.memory.size_bytes >> 20) + 2048
-        return ["-machine", "q35,nvdimm=on", "-m", f"{self.memory_mib}M,slots=2,maxmem={most}M",
-                "-object", f"memory-backend-file,id=shared,share=on,mem-path={self.memory.path},"
-                f"size={self.memory.size_bytes},align=2M,pmem=off",
-                "-device", "nvdimm,id=nvdimm0,memdev=shared"]
+        backend = (f"memory-backend-file,id=shared,share=on,mem-path={self.memory.path},"
+                   f"size={self.memory.size_bytes},align=2M,pmem=off")
+        return [
+            ("machine", "q35,nvdimm=on"),
+            ("m", f"{self.memory_mib}M,slots=2,maxmem={most}M"),
+            ("object", backend),
+            ("device", "nvdimm,id=nvdimm0,memdev=shared"),
+        ]
 
     # Commands
 
     def popen(self, command, timeout=600, cwd=None, env=None, stdin=None):
-        """Starts a command in the guest: text for a shell, or a list of arguments. Returns a `Command`."""
-        argv = ["/bin/bash", "-c", command] if isinstance(command, str) else [str(part) for part in command]
+        """Starts a command in the guest: text for a shell, or a list of arguments. Returns a
+        `Command`."""
+        if isinstance(command, str):
+            argv = ["/bin/bash", "-c", command]
+        else:
+            argv = [str(part) for part in command]
         if isinstance(stdin, str):
             stdin = stdin.encode()
         try:
             return self._channel.start(argv, timeout, cwd, env, stdin)
         except ChannelClosed as error:
-            raise CommandFailed(f"{self.name}: $ {shlex.join(argv)}\n{error}\n{self._autopsy()}") from error
+            raise CommandFailed(
+                f"{self.name}: $ {shlex.join(argv)}\n{error}\n{self._autopsy()}") from error
 
     def run(self, command, check=True, timeout=60, cwd=None, env=None, stdin=None):
-        """Runs a command to its end; CommandFailed if it fails (unless `check` is false) or takes longer than
-        `timeout` seconds. Returns the ended `Command` with rc, stdout, stderr."""
+        """Runs a command to its end; CommandFailed if it fails (unless `check` is false) or takes
+        longer than `timeout` seconds. Returns the ended `Command` with rc, stdout, stderr."""
         running = self.popen(command, timeout, cwd, env, stdin)
         if not running.wait(timeout + GRACE_SECONDS):
             raise CommandFailed(self._describe(running, "the guest does not answer"))
@@ -242,7 +276,8 @@ class Vm:
         with tempfile.NamedTemporaryFile(dir=self.share, prefix=".put-") as there:
             shutil.copy(local, there.name)
             mode = mode if mode is not None else os.stat(local).st_mode & 0o7777
-            self.run(["install", "-D", "-m", f"{mode:o}", f"/mnt/share/{Path(there.name).name}", remote])
+            self.run(
+                ["install", "-D", "-m", f"{mode:o}", f"/mnt/share/{Path(there.name).name}", remote])
 
     def get(self, remote, local):
         """Copies a file of the guest to the host."""
@@ -260,8 +295,8 @@ class Vm:
     def nvdimm(self):
         """(physical address, size) in bytes of the shared memory as this guest sees it."""
         if self._nvdimm is None:
-            found = re.search(r"^ *([0-9a-f]+)-([0-9a-f]+) : Persistent Memory", self.read_text("/proc/iomem"),
-                              re.MULTILINE)
+            found = re.search(r"^ *([0-9a-f]+)-([0-9a-f]+) : Persistent Memory",
+                              self.read_text("/proc/iomem"), re.MULTILINE)
             if not found:
                 raise VmError(f"{self.name}: no persistent memory in /proc/iomem")
             first, last = (int(text, 16) for text in found.groups())
@@ -290,9 +325,10 @@ class Vm:
             raise DirtyLog(f"{self.name}: {len(bad)} complaints in the kernel log\n{shown}")
 
     def _describe(self, command, what):
-        return (f"{self.name}: $ {shlex.join(command.argv)}\n{what}\n"
-                f"--- stdout (end)\n{tail(command.stdout)}\n--- stderr (end)\n{tail(command.stderr)}\n"
-                f"{self._autopsy()}")
+        return (
+            f"{self.name}: $ {shlex.join(command.argv)}\n{what}\n"
+            f"--- stdout (end)\n{tail(command.stdout)}\n--- stderr (end)\n{tail(command.stderr)}\n"
+            f"{self._autopsy()}")
 
     def _autopsy(self):
         parts = [f"--- {self.name}: console (end)", tail(self.console(), 40)]

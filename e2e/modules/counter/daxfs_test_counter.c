@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Test only: increments a counter in memory that another kernel increments too, by compare and exchange.
+ * Test only: increments a counter in memory that another kernel increments too, by compare and
+ * exchange.
  *
- * The page at phys= holds three 64-bit words, each in a cache line of its own: the counter, the number of
- * participants that stand ready, and the start flag. Each participant announces itself and spins until the flag is
- * not zero, so that all of them really run at the same time. done= and failed= say what this kernel did.
+ * The page at phys= holds three 64-bit words, each in a cache line of its own: the counter, the
+ * number of participants that stand ready, and the start flag. Each participant announces itself
+ * and spins until the flag is not zero, so that all of them really run at the same time. done= and
+ * failed= say what this kernel did.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
