@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs of this checkout: small C programs for guests, compiled now and static, and the built tools."""
 
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -38,3 +40,20 @@ def build_image(source, image, *options):
     if done.returncode != 0:
         raise ToolMissing(f"daxfs-build {source}: exit status {done.returncode}\n{done.stderr}")
     return Path(image).stat().st_size
+
+
+def install_tool(vm, name, where="/usr/local/bin"):
+    """Puts a tool of this checkout into the guest with the libraries it was linked with; the machine's own may be
+    newer than the guest's."""
+    source = tool(name)
+    libraries = vm.share / "lib"
+    libraries.mkdir(exist_ok=True)
+    shown = subprocess.run(["ldd", source], capture_output=True, text=True, check=True).stdout
+    for path in re.findall(r"=> (/\S+)", shown):
+        if not (libraries / Path(path).name).exists():
+            shutil.copy(path, libraries)
+    loader = re.search(r"^\s*(/\S*ld-linux\S*)", shown, re.M).group(1)
+    shutil.copy(loader, libraries)
+    shutil.copy(source, vm.share / f".{name}")
+    run = f"/mnt/share/lib/{Path(loader).name} --library-path /mnt/share/lib /mnt/share/.{name}"
+    vm.run(f"mkdir -p {where} && printf '#!/bin/sh\\nexec {run} \"$@\"\\n' > {where}/{name} && chmod 755 {where}/{name}")

@@ -20,7 +20,7 @@ struct daxfs_options {
 	bool phys_given;
 };
 
-enum { OPT_PHYS, OPT_SIZE, OPT_SOURCE };
+enum { OPT_PHYS, OPT_SIZE };
 
 static const struct fs_parameter_spec daxfs_parameters[] = {
 	fsparam_string("phys", OPT_PHYS),
