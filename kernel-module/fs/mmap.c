@@ -117,7 +117,7 @@ static vm_fault_t insert_window(struct vm_fault *vmf, const struct inode *inode,
 	pgoff_t pgoff;
 	int err;
 
-	end = min(end, (pgoff_t)DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
+	end = min_t(pgoff_t, end, DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
 	count = end - first;
 	for (pgoff = first; pgoff < end; pgoff++)
 		pages[pgoff - first] = image_page(inode, map->offset - map->logical +

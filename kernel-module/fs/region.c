@@ -196,12 +196,11 @@ struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **w
 void daxfs_region_put(struct daxfs_region *region)
 {
 	mutex_lock(&daxfs_regions_lock);
-	if (--region->users) {
-		/* Others still use it. */
-	} else if (!region->draining && region_idle(region)) {
-		region_destroy(region);
-	} else {
-		region_park(region);
+	if (!--region->users) {
+		if (!region->draining && region_idle(region))
+			region_destroy(region);
+		else
+			region_park(region);
 	}
 	mutex_unlock(&daxfs_regions_lock);
 }

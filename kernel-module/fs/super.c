@@ -242,9 +242,11 @@ static const struct fs_context_operations daxfs_context_operations = {
 
 static int daxfs_init_fs_context(struct fs_context *fc)
 {
-	fc->fs_private = kzalloc(sizeof(struct daxfs_options), GFP_KERNEL);
-	if (!fc->fs_private)
+	struct daxfs_options *options = kzalloc(sizeof(*options), GFP_KERNEL);
+
+	if (!options)
 		return -ENOMEM;
+	fc->fs_private = options;
 	fc->ops = &daxfs_context_operations;
 	return 0;
 }

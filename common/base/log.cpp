@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/base/log.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+
+namespace daxfs::base {
+namespace {
+
+struct LevelRow {
+  std::string_view name;
+  std::string_view color;
+};
+
+constexpr std::array<LevelRow, 4> kLevels = {
+    {{"debug", "\033[2m"}, {"info", ""}, {"warning", "\033[33m"}, {"error", "\033[31m"}}};
+
+bool NeedsQuotes(std::string_view text) {
+  if (text.empty()) return true;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= 0x20 || byte == 0x7f || c == '"' || c == '=' || c == '\\') return true;
+  }
+  return false;
+}
+
+// Length of the well-formed UTF-8 sequence at the front of `text`, 0 if there is none.
+std::size_t Utf8Length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = at(0);
+  std::size_t length = 0;
+  unsigned low = 0x80;
+  unsigned high = 0xbf;
+  if (lead < 0x80) return 1;
+  if (lead >= 0xc2 && lead <= 0xdf) length = 2;
+  if (lead >= 0xe0 && lead <= 0xef) length = 3;
+  if (lead >= 0xf0 && lead <= 0xf4) length = 4;
+  if (lead == 0xe0) low = 0xa0;
+  if (lead == 0xed) high = 0x9f;
+  if (lead == 0xf0) low = 0x90;
+  if (lead == 0xf4) high = 0x8f;
+  if (length == 0 || text.size() < length) return 0;
+  if (at(1) < low || at(1) > high) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if ((at(i) & 0xc0U) != 0x80) return 0;
+  }
+  return length;
+}
+
+std::string TextLine(const LevelRow& level, std::string_view event, LogFields fields, bool color) {
+  std::string line = fmt::format("{}: {}", level.name, event);
+  if (color && !level.color.empty()) line = fmt::format("{}{}\033[0m", level.color, line);
+  for (const LogField& field : fields) {
+    line += fmt::format(" {}={}", field.key,
+                        NeedsQuotes(field.value) ? JsonQuote(field.value) : field.value);
+  }
+  return line;
+}
+
+std::string JsonLine(const LevelRow& level, std::string_view event, LogFields fields) {
+  std::string line = fmt::format(R"({{"level":"{}","event":{})", level.name, JsonQuote(event));
+  for (const LogField& field : fields) {
+    line += fmt::format(",{}:{}", JsonQuote(field.key),
+                        field.bare ? field.value : JsonQuote(field.value));
+  }
+  return line + "}";
+}
+
+}  // namespace
+
+std::string JsonQuote(std::string_view text) {
+  std::string quoted = "\"";
+  while (!text.empty()) {
+    const std::size_t length = Utf8Length(text);
+    const char c = text[0];
+    if (length == 0) {
+      quoted += "\\ufffd";
+    } else if (c == '"' || c == '\\') {
+      quoted += {'\\', c};
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      quoted += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      quoted += text.substr(0, length);
+    }
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  return quoted + "\"";
+}
+
+Result<LogLevel> ParseLogLevel(std::string_view text) {
+  for (std::size_t i = 0; i < kLevels.size(); ++i) {
+    if (kLevels.at(i).name == text) return static_cast<LogLevel>(i);
+  }
+  return InvalidArgumentError(
+      fmt::format("log level \"{}\": use debug, info, warning or error", text));
+}
+
+Result<LogFormat> ParseLogFormat(std::string_view text) {
+  if (text == "text") return LogFormat::kText;
+  if (text == "json") return LogFormat::kJson;
+  return InvalidArgumentError(fmt::format("log format \"{}\": use text or json", text));
+}
+
+void StderrSink::Write(std::string_view line) {
+  std::string with_newline(line);
+  with_newline += '\n';
+  std::fwrite(with_newline.data(), 1, with_newline.size(), stderr);
+}
+
+void Logger::Log(LogLevel level, std::string_view event, LogFields fields) {
+  if (level < options_.level) return;
+  const LevelRow& row = kLevels.at(static_cast<std::size_t>(level));
+  const std::string line = options_.format == LogFormat::kJson
+                               ? JsonLine(row, event, fields)
+                               : TextLine(row, event, fields, options_.color);
+  const std::scoped_lock lock(mutex_);
+  sink_.Write(line);
+}
+
+}  // namespace daxfs::base

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/status.hpp"
+#include "common/convert/layout_planner.hpp"
+#include "common/convert/piece_digests.hpp"
+#include "common/convert/sink.hpp"
+#include "common/oci/digest.hpp"
+
+namespace daxfs::convert {
+
+// Names the data of one file inside a DataWriter; 0 is the data of an empty file.
+using DataId = std::uint32_t;
+inline constexpr DataId kNoData = 0;
+
+struct DataSummary {
+  std::uint64_t data_offset = 0;   // bytes
+  std::uint64_t data_end = 0;      // bytes
+  std::uint64_t waste_bytes = 0;   // of the data area, used by no file
+  std::uint64_t shared_bytes = 0;  // not stored again because the same data was there
+  std::vector<oci::Digest> digests;
+};
+
+// Puts file data into the sink as it arrives: one file after the other, each at its final place,
+// padded with zeros to a block. Files with the same bytes share them: candidates by size and
+// CRC-64, confirmed by comparing what the sink holds. Memory: one buffer, 80 bytes a file, 40 a
+// piece.
+class DataWriter {
+ public:
+  // Borrows the sink.
+  DataWriter(Sink& sink, const LayoutOptions& options);
+
+  // Begins a file of exactly `size_bytes`. Requires: no file is open. Errors: kResourceExhausted.
+  Status Begin(std::uint64_t size_bytes);
+  // The next bytes of it. Errors: kInvalidArgument beyond its size; the sink's.
+  Status Append(std::span<const std::byte> bytes);
+  // The file is complete. Errors: kDataLoss if bytes are missing; the sink's.
+  Result<DataId> End();
+  // One user of the data less; with the last one its space is free for others.
+  void Release(DataId id);
+
+  // Where the data lies; `length` is its size rounded up to a block. Requires: a live id.
+  const Placement& PlacementOf(DataId id) const { return blocks_[id].placement; }
+
+  // No more files: zeroes what no file uses and completes the digests. Errors: the sink's.
+  Result<DataSummary> Finish();
+
+ private:
+  struct Block {
+    Placement placement;
+    std::uint64_t size_bytes = 0;
+    std::uint64_t crc = 0;
+    std::uint32_t users = 0;
+  };
+  struct Key {
+    std::uint64_t size_bytes;
+    std::uint64_t crc;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const { return key.crc ^ (key.size_bytes << 1U); }
+  };
+
+  Status Store(std::uint64_t offset, std::span<const std::byte> bytes);
+  Status StorePadding(const Placement& placement, std::uint64_t size_bytes);
+  Result<DataId> FindSame(const Key& key);
+  Result<bool> SameAsBlock(const Block& block);
+  DataId AddBlock(const Placement& placement, const Key& key);
+  Result<DataId> EndStreamed(const Key& key);
+  Result<DataId> EndBuffered(const Key& key);
+
+  Sink& sink_;
+  const std::uint64_t data_offset_;
+  LayoutPlanner planner_;
+  PieceDigests digests_;
+  std::vector<Block> blocks_;
+  std::unordered_map<Key, std::vector<DataId>, KeyHash> by_content_;
+  std::uint64_t shared_bytes_ = 0;
+
+  // The open file. A small one waits in buffer_ until it is known whether it is new.
+  bool open_ = false;
+  bool streamed_ = false;
+  std::uint64_t size_bytes_ = 0;
+  std::uint64_t done_bytes_ = 0;
+  std::uint64_t crc_ = 0;
+  Placement placement_;
+  std::vector<std::byte> buffer_;
+  std::vector<std::byte> compare_;
+};
+
+}  // namespace daxfs::convert

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "common/base/status.hpp"
+
+namespace daxfs::os {
+
+// One read(2) retried over EINTR: the bytes read, 0 at the end of the file. Errors: by errno.
+Result<std::size_t> ReadSome(int fd, std::span<std::byte> out);
+
+// Fills `out` as far as the file goes: fewer bytes only at its end. Errors: by errno.
+Result<std::size_t> ReadFull(int fd, std::span<std::byte> out);
+
+// Fills `out` from `offset` bytes. Errors: by errno; kDataLoss if the file ends before.
+Status PReadExact(int fd, std::uint64_t offset, std::span<std::byte> out);
+
+// Writes all of `data` at `offset` bytes. Errors: by errno (kResourceExhausted for a full disk).
+Status PWriteAll(int fd, std::uint64_t offset, std::span<const std::byte> data);
+
+// The whole file as text. Errors: by errno; kOutOfRange above `limit_bytes`.
+Result<std::string> ReadWholeFile(int fd, std::size_t limit_bytes);
+
+// Whether `fd` is a terminal.
+bool IsTerminal(int fd);
+
+}  // namespace daxfs::os

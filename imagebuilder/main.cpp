@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string_view>
+#include <variant>
+
+#include "common/os/clock.hpp"
+#include "common/os/file_io.hpp"
+#include "common/os/signal_watcher.hpp"
+#include "imagebuilder/build.hpp"
+#include "imagebuilder/options.hpp"
+#include "imagebuilder/progress.hpp"
+#include "imagebuilder/report.hpp"
+
+namespace daxfs::imagebuilder {
+namespace {
+
+// Standard error without newlines: the bar rewrites its own line.
+class BarSink final : public base::LogSink {
+ public:
+  void Write(std::string_view text) override {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    std::fflush(stderr);
+  }
+};
+
+int Run(const Options& options) {
+  base::StderrSink sink;
+  base::LogOptions log_options = options.log;
+  const bool terminal = os::IsTerminal(STDERR_FILENO);
+  log_options.color = terminal;
+  base::Logger log(sink, log_options);
+  const Result<std::unique_ptr<os::SignalWatcher>> signals = os::SignalWatcher::Start();
+  if (!signals.ok()) {
+    log.Error("cannot watch for signals", {{"err", signals.status().message()}});
+    return 1;
+  }
+  BarSink bar;
+  const os::SteadyClock clock;
+  const bool quiet = log_options.level > base::LogLevel::kInfo;
+  const bool draws = terminal && log_options.format == base::LogFormat::kText;
+  Progress progress(log, bar, clock, (*signals)->interrupted(), {draws, quiet});
+  const Result<BuildReport> report = Build(options, progress, log);
+  if (!report.ok()) {
+    progress.End();
+    log.Error("build failed", {{"code", StatusCodeName(report.status().code())},
+                               {"err", report.status().message()}});
+    return 1;
+  }
+  const std::string text = options.json ? SummaryJson(*report) + "\n" : SummaryText(*report);
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) != 0) {
+    log.Error("cannot write to standard output");
+    return 1;
+  }
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  const std::variant<Options, Leave> parsed = ParseOptions(argc, argv);
+  if (const Leave* leave = std::get_if<Leave>(&parsed)) {
+    std::FILE* out = leave->exit_code == 0 ? stdout : stderr;
+    std::fwrite(leave->text.data(), 1, leave->text.size(), out);
+    return leave->exit_code;
+  }
+  return Run(std::get<Options>(parsed));
+}
+
+}  // namespace
+}  // namespace daxfs::imagebuilder
+
+int main(int argc, char** argv) {
+  try {
+    return daxfs::imagebuilder::Main(argc, argv);
+  } catch (const std::exception& error) {  // a library's: ours throws nothing
+    std::fprintf(stderr, "daxfs-build: %s\n", error.what());
+    return 1;
+  }
+}

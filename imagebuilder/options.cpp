@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imagebuilder/options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+
+#include "common/base/units.hpp"
+
+namespace daxfs::imagebuilder {
+namespace {
+
+constexpr int kUsage = 2;
+constexpr std::array<std::string_view, 6> kLaterPrefixes = {
+    "tar:", "docker-archive:", "docker://", "containerd:", "dump:", "registry:"};
+
+// What the command line holds before it is checked.
+struct Raw {
+  std::string source;
+  std::string output;
+  std::string profile;
+  std::string huge_min = "8M";
+  std::string pool;
+  std::string log_level = "info";
+  std::string log_format = "text";
+  bool per_layer = false;
+  bool flatten = false;
+};
+
+void Declare(CLI::App& app, Raw& raw, Options& options) {
+  app.add_option("SOURCE", raw.source, "dir:PATH, or oci:PATH[:REF] (an OCI image layout)")
+      ->required();
+  app.add_option("-o,--output", raw.output, "image file to make; with --per-layer a directory")
+      ->required();
+  app.add_flag("--per-layer", raw.per_layer, "one image a layer, and image.json beside them");
+  app.add_flag("--flatten", raw.flatten, "all layers merged into one image");
+  app.add_option("--profile", raw.profile,
+                 "layer: what containerd makes of it; archive: every attribute kept "
+                 "(default: layer for oci:, archive for dir:)");
+  app.add_option("--platform", options.platform, "os/arch[/variant] (default: this host's)");
+  app.add_option("--huge-min", raw.huge_min,
+                 "files of this size or more get 2 MiB alignment; 0: none (default: 8M)");
+  app.add_option("--pool", raw.pool, "not supported yet");
+  app.add_flag("--json", options.json, "end with one line of JSON on standard output");
+  app.add_option("--log-level", raw.log_level, "debug, info, warning or error");
+  app.add_option("--log-format", raw.log_format, "text or json");
+  app.set_version_flag("--version", "daxfs-build " DAXFS_VERSION_TEXT);
+  app.footer("Exit status: 0 done, 1 failed and nothing left behind, 2 wrong usage.");
+}
+
+Status CheckMode(const Raw& raw, Options* options) {
+  if (raw.per_layer && raw.flatten) {
+    return InvalidArgumentError("--per-layer and --flatten exclude each other");
+  }
+  const bool asked = raw.per_layer || raw.flatten;
+  if (options->source.kind == SourceKind::kDirectory && asked) {
+    return InvalidArgumentError("a directory has no layers: leave --per-layer and --flatten out");
+  }
+  if (options->source.kind == SourceKind::kOciLayout && !asked) {
+    return InvalidArgumentError(
+        "an image has layers: choose --per-layer (one image each, OUT becomes a directory) or "
+        "--flatten (one image)");
+  }
+  if (raw.per_layer) options->mode = Mode::kPerLayer;
+  if (raw.flatten) options->mode = Mode::kFlatten;
+  return Status::Ok();
+}
+
+Status CheckProfile(const Raw& raw, Options* options) {
+  const bool directory = options->source.kind == SourceKind::kDirectory;
+  options->profile = directory ? convert::Profile::kArchive : convert::Profile::kLayer;
+  if (raw.profile.empty()) return Status::Ok();
+  if (raw.profile != "layer" && raw.profile != "archive") {
+    return InvalidArgumentError(fmt::format("profile \"{}\": use layer or archive", raw.profile));
+  }
+  if (raw.profile == "archive" && !directory) {
+    return UnimplementedError("--profile archive for layers is not supported yet");
+  }
+  options->profile = raw.profile == "layer" ? convert::Profile::kLayer : convert::Profile::kArchive;
+  return Status::Ok();
+}
+
+Status Check(const Raw& raw, Options* options) {
+  ASSIGN_OR_RETURN(options->source, ParseSource(raw.source));
+  if (raw.output.empty()) return InvalidArgumentError("-o needs a name");
+  options->output = raw.output;
+  if (!raw.pool.empty()) return UnimplementedError("--pool is not supported yet: use -o");
+  RETURN_IF_ERROR(CheckMode(raw, options));
+  RETURN_IF_ERROR(CheckProfile(raw, options));
+  ASSIGN_OR_RETURN(options->huge_min_bytes,
+                   base::ParseSize(raw.huge_min).WithContext("--huge-min"));
+  ASSIGN_OR_RETURN(options->log.level, base::ParseLogLevel(raw.log_level));
+  ASSIGN_OR_RETURN(options->log.format, base::ParseLogFormat(raw.log_format));
+  return Status::Ok();
+}
+
+Leave UsageError(std::string_view message) {
+  return {kUsage, fmt::format("daxfs-build: {}\nTry: daxfs-build --help\n", message)};
+}
+
+}  // namespace
+
+Result<Source> ParseSource(std::string_view text) {
+  for (const std::string_view prefix : kLaterPrefixes) {
+    if (text.starts_with(prefix)) {
+      return UnimplementedError(fmt::format("SOURCE {}... is not supported yet", prefix));
+    }
+  }
+  Source source;
+  if (text.starts_with("dir:")) {
+    source.path = text.substr(4);
+  } else if (text.starts_with("oci:")) {
+    source.kind = SourceKind::kOciLayout;
+    text.remove_prefix(4);
+    const std::size_t colon = text.find(':');
+    source.path = text.substr(0, colon);
+    if (colon != std::string_view::npos) source.reference = text.substr(colon + 1);
+  } else {
+    return InvalidArgumentError(
+        fmt::format("SOURCE \"{0}\" has no prefix: is it dir:{0} (a directory) or oci:{0} (an OCI "
+                    "image layout)?",
+                    text));
+  }
+  if (source.path.empty()) return InvalidArgumentError("SOURCE names no path");
+  return source;
+}
+
+std::variant<Options, Leave> ParseOptions(int argc, const char* const* argv) {
+  CLI::App app("Makes DAXFS images of directories and container images.", "daxfs-build");
+  Raw raw;
+  Options options;
+  Declare(app, raw, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return Leave{0, app.help()};
+  } catch (const CLI::CallForVersion&) {
+    return Leave{0, "daxfs-build " DAXFS_VERSION_TEXT "\n"};
+  } catch (const CLI::ParseError& error) {
+    return UsageError(error.what());
+  }
+  const Status status = Check(raw, &options);
+  if (!status.ok()) return UsageError(status.message());
+  return options;
+}
+
+}  // namespace daxfs::imagebuilder

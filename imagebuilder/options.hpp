@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "common/base/log.hpp"
+#include "common/base/status.hpp"
+#include "common/convert/image_builder.hpp"
+
+namespace daxfs::imagebuilder {
+
+enum class SourceKind { kDirectory, kOciLayout };
+
+// SOURCE of the command line: "<prefix>:<rest>".
+struct Source {
+  SourceKind kind = SourceKind::kDirectory;
+  std::string path;
+  std::string reference;  // kOciLayout: name of the image in the layout, may be empty
+};
+
+// Errors: kInvalidArgument without a prefix, with a suggestion; kUnimplemented for a prefix that is
+// known and not supported yet.
+Result<Source> ParseSource(std::string_view text);
+
+enum class Mode { kSingle, kPerLayer, kFlatten };
+
+struct Options {
+  Source source;
+  std::string output;
+  Mode mode = Mode::kSingle;
+  convert::Profile profile = convert::Profile::kLayer;
+  std::uint64_t huge_min_bytes = 0;
+  std::string platform;  // "os/arch[/variant]", empty: this host's
+  bool json = false;
+  base::LogOptions log;
+};
+
+// The command line asks for something else than a build: print `text` and leave.
+struct Leave {
+  int exit_code = 0;
+  std::string text;  // for stdout if exit_code is 0, else for stderr
+};
+
+// Pure: reads nothing but its arguments.
+std::variant<Options, Leave> ParseOptions(int argc, const char* const* argv);
+
+}  // namespace daxfs::imagebuilder

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/convert/image_builder.hpp"
+
+namespace daxfs::imagebuilder {
+
+// One image that was made.
+struct ImageReport {
+  std::string path;
+  std::string diff_id;  // "sha256:...", empty if it is no layer
+  convert::ImageSummary summary;
+};
+
+struct BuildReport {
+  std::string output;
+  std::vector<ImageReport> images;
+  std::string config_json;  // the image's config, empty for a directory
+  std::uint64_t source_bytes = 0;
+  std::uint64_t entries = 0;
+  std::int64_t elapsed_ms = 0;
+};
+
+// image.json of --per-layer: {layers: [{diff_id, path, size_bytes, root}], config}. Same build,
+// same bytes.
+std::string ImageJson(const BuildReport& report);
+
+// The closing line of --json, without newline.
+std::string SummaryJson(const BuildReport& report);
+
+// The closing lines for a person.
+std::string SummaryText(const BuildReport& report);
+
+}  // namespace daxfs::imagebuilder
