@@ -7,6 +7,7 @@ are `set-up`.
 """
 
 import os
+import signal
 import time
 
 import pytest
@@ -34,10 +35,12 @@ ACCOUNTS = Accounts()
 
 
 def pytest_configure(config):
-    """Makes the mark known."""
+    """Makes the mark known, and SIGTERM orderly."""
     config.addinivalue_line(
         "markers", "part(name): the part of e2e/budget.json whose minutes this test spends")
     config.daxfs_cache = None
+    # Told to stop, a run takes its machines down like one interrupted from the keyboard.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

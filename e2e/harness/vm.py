@@ -47,38 +47,40 @@ class DirtyLog(AssertionError):
 
 
 class SharedMemory:
-    """A file of the host's memory that machines see as an nvdimm. Sizes in bytes, a multiple of 2
-    MiB."""
+    """A piece of the host's memory that machines see as an nvdimm. Sizes in bytes, a multiple of
+    2 MiB.
+
+    `path` is a file anybody may open while this process lives. It has no name in its folder, so that
+    the memory is gone with its last user, whatever way they end.
+    """
 
     def __init__(self, size_bytes, folder="/dev/shm"):
         if size_bytes % ALIGN_BYTES:
             raise ValueError(f"shared memory of {size_bytes} bytes: not a multiple of 2 MiB")
-        handle, name = tempfile.mkstemp(prefix="daxfs-shared-", dir=folder)
-        os.ftruncate(handle, size_bytes)
-        os.close(handle)
-        self.path = Path(name)
+        self._handle = os.open(folder, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        os.ftruncate(self._handle, size_bytes)
+        self.path = Path(f"/proc/{os.getpid()}/fd/{self._handle}")
         self.size_bytes = size_bytes
 
     def write(self, offset, data):
         """Writes bytes from outside every guest."""
-        with self.path.open("r+b") as file:
-            file.seek(offset)
-            file.write(data)
+        if os.pwrite(self._handle, data, offset) != len(data):
+            raise OSError(f"short write of {len(data)} bytes to the shared memory")
 
     def read(self, offset, size):
         """Reads bytes from outside every guest."""
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(size)
+        return os.pread(self._handle, size, offset)
 
     def clear(self):
         """All bytes zero again; guests that map it see that too."""
-        os.truncate(self.path, 0)
-        os.truncate(self.path, self.size_bytes)
+        os.ftruncate(self._handle, 0)
+        os.ftruncate(self._handle, self.size_bytes)
 
     def close(self):
-        """Gives the memory back once the last machine has ended."""
-        self.path.unlink(missing_ok=True)
+        """Gives the memory back once the last machine has ended. Harmless when repeated."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 def die_with_parent():
