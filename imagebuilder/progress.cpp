@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/units.hpp"
 
@@ -20,13 +21,18 @@ constexpr std::string_view kEraseLine = "\r\033[K";
 
 Progress::Progress(base::Logger& log, base::LogSink& bar, const os::Clock& clock,
                    const std::atomic<bool>& interrupted, Options options)
-    : log_(log), bar_(bar), clock_(clock), interrupted_(interrupted), options_(options) {}
+    : log_(log),
+      bar_(bar),
+      clock_(clock),
+      interrupted_(interrupted),
+      options_(options),
+      constructed_ms_(clock.NowMs()) {}
 
 void Progress::Begin(std::string_view step, std::uint64_t total_bytes) {
   step_ = step;
+  all_bytes_ += std::exchange(source_bytes_, 0);
+  all_entries_ += std::exchange(entries_, 0);
   total_bytes_ = total_bytes;
-  source_bytes_ = 0;
-  entries_ = 0;
   started_ms_ = clock_.NowMs();
   shown_ms_ = started_ms_;
   log_.Debug("begin", {{"step", step_}, {"source_bytes", total_bytes_}});
@@ -47,14 +53,15 @@ Status Progress::Advance(std::uint64_t source_bytes, std::uint64_t entries) {
 void Progress::Show(std::int64_t now_ms) {
   shown_ms_ = now_ms;
   if (options_.terminal) {
-    bar_.Write(fmt::format("{}{}", kEraseLine, BarText()));
+    bar_.Write(fmt::format("{}{}", kEraseLine, BarText(now_ms)));
   } else {
     log_.Info("working", {{"step", step_}, {"source_bytes", source_bytes_}, {"files", entries_}});
   }
 }
 
-std::string Progress::BarText() const {
-  const auto seconds = static_cast<double>(std::max<std::int64_t>(elapsed_ms(), 1)) / 1000.0;
+std::string Progress::BarText(std::int64_t now_ms) const {
+  const std::int64_t elapsed_ms = std::max<std::int64_t>(now_ms - started_ms_, 1);
+  const auto seconds = static_cast<double>(elapsed_ms) / 1000.0;
   const auto rate = static_cast<std::uint64_t>(static_cast<double>(source_bytes_) / seconds);
   const std::string amounts = fmt::format("{}  {} files  {}/s", base::HumanSize(source_bytes_),
                                           entries_, base::HumanSize(rate));
@@ -70,7 +77,7 @@ void Progress::End() {
   log_.Debug("done", {{"step", step_},
                       {"source_bytes", source_bytes_},
                       {"files", entries_},
-                      {"elapsed_ms", elapsed_ms()}});
+                      {"elapsed_ms", clock_.NowMs() - started_ms_}});
 }
 
 }  // namespace daxfs::imagebuilder

@@ -29,13 +29,13 @@ class Progress final : public convert::Monitor {
   Status Advance(std::uint64_t source_bytes, std::uint64_t entries) override;
   void End();
 
-  // Since Begin.
-  std::uint64_t source_bytes() const { return source_bytes_; }
-  std::uint64_t entries() const { return entries_; }
-  std::int64_t elapsed_ms() const { return clock_.NowMs() - started_ms_; }
+  // Over all steps.
+  std::uint64_t all_bytes() const { return all_bytes_ + source_bytes_; }
+  std::uint64_t all_entries() const { return all_entries_ + entries_; }
+  std::int64_t all_ms() const { return clock_.NowMs() - constructed_ms_; }
 
  private:
-  std::string BarText() const;
+  std::string BarText(std::int64_t now_ms) const;
   void Show(std::int64_t now_ms);
 
   base::Logger& log_;
@@ -49,6 +49,9 @@ class Progress final : public convert::Monitor {
   std::uint64_t entries_ = 0;
   std::int64_t started_ms_ = 0;
   std::int64_t shown_ms_ = 0;
+  const std::int64_t constructed_ms_;
+  std::uint64_t all_bytes_ = 0;  // of the steps before this one
+  std::uint64_t all_entries_ = 0;
   unsigned calls_ = 0;
 };
 

@@ -30,9 +30,10 @@ void ApplyProfile(Profile profile, Attributes* attributes) {
 
 bool KeepsXattr(Profile profile, std::uint32_t mode, std::string_view name) {
   if (profile == Profile::kArchive) return true;
-  if (name.starts_with("trusted.")) return false;
+  if (name.starts_with("security.")) return true;
   const std::uint32_t type = mode & kTypeMask;
-  return !name.starts_with("user.") || type == kTypeFile || type == kTypeDirectory;
+  if (name.starts_with("user.")) return type == kTypeFile || type == kTypeDirectory;
+  return name.starts_with("system.posix_acl_") && type != kTypeSymlink;
 }
 
 }  // namespace daxfs::convert

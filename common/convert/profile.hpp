@@ -13,8 +13,8 @@ namespace daxfs::convert {
 // boundTime sets it to 0) and ignores the permissions of symbolic links.
 void ApplyProfile(Profile profile, Attributes* attributes);
 
-// Whether a file of `mode` keeps the extended attribute `name`: kLayer drops trusted.* and, as the
-// kernel would refuse it, user.* on what is neither a file nor a directory.
+// Whether a file of `mode` keeps the extended attribute `name`. kLayer drops trusted.*, namespaces
+// the kernel does not have, user.* on what is neither file nor directory, ACLs of symbolic links.
 bool KeepsXattr(Profile profile, std::uint32_t mode, std::string_view name);
 
 }  // namespace daxfs::convert

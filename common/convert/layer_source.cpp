@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/convert/layer_source.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "common/convert/profile.hpp"
+
+namespace daxfs::convert {
+namespace {
+
+constexpr std::string_view kWhiteoutPrefix = ".wh.";
+constexpr std::string_view kWhiteoutMetaPrefix = ".wh..wh.";
+constexpr std::string_view kOpaqueMarker = ".wh..wh..opq";
+constexpr std::size_t kPathMax = 4096;  // PATH_MAX: containerd cannot make longer ones either
+
+std::uint32_t ModeOf(oci::TarType type) {
+  switch (type) {
+    case oci::TarType::kFile:
+    case oci::TarType::kHardLink:
+      return kTypeFile;
+    case oci::TarType::kSymlink:
+      return kTypeSymlink;
+    case oci::TarType::kCharacter:
+      return kTypeCharacter;
+    case oci::TarType::kBlock:
+      return kTypeBlock;
+    case oci::TarType::kDirectory:
+      return kTypeDirectory;
+    case oci::TarType::kFifo:
+      return kTypeFifo;
+  }
+  DAXFS_CHECK(false);
+  return 0;
+}
+
+Attributes FromEntry(const oci::TarEntry& entry, std::uint32_t type) {
+  Attributes out;
+  out.mode = type | entry.permissions;
+  out.uid = entry.uid;
+  out.gid = entry.gid;
+  out.rdev_major = entry.device_major;
+  out.rdev_minor = entry.device_minor;
+  out.mtime_seconds = entry.mtime_seconds;
+  out.mtime_nanoseconds = entry.mtime_nanoseconds;
+  ApplyProfile(Profile::kLayer, &out);
+  return out;
+}
+
+bool IsAufsLeftover(const std::vector<std::string>& path) {
+  return std::any_of(path.begin(), path.end(), [](const std::string& part) {
+    return part.starts_with(kWhiteoutMetaPrefix) && part != kOpaqueMarker;
+  });
+}
+
+std::optional<NodeId> Walk(const Tree& tree, const std::vector<std::string>& path) {
+  NodeId at = Tree::kRoot;
+  for (const std::string& part : path) {
+    if (!tree.IsDirectory(at)) return std::nullopt;
+    const std::optional<NodeId> child = tree.Child(at, part);
+    if (!child.has_value()) return std::nullopt;
+    at = *child;
+  }
+  return at;
+}
+
+}  // namespace
+
+Result<NodeId> LayerApplier::MakeParents(const std::vector<std::string>& path) {
+  NodeId at = Tree::kRoot;
+  for (const std::string& part : path) {
+    if (!target_.tree.IsDirectory(at)) return InvalidArgumentError("a parent is no directory");
+    const std::optional<NodeId> child = target_.tree.Child(at, part);
+    if (child.has_value()) {
+      at = *child;
+      continue;
+    }
+    Node node;
+    node.attributes.mode = kTypeDirectory | 0755;
+    node.implicit = true;
+    ASSIGN_OR_RETURN(at, target_.tree.Add(at, part, std::move(node)));
+  }
+  if (!target_.tree.IsDirectory(at)) return InvalidArgumentError("a parent is no directory");
+  return at;
+}
+
+Status LayerApplier::Apply(const oci::TarEntry& entry, oci::TarReader& reader, Monitor& monitor) {
+  if (entry.name.size() >= kPathMax) {
+    return InvalidArgumentError("path of " + std::to_string(entry.name.size()) +
+                                " bytes: at most 4095 are possible");
+  }
+  std::vector<std::string> path = CleanPath(entry.name);
+  if (path.empty() || IsAufsLeftover(path)) return Status::Ok();
+  Place place;
+  place.name = std::move(path.back());
+  path.pop_back();
+  ASSIGN_OR_RETURN(path, ResolveInRoot(target_.tree, std::move(path)).WithContext(entry.name));
+  ASSIGN_OR_RETURN(place.directory, MakeParents(path).WithContext(entry.name));
+  return ApplyAt(place, entry, reader, monitor).WithContext(entry.name);
+}
+
+Status LayerApplier::ApplyAt(const Place& place, const oci::TarEntry& entry, oci::TarReader& reader,
+                             Monitor& monitor) {
+  if (place.name.starts_with(kWhiteoutPrefix)) return ApplyWhiteout(place, entry);
+  Tree& tree = target_.tree;
+  const std::optional<NodeId> old = tree.Child(place.directory, place.name);
+  if (old.has_value() && tree.IsDirectory(*old) && entry.type == oci::TarType::kDirectory) {
+    tree.At(*old).attributes = FromEntry(entry, kTypeDirectory);
+    tree.At(*old).implicit = false;
+    return SetXattrs(*old, entry);
+  }
+  if (old.has_value()) tree.Remove(place.directory, place.name);
+  if (entry.type == oci::TarType::kHardLink) return ApplyHardLink(place, entry);
+  Node node;
+  node.attributes = FromEntry(entry, ModeOf(entry.type));
+  if (entry.type == oci::TarType::kSymlink) node.target = entry.link_name;
+  if (entry.type == oci::TarType::kFile) {
+    RETURN_IF_ERROR(ReadData(entry, reader, monitor, &node));
+  }
+  return AddNode(place, entry, std::move(node));
+}
+
+Status LayerApplier::AddNode(const Place& place, const oci::TarEntry& entry, Node node) {
+  ASSIGN_OR_RETURN(const NodeId id, target_.tree.Add(place.directory, place.name, std::move(node)));
+  return SetXattrs(id, entry);
+}
+
+// Adds the entry's extended attributes to those the node has.
+Status LayerApplier::SetXattrs(NodeId id, const oci::TarEntry& entry) {
+  if (entry.xattrs.empty()) return Status::Ok();
+  Node& node = target_.tree.At(id);
+  XattrMap xattrs = target_.xattrs.Get(node.xattrs);
+  for (const auto& [name, value] : entry.xattrs) {
+    if (KeepsXattr(Profile::kLayer, node.attributes.mode, name)) xattrs[name] = value;
+  }
+  ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
+  return Status::Ok();
+}
+
+Status LayerApplier::ReadData(const oci::TarEntry& entry, oci::TarReader& reader, Monitor& monitor,
+                              Node* node) {
+  node->size_bytes = entry.size_bytes;
+  RETURN_IF_ERROR(target_.data.Begin(entry.size_bytes));
+  while (entry.size_bytes > 0) {
+    ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, reader.ReadData());
+    if (bytes.empty()) break;
+    RETURN_IF_ERROR(target_.data.Append(bytes));
+    RETURN_IF_ERROR(monitor.Advance(bytes.size(), 0));
+  }
+  ASSIGN_OR_RETURN(node->data, target_.data.End());
+  return Status::Ok();
+}
+
+Status LayerApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entry) {
+  Tree& tree = target_.tree;
+  if (place.name == kOpaqueMarker) {
+    Node& directory = tree.At(place.directory);
+    XattrMap xattrs = target_.xattrs.Get(directory.xattrs);
+    xattrs["trusted.overlay.opaque"] = "y";
+    ASSIGN_OR_RETURN(directory.xattrs, target_.xattrs.Intern(xattrs));
+    return Status::Ok();
+  }
+  const std::string hidden = place.name.substr(kWhiteoutPrefix.size());
+  if (hidden.empty() || hidden == "." || hidden == "..") {
+    return InvalidArgumentError("invalid whiteout name");
+  }
+  if (tree.Child(place.directory, hidden).has_value()) {
+    return InvalidArgumentError("whiteout of an entry of its own layer");
+  }
+  Node node;
+  node.attributes.mode = kTypeCharacter;
+  node.attributes.uid = entry.uid;
+  node.attributes.gid = entry.gid;
+  return tree.Add(place.directory, hidden, std::move(node)).status();
+}
+
+// The parent is resolved, a symbolic link at the end is not followed (hardlinkRootPath).
+Result<NodeId> LayerApplier::FindLinkTarget(const std::string& link_name) {
+  const std::size_t slash = link_name.rfind('/');
+  const std::size_t base = slash == std::string::npos ? 0 : slash + 1;
+  ASSIGN_OR_RETURN(std::vector<std::string> path,
+                   ResolveInRoot(target_.tree, CleanPath(link_name.substr(0, base))));
+  std::string joined;
+  for (const std::string& part : path) joined += part + "/";
+  const std::optional<NodeId> found =
+      Walk(target_.tree, CleanPath(joined + link_name.substr(base)));
+  if (!found.has_value()) {
+    return InvalidArgumentError("hard link to " + link_name + ", which this layer does not have");
+  }
+  if (target_.tree.IsDirectory(*found)) {
+    return InvalidArgumentError("hard link to the directory " + link_name);
+  }
+  return *found;
+}
+
+Status LayerApplier::ApplyHardLink(const Place& place, const oci::TarEntry& entry) {
+  ASSIGN_OR_RETURN(const NodeId id, FindLinkTarget(entry.link_name));
+  RETURN_IF_ERROR(target_.tree.Link(place.directory, place.name, id));
+  Node& node = target_.tree.At(id);
+  const Attributes before = node.attributes;
+  const std::uint32_t type = before.mode & kTypeMask;
+  node.attributes = FromEntry(entry, type);
+  node.attributes.rdev_major = before.rdev_major;
+  node.attributes.rdev_minor = before.rdev_minor;
+  // containerd chowns through the new name, and chown takes file capabilities away.
+  XattrMap xattrs = target_.xattrs.Get(node.xattrs);
+  xattrs.erase("security.capability");
+  ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
+  return SetXattrs(id, entry);
+}
+
+Status ApplyLayer(const LayerTarget& target, oci::TarReader& reader, Monitor& monitor) {
+  LayerApplier applier(target);
+  oci::TarEntry entry;
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool more, reader.Next(&entry));
+    if (!more) return Status::Ok();
+    RETURN_IF_ERROR(applier.Apply(entry, reader, monitor));
+    RETURN_IF_ERROR(monitor.Advance(0, 1));
+  }
+}
+
+}  // namespace daxfs::convert

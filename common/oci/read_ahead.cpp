@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/oci/read_ahead.hpp"
+
+#include <exception>
+#include <string>
+#include <utility>
+
+namespace daxfs::oci {
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{1} << 20U;
+
+}  // namespace
+
+ReadAhead::ReadAhead(ByteReader& source) : source_(source) {
+  for (Slot& slot : slots_) slot.bytes.resize(kBufferBytes);
+  thread_ = std::thread([this] { Run(); });
+}
+
+ReadAhead::~ReadAhead() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+// Full buffers, so that the two threads meet rarely.
+Status ReadAhead::Fill(Slot* slot) {
+  slot->size = 0;
+  while (slot->size < slot->bytes.size()) {
+    ASSIGN_OR_RETURN(const std::size_t n, source_.Read(std::span(slot->bytes).subspan(slot->size)));
+    if (n == 0) break;
+    slot->size += n;
+  }
+  return Status::Ok();
+}
+
+void ReadAhead::Run() {
+  for (;;) {
+    Slot* slot = nullptr;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return stop_ || filled_ - taken_ < kBuffers; });
+      if (stop_) return;
+      slot = &slots_.at(filled_ % kBuffers);
+    }
+    Status status;
+    try {
+      status = Fill(slot);
+    } catch (const std::exception& error) {  // a library's: it must not leave the thread
+      status = InternalError(error.what());
+    }
+    const std::scoped_lock lock(mutex_);
+    if (slot->size > 0) ++filled_;
+    ended_ = !status.ok() || slot->size < slot->bytes.size();
+    status_ = std::move(status);
+    changed_.notify_all();
+    if (ended_) return;
+  }
+}
+
+Result<std::span<const std::byte>> ReadAhead::Next() {
+  std::unique_lock lock(mutex_);
+  if (std::exchange(holding_, false)) {
+    ++taken_;
+    changed_.notify_all();
+  }
+  changed_.wait(lock, [this] { return ended_ || filled_ > taken_; });
+  if (filled_ > taken_) {
+    holding_ = true;
+    const Slot& slot = slots_.at(taken_ % kBuffers);
+    return std::span<const std::byte>(slot.bytes.data(), slot.size);
+  }
+  if (!status_.ok()) return status_;
+  return std::span<const std::byte>();
+}
+
+}  // namespace daxfs::oci

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/oci/tar_header.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <string_view>
+
+namespace daxfs::oci {
+namespace {
+
+constexpr std::size_t kSizeOffset = 124;
+constexpr std::size_t kSizeLength = 12;
+constexpr std::size_t kTypeOffset = 156;
+constexpr std::uint64_t kExtensionMax = std::uint64_t{4} << 20U;  // libarchive stops at 1 MiB
+constexpr int kExtensionsMax = 64;
+constexpr std::string_view kXattrPrefix = "SCHILY.xattr.";
+constexpr std::string_view kSparsePrefix = "GNU.sparse.";
+
+std::string_view Text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// An octal field: leading blanks, digits, then a blank or NUL.
+Result<std::uint64_t> Octal(std::string_view field) {
+  while (!field.empty() && field.front() == ' ') field.remove_prefix(1);
+  std::uint64_t value = 0;
+  const auto [stop, error] = std::from_chars(field.data(), field.data() + field.size(), value, 8);
+  const bool none = stop == field.data() && !field.empty() && field.front() != '\0';
+  if (none || error == std::errc::result_out_of_range) {
+    return InvalidArgumentError("tar header with a damaged size");
+  }
+  return value;
+}
+
+// One "<length> <key>=<value>\n"; moves `records` behind it.
+Result<std::pair<std::string_view, std::string_view>> NextRecord(std::string_view* records) {
+  const Status damaged = InvalidArgumentError("damaged PAX record");
+  std::size_t length = 0;
+  const char* end = records->data() + records->size();
+  const auto [stop, error] = std::from_chars(records->data(), end, length);
+  if (error != std::errc() || stop == end || *stop != ' ') return damaged;
+  if (length > records->size() || length == 0) return damaged;
+  const auto digits = static_cast<std::size_t>(stop - records->data()) + 1;
+  if (length <= digits + 1 || (*records)[length - 1] != '\n') return damaged;
+  const std::string_view record = records->substr(digits, length - digits - 1);
+  records->remove_prefix(length);
+  const std::size_t equals = record.find('=');
+  if (equals == std::string_view::npos || equals == 0) return damaged;
+  return std::pair(record.substr(0, equals), record.substr(equals + 1));
+}
+
+void SetXattr(std::string_view name, std::string_view value, RawHeader* header) {
+  const auto known = std::find_if(header->xattrs.begin(), header->xattrs.end(),
+                                  [&](const auto& xattr) { return xattr.first == name; });
+  if (known != header->xattrs.end()) {
+    known->second = value;
+  } else {
+    header->xattrs.emplace_back(name, value);
+  }
+}
+
+Status TakeRecord(std::string_view key, std::string_view value, RawHeader* header) {
+  if (key == "path" || key == "linkpath") {
+    if (value.find('\0') != std::string_view::npos) {
+      return InvalidArgumentError("PAX " + std::string(key) + " with a NUL in it");
+    }
+    (key == "path" ? header->path : header->link_path) = value;
+  } else if (key.starts_with(kXattrPrefix)) {
+    SetXattr(key.substr(kXattrPrefix.size()), value, header);
+  } else if (key.starts_with(kSparsePrefix)) {
+    header->sparse = true;
+  }
+  return Status::Ok();
+}
+
+Status TakeRecords(std::string_view records, RawHeader* header) {
+  // A later extended header replaces an earlier one as a whole.
+  header->path.clear();
+  header->link_path.clear();
+  header->sparse = false;
+  header->xattrs.clear();
+  while (!records.empty() && records.front() != '\0') {
+    ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
+    RETURN_IF_ERROR(TakeRecord(record.first, record.second, header));
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
+Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
+  RawHeader header;
+  std::uint64_t at = 0;
+  for (int extensions = 0; extensions <= kExtensionsMax; ++extensions) {
+    const std::string_view block = Text(bytes(at, kTarBlock));
+    if (block.size() != kTarBlock) break;
+    header.type = block[kTypeOffset];
+    if (std::string_view("xgLK").find(header.type) == std::string_view::npos) return header;
+    ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSizeOffset, kSizeLength)));
+    if (size > kExtensionMax) return InvalidArgumentError("tar extension header is too large");
+    header.gnu_name = header.gnu_name || header.type == 'L';
+    header.gnu_link = header.gnu_link || header.type == 'K';
+    if (header.type == 'x') {
+      const std::string_view records = Text(bytes(at + kTarBlock, size));
+      if (records.size() != size) break;
+      RETURN_IF_ERROR(TakeRecords(records, &header));
+    }
+    at += kTarBlock + (size + kTarBlock - 1) / kTarBlock * kTarBlock;
+  }
+  return InvalidArgumentError("tar extension headers without an entry behind them");
+}
+
+}  // namespace daxfs::oci

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/status.hpp"
+
+namespace daxfs::oci {
+
+inline constexpr std::size_t kTarBlock = 512;
+
+// What the raw header blocks of one entry say beyond libarchive's reading of them.
+struct RawHeader {
+  char type = '\0';       // typeflag of the entry itself
+  bool gnu_name = false;  // a GNU 'L' header gave the name
+  bool gnu_link = false;  // a GNU 'K' header gave the link name
+  bool sparse = false;    // GNU.sparse.* records
+  std::string path;       // PAX records, empty: none
+  std::string link_path;
+  std::vector<std::pair<std::string, std::string>> xattrs;  // SCHILY.xattr.*, last of a name wins
+};
+
+// Bytes [offset, offset + length) of the stream, relative to the entry's first header block; empty
+// if they are not there.
+using HeaderBytes =
+    std::function<std::span<const std::byte>(std::uint64_t offset, std::size_t length)>;
+
+// Walks from the entry's first header block to its last (pax(1), "pax Extended Header"; GNU tar
+// manual). Errors: kInvalidArgument for damaged records or extensions nobody can apply.
+Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes);
+
+}  // namespace daxfs::oci
