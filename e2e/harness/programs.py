@@ -56,4 +56,5 @@ def install_tool(vm, name, where="/usr/local/bin"):
     shutil.copy(loader, libraries)
     shutil.copy(source, vm.share / f".{name}")
     run = f"/mnt/share/lib/{Path(loader).name} --library-path /mnt/share/lib /mnt/share/.{name}"
-    vm.run(f"mkdir -p {where} && printf '#!/bin/sh\\nexec {run} \"$@\"\\n' > {where}/{name} && chmod 755 {where}/{name}")
+    vm.run(f"mkdir -p {where} && printf '#!/bin/sh\\nexec {run} \"$@\"\\n' > {where}/{name}")
+    vm.run(["chmod", "755", f"{where}/{name}"])
