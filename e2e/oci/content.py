@@ -22,11 +22,29 @@ CAPABILITY = bytes.fromhex("01000002"
 LARGE_BYTES = 10 * (1 << 20) + 123
 CROWDS = (1, 136, 272, 5000)
 
+# The image's command: reads every file of the root it runs in and says what it has found.
 PROGRAM = b"""\
-import hashlib, json, os, platform, sys
+import hashlib, json, os, platform, stat
+
+def files():
+    for folder, folders, names in os.walk("/"):
+        if folder == "/":
+            folders[:] = [name for name in folders if name not in ("dev", "proc", "sys")]
+        for path in (os.path.join(folder, name) for name in names):
+            if stat.S_ISREG(os.lstat(path).st_mode):
+                yield os.fsencode(path)
+
+total, size_bytes, paths = hashlib.sha256(), 0, sorted(files())
+for path in paths:
+    digest = hashlib.sha256()
+    with open(path, "rb") as content:
+        while data := content.read(1 << 20):
+            digest.update(data)
+            size_bytes += len(data)
+    total.update(path[1:] + b" " + digest.hexdigest().encode() + b"\\n")
 print(json.dumps({"python": platform.python_version(), "kernel": platform.release(),
-                  "text_sha256": hashlib.sha256(open(sys.executable, "rb").read()).hexdigest(),
-                  "entries": len(os.listdir("/crowd/5000"))}, sort_keys=True))
+                  "host": platform.node(), "files": len(paths), "read_bytes": size_bytes,
+                  "sha256": total.hexdigest(), "entries": len(os.listdir("/crowd/5000"))}))
 """
 PASSWD = b"root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
 GROUP = b"root:x:0:\nnogroup:x:65534:\n"
@@ -158,3 +176,13 @@ def with_parents(entries, lower):
 def ancestors_missing(path, found):
     """The directories above `path` that are not in `found`."""
     return [folder for folder in tree.ancestors(path) if folder not in found]
+
+
+def report_of(merged):
+    """What PROGRAM must say in a root that is `merged` (of expected.json)."""
+    files = sorted((item for item in merged if item["type"] == "file"),
+                   key=lambda item: item["path"].encode())
+    lines = "".join(f"{item['path']} {item['sha256']}\n" for item in files)
+    inside = sum(posixpath.dirname(item["path"]) == "crowd/5000" for item in merged)
+    return {"files": len(files), "read_bytes": sum(item["size"] for item in files),
+            "sha256": hashlib.sha256(lines.encode()).hexdigest(), "entries": inside}

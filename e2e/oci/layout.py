@@ -41,7 +41,8 @@ def configuration(architecture, diff_ids, comments):
     return {
         "created": CREATED, "architecture": architecture, "os": "linux", "config": {
             "Env": [
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
+                "PYTHONDONTWRITEBYTECODE=1"
             ], "Cmd": ["python3", "/usr/local/share/daxfs-demo/report.py"], "WorkingDir": "/",
             "Labels": {"org.opencontainers.image.title": REF}
         }, "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": history
@@ -89,3 +90,15 @@ def write(folder, layers):
         "merged": tree.expected(all_entries)
     }
     (folder / "expected.json").write_bytes(json_bytes(expected))
+
+
+def layer_blobs(image):
+    """The files of the amd64 image's layers in the layout `image`, lowest first."""
+
+    def blob(descriptor):
+        return image / "blobs/sha256" / descriptor["digest"].removeprefix("sha256:")
+
+    index = json.loads((image / "index.json").read_text())
+    platforms = json.loads(blob(index["manifests"][0]).read_text())["manifests"]
+    chosen = next(m for m in platforms if m["platform"]["architecture"] == "amd64")
+    return [blob(layer) for layer in json.loads(blob(chosen).read_text())["layers"]]
