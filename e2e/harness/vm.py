@@ -30,6 +30,10 @@ ALIGN_BYTES = 2 << 20
 BOOTS = {"seconds": [], "retries": 0}
 PR_SET_PDEATHSIG = 1
 NO_PMEM = "modprobe.blacklist=nd_pmem"  # it would take the range before daxfs can
+# The first cpuset made and the last one gone rewrite code that every allocation runs (a static key),
+# as each container does it; with two processors TCG may run the breakpoint put there for a moment
+# after its handler has forgotten it: "int3", a dead guest, after some hundred containers.
+NO_CPUSET = "cgroup_disable=cpuset"
 NINE_P = "local,security_model=none,multidevs=remap"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -91,13 +95,13 @@ def die_with_parent():
 
 class Vm:
     """One guest. `share` is a folder of the host it reads at /mnt/share, `out` one it writes at
-    /mnt/out.
+    /mnt/out; `disks` are image files it sees as /dev/vdb and on, read-only.
 
     Start machines from the main thread only: QEMU ends with the thread that started it.
     """
 
     def __init__(self, kernel, root_image, memory=None, name="vm", memory_mib=1024, cpus=2,
-                 append=""):
+                 append="", disks=()):
         if cpus < 2:
             raise ValueError("with one processor TCG's atomics on shared memory are not atomic")
         self.kernel = kernel
@@ -107,6 +111,7 @@ class Vm:
         self.memory_mib = memory_mib
         self.cpus = cpus
         self.append = append
+        self.disks = disks
         self.retries = 0
         self.boot_seconds = None
         self.work = Path(tempfile.mkdtemp(prefix=f"daxfs-{name}-"))
@@ -213,12 +218,14 @@ class Vm:
             *self._memory_options(),
             ("kernel", self.kernel.image),
             ("initrd", self.kernel.initrd),
-            ("append", f"console=ttyS0 loglevel=4 panic=-1 {NO_PMEM} {self.append}".strip()),
+            ("append", f"console=ttyS0 loglevel=4 panic=-1 {NO_PMEM} {NO_CPUSET} "
+                       f"{self.append}".strip()),
             ("device", "virtio-serial-pci"),
             ("chardev", f"socket,id=agent,path={socket_path}"),
             ("device", "virtserialport,chardev=agent,name=daxfs.agent"),
             ("device", "virtio-rng-pci"),
             ("drive", f"file={self.root_image},if=virtio,format=raw,snapshot=on,cache=unsafe"),
+            *(("drive", f"file={disk},if=virtio,format=raw,readonly=on") for disk in self.disks),
             ("virtfs", f"{NINE_P},mount_tag=modules,path={self.kernel.modules},readonly=on"),
             ("virtfs", f"{NINE_P},mount_tag=share,path={self.share},readonly=on"),
             ("virtfs", f"{NINE_P},mount_tag=out,path={self.out}"),
