@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 namespace daxfs::oci {
 namespace {
@@ -91,20 +92,26 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
 
 Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
   RawHeader header;
+  std::string gnu_name;
+  std::string gnu_link;
   std::uint64_t at = 0;
   for (int extensions = 0; extensions <= kExtensionsMax; ++extensions) {
     const std::string_view block = Text(bytes(at, kTarBlock));
     if (block.size() != kTarBlock) break;
     header.type = block[kTypeOffset];
-    if (std::string_view("xgLK").find(header.type) == std::string_view::npos) return header;
+    if (std::string_view("xgLK").find(header.type) == std::string_view::npos) {
+      if (!gnu_name.empty()) header.path = std::move(gnu_name);
+      if (!gnu_link.empty()) header.link_path = std::move(gnu_link);
+      return header;
+    }
     ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSizeOffset, kSizeLength)));
     if (size > kExtensionMax) return InvalidArgumentError("tar extension header is too large");
-    header.gnu_name = header.gnu_name || header.type == 'L';
-    header.gnu_link = header.gnu_link || header.type == 'K';
-    if (header.type == 'x') {
-      const std::string_view records = Text(bytes(at + kTarBlock, size));
-      if (records.size() != size) break;
-      RETURN_IF_ERROR(TakeRecords(records, &header));
+    if (header.type != 'g') {
+      const std::string_view body = Text(bytes(at + kTarBlock, size));
+      if (body.size() != size) break;
+      if (header.type == 'x') RETURN_IF_ERROR(TakeRecords(body, &header));
+      if (header.type == 'L') gnu_name = body.substr(0, body.find('\0'));
+      if (header.type == 'K') gnu_link = body.substr(0, body.find('\0'));
     }
     at += kTarBlock + (size + kTarBlock - 1) / kTarBlock * kTarBlock;
   }

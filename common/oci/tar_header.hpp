@@ -18,11 +18,9 @@ inline constexpr std::size_t kTarBlock = 512;
 // What the raw header blocks of one entry say beyond libarchive's reading of them.
 struct RawHeader {
   char type = '\0';       // typeflag of the entry itself
-  bool gnu_name = false;  // a GNU 'L' header gave the name
-  bool gnu_link = false;  // a GNU 'K' header gave the link name
   bool sparse = false;    // GNU.sparse.* records
-  std::string path;       // PAX records, empty: none
-  std::string link_path;
+  std::string path;       // of the headers before it, GNU 'L' over PAX; empty: none
+  std::string link_path;  // the same, GNU 'K' over PAX
   std::vector<std::pair<std::string, std::string>> xattrs;  // SCHILY.xattr.*, last of a name wins
 };
 
