@@ -51,6 +51,25 @@ Result<std::pair<std::string_view, std::string_view>> NextRecord(std::string_vie
   return std::pair(record.substr(0, equals), record.substr(equals + 1));
 }
 
+// "[-]seconds[.fraction]"; digits beyond nanoseconds are cut off, as Go's parsePAXTime does.
+Result<TarTime> ParseTime(std::string_view text) {
+  const Status damaged = InvalidArgumentError("damaged PAX time");
+  const std::size_t dot = std::min(text.find('.'), text.size());
+  TarTime time;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + dot, time.seconds);
+  if (error != std::errc() || stop != text.data() + dot) return damaged;
+  std::string fraction(text.substr(std::min(dot + 1, text.size())));
+  if (fraction.find_first_not_of("0123456789") != std::string::npos) return damaged;
+  fraction.resize(9, '0');
+  std::from_chars(fraction.data(), fraction.data() + fraction.size(), time.nanoseconds);
+  if (text.front() == '-' && time.nanoseconds > 0) {
+    if (time.seconds == std::numeric_limits<std::int64_t>::min()) return damaged;
+    time.seconds -= 1;
+    time.nanoseconds = 1000000000 - time.nanoseconds;
+  }
+  return time;
+}
+
 void SetXattr(std::string_view name, std::string_view value, RawHeader* header) {
   const auto known = std::find_if(header->xattrs.begin(), header->xattrs.end(),
                                   [&](const auto& xattr) { return xattr.first == name; });
@@ -67,6 +86,8 @@ Status TakeRecord(std::string_view key, std::string_view value, RawHeader* heade
       return InvalidArgumentError("PAX " + std::string(key) + " with a NUL in it");
     }
     (key == "path" ? header->path : header->link_path) = value;
+  } else if (key == "mtime" && !value.empty()) {
+    ASSIGN_OR_RETURN(header->mtime, ParseTime(value));
   } else if (key.starts_with(kXattrPrefix)) {
     SetXattr(key.substr(kXattrPrefix.size()), value, header);
   } else if (key.starts_with(kSparsePrefix)) {
@@ -79,6 +100,7 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   // A later extended header replaces an earlier one as a whole.
   header->path.clear();
   header->link_path.clear();
+  header->mtime.reset();
   header->sparse = false;
   header->xattrs.clear();
   while (!records.empty() && records.front() != '\0') {

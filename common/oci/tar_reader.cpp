@@ -185,9 +185,9 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
                      InRange(static_cast<std::int64_t>(archive_entry_rdevminor(from)), kDeviceMax,
                              "device minor number"));
   }
-  entry->mtime_seconds = archive_entry_mtime(from);
-  const long nanoseconds = archive_entry_mtime_nsec(from);
-  entry->mtime_nanoseconds = static_cast<std::uint32_t>(std::clamp(nanoseconds, 0L, 999999999L));
+  const TarTime mtime = raw.mtime.value_or(TarTime{archive_entry_mtime(from), 0});
+  entry->mtime_seconds = mtime.seconds;
+  entry->mtime_nanoseconds = mtime.nanoseconds;
   entry->size_bytes = 0;
   if (entry->type == TarType::kFile) {
     const std::int64_t size = archive_entry_size(from);

@@ -183,7 +183,8 @@ TEST(TarReaderTest, PaxNumbersAndTimes) {
   EXPECT_EQ(all[0].entry.gid, 3000000U);
   EXPECT_EQ(all[0].entry.mtime_seconds, 1700000000);
   EXPECT_EQ(all[0].entry.mtime_nanoseconds, 123456789U);
-  EXPECT_LT(all[1].entry.mtime_seconds, 0);
+  EXPECT_EQ(all[1].entry.mtime_seconds, -2);
+  EXPECT_EQ(all[1].entry.mtime_nanoseconds, 500000000U);
   EXPECT_EQ(all[2].data, "1234567");
 }
 
@@ -299,6 +300,12 @@ TEST(TarReaderTest, RefusesDamagedPaxRecords) {
     spec.name = "pax";
     spec.data = records;
     EXPECT_FALSE(ErrorOf(TarBuilder().Add(spec).File("f", "x").Finish()).ok()) << records;
+  }
+}
+
+TEST(TarReaderTest, RefusesDamagedPaxTimes) {
+  for (const char* time : {"x", "1.x", ".5", "1-", "99999999999999999999", " 1"}) {
+    EXPECT_FALSE(ErrorOf(TarBuilder().Pax({{"mtime", time}}).File("f", "x").Finish()).ok()) << time;
   }
 }
 
