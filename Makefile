@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test
+.PHONY: help deps build fmt lint unit test bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,3 +29,6 @@ unit: build ## unit, abi, golden and tidy tests: no root, no network
 
 test: ## everything continuous integration runs
 	@$(TARGET) test -- scripts/test
+
+bench: ## all benchmarks beside their peers, one run; JSON and pictures into docs/bench/
+	@$(TARGET) bench -- scripts/bench
