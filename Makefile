@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build unit test
+.PHONY: help deps build fmt lint unit test bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +18,17 @@ deps: ## install the Debian packages everything here needs
 build: ## compile everything (PRESET=dev|release|clang|asan|tsan|fuzz)
 	@$(TARGET) build -- scripts/build $(PRESET)
 
+fmt: ## format the C++ files
+	@$(TARGET) fmt -- scripts/lint --fix
+
+lint: ## formatters and linters as errors: clang-format, clang-tidy, shellcheck, W=1, sparse, checkpatch
+	@$(TARGET) lint -- scripts/lint
+
 unit: build ## unit, abi, golden and tidy tests: no root, no network
 	@$(TARGET) unit -- scripts/unit $(BUILD)
 
 test: ## everything continuous integration runs
 	@$(TARGET) test -- scripts/test
+
+bench: ## all benchmarks beside their peers, one run; JSON and pictures into docs/bench/
+	@$(TARGET) bench -- scripts/bench

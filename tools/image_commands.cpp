@@ -146,7 +146,8 @@ Status PrintEntry(const format::Image& image, const std::string& path, const for
 // Value as text where it is printable ASCII, otherwise in hexadecimal.
 std::string ValueText(std::string_view value) {
   for (const char c : value) {
-    if (c < 0x20 || c == 0x7f) return fmt::format("0x{}", base::ToHex(std::as_bytes(std::span(value))));
+    if (c < 0x20 || c == 0x7f)
+      return fmt::format("0x{}", base::ToHex(std::as_bytes(std::span(value))));
   }
   return fmt::format("\"{}\"", value);
 }

@@ -241,7 +241,7 @@ __u64 daxfs_piece_count(const struct daxfs_info *info);
 int daxfs_piece_get(const struct daxfs_image *image, __u64 piece, __u64 *offset, __u64 *length,
 		    const __u8 **digest, const char **why);
 
-/** daxfs_crc32c() - CRC-32C (Castagnoli, RFC 3720 B.4) of @length bytes, going on from @crc (0 first) */
+/** daxfs_crc32c() - CRC-32C (RFC 3720 B.4) of @length bytes, going on from @crc (0 first) */
 __u32 daxfs_crc32c(__u32 crc, const void *data, __u64 length);
 
 /** daxfs_name_hash() - the hash directories are sorted by: CRC-32C of the name */

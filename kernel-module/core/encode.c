@@ -36,7 +36,7 @@ void daxfs_encode_super(void *block, const struct daxfs_info *info)
 
 void daxfs_encode_magic(__u8 bytes[8])
 {
-	daxfs_le64 magic = __cpu_to_le64(DAXFS_MAGIC);
+	daxfs_le64 magic = __cpu_to_le64(DAXFS_IMAGE_MAGIC);
 
 	memcpy(bytes, &magic, sizeof(magic));
 }

@@ -59,12 +59,14 @@ static int check_dir(const struct daxfs_image *image, const struct daxfs_attr *a
 		     const char **why)
 {
 	const struct daxfs_section_info *section = image->info.section;
+	int is_root = attr->ino == DAXFS_ROOT_INO, own_parent;
 
 	if (attr->size || attr->allocated_size)
 		return bad(why, "directory with a size");
 	if (!attr->parent || attr->parent > section[DAXFS_SECTION_INODES].count)
 		return bad(why, "parent out of range");
-	if ((attr->ino == DAXFS_ROOT_INO) != (attr->parent == attr->ino))
+	own_parent = attr->parent == attr->ino;
+	if (own_parent != is_root)
 		return bad(why, "only the root is its own parent");
 	if (!inside(attr->data_start, attr->data_count, section[DAXFS_SECTION_DIRENTS].count))
 		return bad(why, "directory outside the entries");

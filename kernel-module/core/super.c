@@ -134,7 +134,7 @@ int daxfs_image_open(struct daxfs_image *image, const void *base, __u64 size, co
 		*why = "shorter than a superblock";
 		return -EINVAL;
 	}
-	if (get64(&super->magic) != DAXFS_MAGIC) {
+	if (get64(&super->magic) != DAXFS_IMAGE_MAGIC) {
 		*why = "no DAXFS magic";
 		return -EINVAL;
 	}

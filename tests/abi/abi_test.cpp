@@ -9,8 +9,8 @@
 namespace {
 
 template <typename T>
-constexpr bool kSharedMemorySafe = std::is_standard_layout_v<T> && std::is_trivially_copyable_v<T> &&
-                                   std::has_unique_object_representations_v<T>;
+constexpr bool kSharedMemorySafe = std::is_standard_layout_v<T>&& std::is_trivially_copyable_v<T>&&
+    std::has_unique_object_representations_v<T>;
 
 static_assert(kSharedMemorySafe<daxfs_section>);
 static_assert(kSharedMemorySafe<daxfs_super>);

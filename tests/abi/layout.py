@@ -43,7 +43,8 @@ def measure(structs):
         lines.append(f'printf("{name} . 0x0 0x%zx\\n", sizeof(struct {name}));')
         for field, _ in fields:
             member = f"((struct {name} *)0)->{field}"
-            lines.append(f'printf("{name} {field} 0x%zx 0x%zx\\n", offsetof(struct {name}, {field}), sizeof({member}));')
+            place = f"offsetof(struct {name}, {field}), sizeof({member})"
+            lines.append(f'printf("{name} {field} 0x%zx 0x%zx\\n", {place});')
     lines.append("return 0; }")
     with tempfile.TemporaryDirectory() as folder:
         source, program = pathlib.Path(folder, "layout.c"), pathlib.Path(folder, "layout")
@@ -60,7 +61,8 @@ def tables(structs, dump):
         place[name, field] = (int(offset, 16), int(size, 16))
     result = {}
     for name, fields in structs.items():
-        rows = [f"`struct {name}`, {place[name, '.'][1]} bytes", "", "| offset | bytes | field | meaning |", "|---|---|---|---|"]
+        rows = [f"`struct {name}`, {place[name, '.'][1]} bytes", "",
+                "| offset | bytes | field | meaning |", "|---|---|---|---|"]
         for field, comment in fields:
             offset, size = place[name, field]
             rows.append(f"| 0x{offset:03x} | {size} | `{field}` | {comment.replace('|', chr(92) + '|')} |")

@@ -16,7 +16,7 @@
 #include "daxfs/types.h"
 
 /* 0x89 'D' 'A' 'X' 'F' 'S' CR LF, read as a little-endian number; stored last, in one store. */
-#define DAXFS_MAGIC		0x0a0d534658414489ULL
+#define DAXFS_IMAGE_MAGIC		0x0a0d534658414489ULL
 #define DAXFS_VERSION		1
 
 #define DAXFS_BLOCK_SHIFT	12
@@ -73,8 +73,8 @@ DAXFS_ASSERT_OFFSET(struct daxfs_section, count, 0x10);
 DAXFS_ASSERT_SIZE(struct daxfs_section, 0x20);
 
 struct daxfs_super {
-	daxfs_le64 magic;		/* 0x000: DAXFS_MAGIC, written last */
-	daxfs_le32 crc32c;		/* 0x008: of this struct, magic and crc32c as zero */
+	daxfs_le64 magic;		/* 0x000: DAXFS_IMAGE_MAGIC, written last */
+	daxfs_le32 crc32c;		/* 0x008: of this block, see docs/format.md */
 	daxfs_le32 version;		/* 0x00c: DAXFS_VERSION */
 	daxfs_le64 feature_compat;	/* 0x010: unknown bits are ignored */
 	daxfs_le64 feature_ro_compat;	/* 0x018: unknown bits forbid writing */
@@ -93,7 +93,7 @@ struct daxfs_super {
 	daxfs_le32 layout_flags;	/* 0x098: DAXFS_LAYOUT_* */
 	daxfs_le32 section_count;	/* 0x09c: DAXFS_SECTION_COUNT */
 	__u8 reserved0[0x60];		/* 0x0a0 */
-	struct daxfs_section section[DAXFS_SECTION_SLOTS];	/* 0x100 */
+	struct daxfs_section section[DAXFS_SECTION_SLOTS]; /* 0x100 */
 	__u8 reserved1[0xd00];		/* 0x300 */
 };
 DAXFS_ASSERT_OFFSET(struct daxfs_super, uuid, 0x28);
@@ -105,7 +105,7 @@ DAXFS_ASSERT_OFFSET(struct daxfs_super, reserved1, 0x300);
 DAXFS_ASSERT_SIZE(struct daxfs_super, 0x1000);
 
 /* daxfs_inode.flags */
-#define DAXFS_INODE_HUGE	(1U << 0)	/* extents congruent mod 2 MiB, last chunk its own */
+#define DAXFS_INODE_HUGE	(1U << 0)	/* congruent mod 2 MiB, last chunk its own */
 #define DAXFS_INODE_IMPLICIT	(1U << 1)	/* directory no tar entry ever named */
 #define DAXFS_INODE_KNOWN	3U
 
@@ -120,8 +120,8 @@ struct daxfs_inode {
 	daxfs_le32 nlink;		/* 0x24: names; directories 2 + subdirectories */
 	daxfs_le32 rdev_major;		/* 0x28: device nodes only */
 	daxfs_le32 rdev_minor;		/* 0x2c */
-	daxfs_le64 data_start;		/* 0x30: file: first extent; directory: first dirent; symlink: byte in names */
-	daxfs_le64 data_count;		/* 0x38: file: extents; directory: dirents; symlink: bytes */
+	daxfs_le64 data_start;		/* 0x30: first extent, dirent, or byte in names */
+	daxfs_le64 data_count;		/* 0x38: extents, dirents, or bytes of the target */
 	daxfs_le64 xattr_start;		/* 0x40: byte in xattrs, multiple of 8 */
 	daxfs_le32 xattr_size;		/* 0x48: bytes of the list; 0 = none */
 	daxfs_le32 xattr_count;		/* 0x4c */
@@ -139,7 +139,7 @@ DAXFS_ASSERT_SIZE(struct daxfs_inode, 0x80);
 struct daxfs_dirent {
 	daxfs_le32 hash;		/* 0x00: CRC32C of the name */
 	daxfs_le16 name_length;		/* 0x04: bytes, 1 to NAME_MAX */
-	__u8 type;			/* 0x06: file type bits of the inode's mode >> 12 */
+	__u8 type;			/* 0x06: the inode's mode >> 12 */
 	__u8 reserved0;			/* 0x07 */
 	daxfs_le64 name;		/* 0x08: byte in names */
 	daxfs_le64 ino;			/* 0x10 */
@@ -153,11 +153,11 @@ DAXFS_ASSERT_SIZE(struct daxfs_dirent, 0x20);
 
 /* Sorted by logical, not overlapping; a gap is a hole. */
 struct daxfs_extent {
-	daxfs_le64 logical;		/* 0x00: byte in the file, multiple of BLOCK_SIZE */
+	daxfs_le64 logical;		/* 0x00: byte in the file, on data_align_shift */
 	daxfs_le32 blob;		/* 0x08: 0 = this image */
 	daxfs_le32 flags;		/* 0x0c: DAXFS_EXTENT_* */
-	daxfs_le64 offset;		/* 0x10: byte in the blob, multiple of 1 << data_align_shift */
-	daxfs_le64 length;		/* 0x18: bytes, multiple of BLOCK_SIZE; past the size zero */
+	daxfs_le64 offset;		/* 0x10: byte in the blob, on data_align_shift */
+	daxfs_le64 length;		/* 0x18: bytes, whole blocks; zero past the size */
 };
 DAXFS_ASSERT_OFFSET(struct daxfs_extent, offset, 0x10);
 DAXFS_ASSERT_SIZE(struct daxfs_extent, 0x20);

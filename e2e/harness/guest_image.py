@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest's root disk: a minimal Debian made by mmdebstrap, as an ext4 image in the cache.
+
+It is independent of the kernel (modules come from the kernel's own tree) and of the harness's
+programs (they come with the initial memory disk), so it is made again only when the package list
+changes.
+"""
+
+import os
+import shutil
+
+from e2e.harness import apt
+
+SUITE = "bookworm"
+PACKAGES = ("acl", "attr", "bash", "busybox-static", "daxctl", "e2fsprogs", "gdb-minimal",
+            "iproute2", "kmod", "libcap2-bin", "ndctl", "procps", "python3", "python3-minimal",
+            "runc", "strace", "util-linux")
+EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+SIZE_MIB = 1024
+RECIPE = 2  # raise when the way the image is made changes
+
+
+def prepare(cache):
+    """The path of the root image (ext4, raw, read-only for everybody), from the cache or made
+    now."""
+    source = apt.Apt(cache, SUITE)
+    versions = {"runc": source.candidate("runc")}
+    inputs = {
+        "suite": SUITE, "packages": PACKAGES, "excluded": EXCLUDED, "size_mib": SIZE_MIB,
+        "versions": versions, "recipe": RECIPE
+    }
+
+    def make(folder):
+        make_image(source, folder)
+
+    return cache.entry(f"guest-{SUITE}", inputs, make) / "root.img"
+
+
+def make_image(source, folder):
+    """Fills `folder` with root.img. Needs root, as mmdebstrap does to set owners."""
+    if os.geteuid() != 0:
+        raise apt.AptError("the guest image can only be made by root")
+    tree = folder / "tree"
+    sources = folder / "suite.sources"
+    sources.write_text(source.sources(), encoding="utf-8")
+    settings = [f"--aptopt={line}" for line in apt.machine_acquire().splitlines() if line.strip()]
+    settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
+    apt.run([
+        "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        *settings, SUITE, tree, sources
+    ])
+    # The image is for anybody's test: it carries no trace of where the packages came from.
+    shutil.rmtree(tree / "etc/apt/sources.list.d", ignore_errors=True)
+    shutil.rmtree(tree / "etc/apt/apt.conf.d", ignore_errors=True)
+    (tree / "etc/apt/sources.list").unlink(missing_ok=True)
+    image = folder / "root.img"
+    with image.open("wb") as out:
+        out.truncate(SIZE_MIB << 20)
+    apt.run([
+        "mkfs.ext4", "-q", "-F", "-L", "root", "-O", "^has_journal", "-E", "lazy_itable_init=0",
+        "-d", tree, image
+    ])
+    shutil.rmtree(tree)
+    sources.unlink()

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A program maps files of an image: huge and small pages, copies, pins, debuggers, exec. tmpfs is the control."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from e2e.harness import daxfs, module, programs
+
+CHUNK = 2 << 20
+# mapcheck's files, and programs that really start: static, dynamic, and one of some size.
+GUEST_PROGRAMS = ["/usr/bin/busybox", "/bin/bash", "/usr/bin/python3.11"]
+
+
+@pytest.fixture(scope="module")
+def story(vm, daxfs_module, tmp_path_factory):
+    """The guest with mapcheck's tree on tmpfs at /control, as an image at /image, and under OverlayFS at /overlay."""
+    work = tmp_path_factory.mktemp("mapping")
+    mapcheck = programs.compile_static("mapcheck", work)
+    tree = work / "tree"
+    tree.mkdir()
+    subprocess.run([mapcheck, "generate", tree], check=True)
+    vm.put(mapcheck, "/usr/local/bin/mapcheck")
+    for path in GUEST_PROGRAMS:
+        vm.get(path, tree / path.rsplit("/", 1)[1])
+        (tree / path.rsplit("/", 1)[1]).chmod(0o755)
+    size = programs.build_image(f"dir:{tree}", work / "tree.daxfs")
+    vm.memory.write(0, (work / "tree.daxfs").read_bytes())
+    shutil.copytree(tree, vm.share / "tree", copy_function=copy_sparse)
+    vm.run("mkdir -p /control /scratch /upper && mount -t tmpfs none /control && "
+           "cp --sparse=always -a /mnt/share/tree/. /control")
+    module.load(vm, daxfs_module)
+    vm.references = region_references(vm)
+    mount(vm, daxfs_module, size)
+    yield vm, size
+    assert vm.alive()
+
+
+def copy_sparse(source, target):
+    subprocess.run(["cp", "--sparse=always", "-p", source, target], check=True)
+
+
+def mount(vm, built, size):
+    daxfs.mount(vm, built, "/image", vm.nvdimm[0], size)
+    vm.run("mkdir -p /overlay /upper && mount -t tmpfs none /upper && mkdir /upper/up /upper/work && "
+           "mount -t overlay -o lowerdir=/image,upperdir=/upper/up,workdir=/upper/work none /overlay")
+
+
+def unmount(vm):
+    vm.run("umount /overlay /upper /image")
+
+
+def region_references(vm):
+    """Lines of /proc/iomem that are ours: none before a mount and after the last one."""
+    return vm.run("grep -c ': daxfs' /proc/iomem", check=False).stdout.strip()
+
+
+@pytest.mark.parametrize("where", ["/control", "/image", "/overlay"])
+def test_every_kind_of_mapping(story, where):
+    vm, _ = story
+    done = vm.run(["mapcheck", "run", where, "/scratch"], check=False, timeout=180)
+    print(f"{where}:\n{done.stdout}")
+    assert done.rc == 0 and "FAIL" not in done.stdout, done.stdout + done.stderr
+    assert len(re.findall(r"^ok ", done.stdout, re.M)) == 15
+    faults = int(re.search(r"^ok huge-faults .*faults=(\d+)", done.stdout, re.M).group(1))
+    small = int(re.search(r"^ok small-faults .*faults=(\d+)", done.stdout, re.M).group(1))
+    if where != "/control":
+        assert faults == 5, f"{faults} faults for 5 chunks: not mapped by huge pages"
+        assert small <= 769 // 16, f"{small} faults for 769 pages: no fault-around"
+
+
+@pytest.mark.parametrize("where", ["/image", "/overlay"])
+def test_programs_start_from_it(story, where):
+    vm, _ = story
+    assert vm.run([f"{where}/busybox", "echo", "static"]).stdout == "static\n"
+    assert vm.run([f"{where}/bash", "-c", "echo dynamic $((6 * 7))"]).stdout == "dynamic 42\n"
+    text = "import hashlib, json; print(json.dumps(hashlib.sha256(b'x').hexdigest()))"
+    assert len(vm.run([f"{where}/python3.11", "-c", text]).stdout.strip()) == 66
+    shown = vm.run([f"{where}/python3.11", "-c", "print(open('/proc/self/maps').read())"]).stdout
+    assert f"{where}/python3.11" in shown
+
+
+@pytest.mark.parametrize("where", ["/control", "/image", "/overlay"])
+def test_breakpoint_by_a_debugger(story, where):
+    """gdb does not map the file: a copy made from the wrong address space would spoil the shared text page."""
+    vm, _ = story
+    before = vm.run(["sha256sum", f"{where}/python3.11"]).stdout
+    steps = ["set breakpoint pending off", "set startup-with-shell off", "break Py_BytesMain",
+             "run -c print(6*7)", "backtrace 1", "continue"]
+    argv = ["gdb", "-nx", "-batch", *(part for step in steps for part in ("-ex", step)), f"{where}/python3.11"]
+    done = vm.run(argv, timeout=180, check=False)
+    assert "Breakpoint 1, " in done.stdout and "42\n" in done.stdout, done.stdout + done.stderr
+    assert vm.run(["sha256sum", f"{where}/python3.11"]).stdout == before
+
+
+def test_a_pin_outlives_the_mount(story, daxfs_module):
+    vm, size = story
+    held = vm.popen(["mapcheck", "hold", "/image/small"], stdin=b"")
+    assert held.wait_output("held\n", 30)
+    unmount(vm)
+    assert region_references(vm) == "1", "the range is given back although a pipe holds a page of it"
+    assert vm.run(["rmmod", "daxfs"], check=False).rc != 0, "the module went away under a page"
+    mount(vm, daxfs_module, size)  # the parked range is taken back
+    assert vm.run(["cmp", "/image/small", "/control/small"]).rc == 0
+    unmount(vm)
+    held.write(b"go\n")
+    assert held.wait(30) and "intact" in held.stdout, held.stdout + held.stderr
+
+
+def test_everything_is_given_back(story, daxfs_module):
+    """Last in this file: no mount, no pin, no module; the range is free again."""
+    vm, size = story
+    vm.run("for i in $(seq 100); do grep -q ': daxfs' /proc/iomem || exit 0; sleep 0.1; done; exit 1")
+    module.unload(vm, daxfs_module)
+    assert region_references(vm) == vm.references == "0"
+    vm.assert_clean_log()
+    module.load(vm, daxfs_module)
+    phys = vm.nvdimm[0]
+    once = f"mount -t daxfs -o phys={phys},size={size} none /image && cat /image/small > /dev/null && umount /image"
+    vm.run(f"for i in $(seq 50); do {once} || exit 1; done", timeout=120)
+    module.unload(vm, daxfs_module)
+    assert region_references(vm) == "0"

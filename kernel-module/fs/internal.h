@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the module share.
+ *
+ * Locks: daxfs_regions_lock (region.c) guards the list of regions, their
+ * reference counts and their parked state; it is taken with nothing else held
+ * and nothing is taken inside it but what memremap_pages() takes itself.
+ * An opened image never changes, so nothing else needs a lock.
+ */
+#ifndef DAXFS_INTERNAL_H
+#define DAXFS_INTERNAL_H
+
+#include <linux/fs.h>
+#include <linux/memremap.h>
+#include <linux/workqueue.h>
+
+#include "core.h"
+#include "compat.h"
+
+/**
+ * struct daxfs_region - one physical range that this kernel holds
+ * @list: in the list of all regions
+ * @phys: physical address of its first byte, multiple of 2 MiB
+ * @size: bytes, multiple of 2 MiB
+ * @kaddr: where the kernel sees it
+ * @pgmap: its struct pages; order-9 compound, idle reference count 1
+ * @users: mounts that use it; 0 while parked: waiting for references to its
+ *	pages to go, and holding the module
+ * @draining: @drain is queued or running
+ * @drain: looks whether the references have gone
+ */
+struct daxfs_region {
+	struct list_head list;
+	phys_addr_t phys;
+	u64 size;
+	void *kaddr;
+	struct dev_pagemap pgmap;
+	unsigned int users;
+	bool draining;
+	struct delayed_work drain;
+};
+
+/**
+ * struct daxfs_sb - one mounted image; sb->s_fs_info
+ * @region: the range it lies in, from its first byte on; a user of it
+ * @image: opened by core
+ */
+struct daxfs_sb {
+	struct daxfs_region *region;
+	struct daxfs_image image;
+};
+
+/**
+ * struct daxfs_node - an inode in memory
+ * @attr: what core said of it, checked
+ * @dir_checked: a directory whose order and names have been checked
+ * @inode: the kernel's part
+ */
+struct daxfs_node {
+	struct daxfs_attr attr;
+	bool dir_checked;
+	struct inode inode;
+};
+
+static inline struct daxfs_sb *daxfs_sb(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline const struct daxfs_image *daxfs_image(const struct inode *inode)
+{
+	return &daxfs_sb(inode->i_sb)->image;
+}
+
+static inline struct daxfs_node *daxfs_node(const struct inode *inode)
+{
+	return container_of(inode, struct daxfs_node, inode);
+}
+
+/* super.c */
+__printf(2, 3) void daxfs_error(const struct super_block *sb, const char *format, ...);
+
+/* region.c */
+int daxfs_regions_init(void);
+void daxfs_regions_exit(void);
+struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **why);
+void daxfs_region_put(struct daxfs_region *region);
+
+/* inode.c */
+extern const struct inode_operations daxfs_file_inode_operations;
+extern const struct inode_operations daxfs_symlink_inode_operations;
+int daxfs_inodes_init(void);
+void daxfs_inodes_exit(void);
+struct inode *daxfs_alloc_inode(struct super_block *sb);
+void daxfs_free_inode(struct inode *inode);
+struct inode *daxfs_iget(struct super_block *sb, u64 ino);
+
+/* dir.c */
+extern const struct inode_operations daxfs_dir_inode_operations;
+extern const struct file_operations daxfs_dir_operations;
+
+/* file.c */
+extern const struct file_operations daxfs_file_operations;
+extern const struct address_space_operations daxfs_aops;
+
+/* mmap.c */
+int daxfs_mmap_init(void);
+void daxfs_mmap_exit(void);
+int daxfs_mmap(struct file *file, struct vm_area_struct *vma);
+
+/* export.c */
+extern const struct export_operations daxfs_export_operations;
+
+/* xattr.c */
+extern const daxfs_xattr_handlers_t daxfs_xattr_handlers;
+ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size);
+struct posix_acl *daxfs_get_inode_acl(struct inode *inode, int type, bool rcu);
+
+#endif /* DAXFS_INTERNAL_H */

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Regions: physical ranges with struct pages of our own.
+ *
+ * Pages of a region may be referenced when its last mount has gone: a pipe
+ * holds what vmsplice() gave it, a driver what it pinned. memunmap_pages()
+ * does not wait for such references, and whoever drops one later would oops. So
+ * a region without users is given back only once all its pages are idle; until
+ * then it is parked: a worker looks again, and a new mount takes it back.
+ */
+#define pr_fmt(fmt) "daxfs: " fmt
+
+#include <linux/ioport.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+#define DRAIN_INTERVAL	(HZ / 4)
+#define IDLE_REFERENCES	1	/* what memremap_pages() leaves on a GENERIC page */
+
+static LIST_HEAD(regions);
+static DEFINE_MUTEX(daxfs_regions_lock);
+static struct workqueue_struct *drain_queue;
+
+/* Only heads count references: every tail of an order-9 page hands them on. */
+static bool region_idle(const struct daxfs_region *region)
+{
+	unsigned long pfn = PHYS_PFN(region->phys);
+	unsigned long end = pfn + (region->size >> PAGE_SHIFT);
+
+	for (; pfn < end; pfn += 1UL << (DAXFS_CHUNK_SHIFT - PAGE_SHIFT)) {
+		if (page_ref_count(pfn_to_page(pfn)) != IDLE_REFERENCES)
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+static int check_free(phys_addr_t phys, u64 size, const char **why)
+{
+	phys_addr_t at;
+
+	if (region_intersects(phys, size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
+	    REGION_DISJOINT) {
+		*why = "range overlaps System RAM";
+		return -EINVAL;
+	}
+	for (at = phys; at < phys + size; at += DAXFS_CHUNK_SIZE) {
+		struct dev_pagemap *pgmap = get_dev_pagemap(PHYS_PFN(at), NULL);
+
+		if (pgmap) {
+			put_dev_pagemap(pgmap);
+			*why = "range is mapped by another driver (device_dax bound?)";
+			return -EBUSY;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static int region_map(struct daxfs_region *region, const char **why)
+{
+	struct dev_pagemap *pgmap = &region->pgmap;
+	void *kaddr;
+	int err;
+
+	err = check_free(region->phys, region->size, why);
+	if (err)
+		return err;
+	if (!request_mem_region(region->phys, region->size, "daxfs")) {
+		*why = "range is held by another driver, see /proc/iomem";
+		return -EBUSY;
+	}
+	pgmap->type = MEMORY_DEVICE_GENERIC;
+	pgmap->range.start = region->phys;
+	pgmap->range.end = region->phys + region->size - 1;
+	pgmap->nr_range = 1;
+	pgmap->vmemmap_shift = DAXFS_CHUNK_SHIFT - PAGE_SHIFT;
+	kaddr = memremap_pages(pgmap, NUMA_NO_NODE);
+	if (IS_ERR(kaddr)) {
+		release_mem_region(region->phys, region->size);
+		*why = "kernel cannot map the range";
+		return PTR_ERR(kaddr);
+	}
+	region->kaddr = kaddr;
+	return 0;
+}
+
+static void region_destroy(struct daxfs_region *region)
+{
+	list_del(&region->list);
+	memunmap_pages(&region->pgmap);
+	release_mem_region(region->phys, region->size);
+	kfree(region);
+}
+
+/* Looks again at a parked region; ends when a mount took it back or its pages are idle. */
+static void drain_region(struct work_struct *work)
+{
+	struct daxfs_region *region =
+		container_of(to_delayed_work(work), struct daxfs_region, drain);
+
+	mutex_lock(&daxfs_regions_lock);
+	if (region->users) {
+		region->draining = false;
+	} else if (region_idle(region)) {
+		pr_info("pages of the range at %pa are idle, it is given back\n", &region->phys);
+		region_destroy(region);
+		module_put(THIS_MODULE);
+	} else {
+		queue_delayed_work(drain_queue, &region->drain, DRAIN_INTERVAL);
+	}
+	mutex_unlock(&daxfs_regions_lock);
+}
+
+/* A parked region holds the module: its pages must not outlive what gives them back. */
+static void region_park(struct daxfs_region *region)
+{
+	__module_get(THIS_MODULE);
+	if (region->draining)
+		return;
+	region->draining = true;
+	pr_info("pages of the range at %pa are still referenced, it stays until they are not\n",
+		&region->phys);
+	queue_delayed_work(drain_queue, &region->drain, DRAIN_INTERVAL);
+}
+
+/* A region that shares bytes with the range; regions never share bytes with each other. */
+static struct daxfs_region *region_find(phys_addr_t phys, u64 size)
+{
+	struct daxfs_region *region;
+
+	list_for_each_entry(region, &regions, list)
+		if (phys < region->phys + region->size && region->phys < phys + size)
+			return region;
+	return NULL;
+}
+
+static struct daxfs_region *region_create(phys_addr_t phys, u64 size, const char **why)
+{
+	struct daxfs_region *region = kzalloc(sizeof(*region), GFP_KERNEL);
+	int err;
+
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	region->phys = phys;
+	region->size = size;
+	INIT_DELAYED_WORK(&region->drain, drain_region);
+	err = region_map(region, why);
+	if (err) {
+		kfree(region);
+		return ERR_PTR(err);
+	}
+	region->users = 1;
+	list_add(&region->list, &regions);
+	return region;
+}
+
+/**
+ * daxfs_region_get() - become a user of a physical range
+ * @phys: first byte, multiple of 2 MiB
+ * @size: bytes, multiple of 2 MiB, not 0
+ * @why: static text on failure
+ *
+ * The range is claimed on first use; equal ranges share one region.
+ * Return: the region, or -EINVAL, -EBUSY (held by others or overlapping one of
+ * ours), -ENOMEM, or what memremap_pages() says.
+ */
+struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **why)
+{
+	struct daxfs_region *region;
+
+	*why = "out of memory";
+	mutex_lock(&daxfs_regions_lock);
+	region = region_find(phys, size);
+	if (!region) {
+		region = region_create(phys, size, why);
+	} else if (region->phys != phys || region->size != size) {
+		*why = "range overlaps one that daxfs already holds with another phys or size";
+		region = ERR_PTR(-EBUSY);
+	} else if (!region->users++) {
+		module_put(THIS_MODULE);	/* it was parked */
+	}
+	mutex_unlock(&daxfs_regions_lock);
+	return region;
+}
+
+/**
+ * daxfs_region_put() - stop using a region
+ * @region: from daxfs_region_get()
+ *
+ * The last user gives the range back, or parks it while pages are referenced.
+ */
+void daxfs_region_put(struct daxfs_region *region)
+{
+	mutex_lock(&daxfs_regions_lock);
+	if (!--region->users) {
+		if (!region->draining && region_idle(region))
+			region_destroy(region);
+		else
+			region_park(region);
+	}
+	mutex_unlock(&daxfs_regions_lock);
+}
+
+/** daxfs_regions_init() - at module load */
+int daxfs_regions_init(void)
+{
+	drain_queue = alloc_workqueue("daxfs-drain", WQ_UNBOUND, 0);
+	return drain_queue ? 0 : -ENOMEM;
+}
+
+/** daxfs_regions_exit() - at module unload; nothing is parked, a worker may be on its last line */
+void daxfs_regions_exit(void)
+{
+	destroy_workqueue(drain_queue);
+}

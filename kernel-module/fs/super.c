@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Superblock: mount options, the image's life, statfs, module entry and exit. */
+#define pr_fmt(fmt) "daxfs: " fmt
+
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/module.h>
+#include <linux/ratelimit.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+
+#include "daxfs/magic.h"
+#include "internal.h"
+
+/* What mount options ask for, before there is a superblock; fc->fs_private. */
+struct daxfs_options {
+	phys_addr_t phys;
+	u64 size;
+	bool phys_given;
+};
+
+enum { OPT_PHYS, OPT_SIZE };
+
+static const struct fs_parameter_spec daxfs_parameters[] = {
+	fsparam_string("phys", OPT_PHYS),
+	fsparam_string("size", OPT_SIZE),
+	{}
+};
+
+/**
+ * daxfs_error() - one rate-limited line about an image whose bytes are wrong
+ * @sb: the image
+ * @format: what is wrong, printf-like
+ */
+void daxfs_error(const struct super_block *sb, const char *format, ...)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+	struct va_format text;
+	va_list args;
+
+	if (!__ratelimit(&limit))
+		return;
+	va_start(args, format);
+	text.fmt = format;
+	text.va = &args;
+	pr_err("image %pU (%s): %pV\n", daxfs_sb(sb)->image.info.uuid, sb->s_id, &text);
+	va_end(args);
+}
+
+/* Decimal or 0x hexadecimal with an optional K, M, G, T; nothing behind it. */
+static int parse_bytes(struct fs_context *fc, const struct fs_parameter *param, u64 *bytes)
+{
+	char *end;
+
+	if (!isdigit(param->string[0]))
+		return invalf(fc, "daxfs: %s=%s: not a number", param->key, param->string);
+	*bytes = memparse(param->string, &end);
+	if (*end)
+		return invalf(fc, "daxfs: %s=%s: not a number", param->key, param->string);
+	return 0;
+}
+
+static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct daxfs_options *options = fc->fs_private;
+	struct fs_parse_result result;
+	u64 bytes;
+	int opt, err;
+
+	opt = fs_parse(fc, daxfs_parameters, param, &result);
+	if (opt < 0)
+		return opt;
+	err = parse_bytes(fc, param, &bytes);
+	if (err)
+		return err;
+	switch (opt) {
+	case OPT_PHYS:
+		if (bytes % DAXFS_CHUNK_SIZE)
+			return invalf(fc, "daxfs: phys=%s: not a multiple of 2 MiB", param->string);
+		options->phys = bytes;
+		options->phys_given = true;
+		return 0;
+	case OPT_SIZE:
+		if (!bytes || bytes > DAXFS_SIZE_MAX - DAXFS_CHUNK_SIZE)
+			return invalf(fc, "daxfs: size=%s: out of range", param->string);
+		options->size = round_up(bytes, DAXFS_CHUNK_SIZE);
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int daxfs_statfs(struct dentry *dentry, struct kstatfs *stat)
+{
+	const struct daxfs_info *info = &daxfs_sb(dentry->d_sb)->image.info;
+
+	stat->f_type = DAXFS_SUPER_MAGIC;
+	stat->f_bsize = DAXFS_BLOCK_SIZE;
+	stat->f_blocks = info->image_size >> DAXFS_BLOCK_SHIFT;
+	stat->f_files = info->section[DAXFS_SECTION_INODES].count;
+	stat->f_namelen = DAXFS_NAME_MAX;
+	stat->f_fsid = uuid_to_fsid((__u8 *)info->uuid);
+	return 0;
+}
+
+static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
+{
+	const struct daxfs_region *region = daxfs_sb(root->d_sb)->region;
+
+	seq_printf(seq, ",phys=0x%llx,size=%llu", (u64)region->phys, region->size);
+	return 0;
+}
+
+static const struct super_operations daxfs_super_operations = {
+	.alloc_inode = daxfs_alloc_inode,
+	.free_inode = daxfs_free_inode,
+	.statfs = daxfs_statfs,
+	.show_options = daxfs_show_options,
+};
+
+static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
+{
+	const struct daxfs_region *region = sbi->region;
+	struct daxfs_image *image = &sbi->image;
+	const char *why;
+	int err;
+
+	err = daxfs_image_open(image, region->kaddr, region->size, &why);
+	if (err == -EFBIG)
+		errorf(fc, "daxfs: image at 0x%llx has %llu bytes, size=%llu is too small",
+		       (u64)region->phys, image->info.image_size, region->size);
+	else if (err)
+		errorf(fc, "daxfs: range at 0x%llx: %s", (u64)region->phys, why);
+	if (!err && 1U << image->info.data_align_shift < PAGE_SIZE) {
+		errorf(fc, "daxfs: image's data is aligned for pages smaller than this kernel's");
+		err = -EINVAL;
+	}
+	return err;
+}
+
+static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct daxfs_sb *sbi = daxfs_sb(sb);
+	struct inode *root;
+	int err;
+
+	sb->s_magic = DAXFS_SUPER_MAGIC;
+	sb->s_op = &daxfs_super_operations;
+	sb->s_export_op = &daxfs_export_operations;
+	sb->s_xattr = daxfs_xattr_handlers;
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_time_gran = 1;
+	sb->s_flags |= SB_RDONLY | SB_NOATIME | SB_POSIXACL;
+	sb->s_blocksize_bits = DAXFS_BLOCK_SHIFT;
+	sb->s_blocksize = DAXFS_BLOCK_SIZE;
+	err = open_image(fc, sbi);
+	if (err)
+		return err;
+	memcpy(&sb->s_uuid, sbi->image.info.uuid, sizeof(sb->s_uuid));
+	root = daxfs_iget(sb, DAXFS_ROOT_INO);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
+}
+
+static void free_sb(struct daxfs_sb *sbi)
+{
+	if (!sbi)
+		return;
+	daxfs_region_put(sbi->region);
+	kfree(sbi);
+}
+
+static int same_region(struct super_block *sb, struct fs_context *fc)
+{
+	const struct daxfs_sb *wanted = fc->s_fs_info;
+
+	return daxfs_sb(sb)->region == wanted->region;
+}
+
+/* One superblock a range, however often it is mounted. */
+static int daxfs_get_tree(struct fs_context *fc)
+{
+	struct daxfs_options *options = fc->fs_private;
+	struct super_block *sb;
+	struct daxfs_sb *sbi;
+	const char *why;
+	int err;
+
+	if (!options->phys_given || !options->size)
+		return invalf(fc, "daxfs: give the image's place: phys=ADDRESS,size=BYTES");
+	if (options->phys > DAXFS_SIZE_MAX - options->size)
+		return invalf(fc, "daxfs: the range is beyond all memory");
+	sbi = kzalloc(sizeof(*sbi), GFP_KERNEL);
+	if (!sbi)
+		return -ENOMEM;
+	sbi->region = daxfs_region_get(options->phys, options->size, &why);
+	if (IS_ERR(sbi->region)) {
+		err = PTR_ERR(sbi->region);
+		errorf(fc, "daxfs: phys=0x%llx,size=%llu: %s", (u64)options->phys, options->size,
+		       why);
+		kfree(sbi);
+		return err;
+	}
+	fc->s_fs_info = sbi;
+	fc->sb_flags |= SB_RDONLY;
+	sb = sget_fc(fc, same_region, set_anon_super_fc);
+	if (IS_ERR(sb))
+		return PTR_ERR(sb);
+	if (!sb->s_root) {
+		err = daxfs_fill_super(sb, fc);
+		if (err) {
+			deactivate_locked_super(sb);
+			return err;
+		}
+		sb->s_flags |= SB_ACTIVE;
+	}
+	fc->root = dget(sb->s_root);
+	return 0;
+}
+
+static void daxfs_free_context(struct fs_context *fc)
+{
+	free_sb(fc->s_fs_info);
+	kfree(fc->fs_private);
+}
+
+static int daxfs_reconfigure(struct fs_context *fc)
+{
+	if (!(fc->sb_flags & SB_RDONLY))
+		return invalf(fc, "daxfs: an image is read-only");
+	return 0;
+}
+
+static const struct fs_context_operations daxfs_context_operations = {
+	.parse_param = daxfs_parse_param,
+	.get_tree = daxfs_get_tree,
+	.reconfigure = daxfs_reconfigure,
+	.free = daxfs_free_context,
+};
+
+static int daxfs_init_fs_context(struct fs_context *fc)
+{
+	struct daxfs_options *options = kzalloc(sizeof(*options), GFP_KERNEL);
+
+	if (!options)
+		return -ENOMEM;
+	fc->fs_private = options;
+	fc->ops = &daxfs_context_operations;
+	return 0;
+}
+
+static void daxfs_kill_sb(struct super_block *sb)
+{
+	struct daxfs_sb *sbi = daxfs_sb(sb);
+
+	kill_anon_super(sb);
+	free_sb(sbi);
+}
+
+static struct file_system_type daxfs_type = {
+	.owner = THIS_MODULE,
+	.name = "daxfs",
+	.init_fs_context = daxfs_init_fs_context,
+	.parameters = daxfs_parameters,
+	.kill_sb = daxfs_kill_sb,
+	.fs_flags = FS_ALLOW_IDMAP,
+};
+
+static int __init daxfs_init(void)
+{
+	int err;
+
+	err = daxfs_inodes_init();
+	if (err)
+		return err;
+	err = daxfs_mmap_init();
+	if (err)
+		goto exit_inodes;
+	err = daxfs_regions_init();
+	if (err)
+		goto exit_mmap;
+	err = register_filesystem(&daxfs_type);
+	if (err)
+		goto exit_regions;
+	return 0;
+
+exit_regions:
+	daxfs_regions_exit();
+exit_mmap:
+	daxfs_mmap_exit();
+exit_inodes:
+	daxfs_inodes_exit();
+	return err;
+}
+
+static void __exit daxfs_exit(void)
+{
+	unregister_filesystem(&daxfs_type);
+	daxfs_regions_exit();
+	daxfs_mmap_exit();
+	daxfs_inodes_exit();
+}
+
+module_init(daxfs_init);
+module_exit(daxfs_exit);
+
+MODULE_ALIAS_FS("daxfs");
+MODULE_DESCRIPTION("Container images in shared memory, mapped by every kernel that sees it");
+MODULE_AUTHOR("The DAXFS developers");
+MODULE_LICENSE("GPL");
