@@ -19,10 +19,11 @@ def table(results):
     lines = [f"memory: {results['memory']['kernel']}, QEMU without hardware help"]
     for row in results["memory"]["results"]:
         for label, c in row["candidates"].items():
-            lines.append(f"  {row['operation']:<14} {label:<20} {c['median']:>10.1f} {row['unit']:<4} "
-                         f"({c['min']:.1f} to {c['max']:.1f})  {c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
+            spread = f"({c['min']:.1f} to {c['max']:.1f})"
+            lines.append(f"  {row['operation']:<14} {label:<20} {c['median']:>10.1f} {row['unit']:<4} {spread}  "
+                         f"{c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
     made = results["convert"]
-    lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, on tmpfs")
+    lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, tmpfs")
     for label, c in made["results"].items():
         lines.append(f"  {label:<24} {c['median_s']:.3f} s ({c['min_s']:.3f} to {c['max_s']:.3f})  {c['mb_per_s']} MB/s")
     return "\n".join(lines)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Converting one tree, beside other image builders and plain extraction; everything on tmpfs, one processor each.
 
-The tree is the demonstration image's layers side by side. Peers: mkfs.erofs from the directory (it writes uncompressed by
-default), tar2sqfs from the tar (it cannot leave data uncompressed, so lz4, its quickest), tar to a directory. Ours
+The tree is the demonstration image's layers side by side. Peers: mkfs.erofs from the directory (it writes
+uncompressed by default), tar2sqfs from the tar (it cannot leave data uncompressed, so lz4, its quickest), tar to a directory. Ours
 hashes every byte (SHA-256 of 64 KiB pieces); none of the peers does.
 """
 
@@ -80,7 +80,8 @@ def candidates(tree, tar, layout, out):
     build = str(programs.tool("daxfs-build"))
     return {
         "daxfs-build dir:": [build, f"dir:{tree}", "-o", f"{out}/image", "--log-level", "error"],
-        "daxfs-build oci: (tar)": [build, f"oci:{layout}", "--per-layer", "-o", f"{out}/layers", "--log-level", "error"],
+        "daxfs-build oci: (tar)": [build, f"oci:{layout}", "--per-layer", "-o", f"{out}/layers",
+                                   "--log-level", "error"],
         "mkfs.erofs": ["mkfs.erofs", "--quiet", f"{out}/image", str(tree)],
         "tar2sqfs (lz4)": ["sh", "-c", f"exec tar2sqfs -q -j 1 -c lz4 {out}/image < {tar}"],
         "tar -x": ["tar", "-xf", str(tar), "-C", out],
