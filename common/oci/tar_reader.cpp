@@ -92,10 +92,10 @@ Result<std::unique_ptr<TarReader>> TarReader::Open(ChunkSource& source) {
   archive* a = reader->archive_.get();
   DAXFS_CHECK(archive_read_support_format_tar(a) == ARCHIVE_OK);
   reader->in_header_ = true;
-  if (archive_read_open(a, reader.get(), nullptr, Pull, nullptr) != ARCHIVE_OK) {
-    return reader->ArchiveError("open");
-  }
-  reader->empty_ = reader->chunk_.empty() && reader->chunk_offset_ == 0;
+  const int result = archive_read_open(a, reader.get(), nullptr, Pull, nullptr);
+  const bool nothing = reader->chunk_.empty() && reader->chunk_offset_ == 0;
+  reader->empty_ = nothing && reader->source_status_.ok();
+  if (result != ARCHIVE_OK && !reader->empty_) return reader->ArchiveError("open");
   return reader;
 }
 
@@ -159,7 +159,7 @@ Result<RawHeader> TarReader::CurrentHeader() {
 }
 
 Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
-  entry->name = raw.path.empty() || raw.gnu_name ? OrEmpty(archive_entry_pathname(from)) : raw.path;
+  entry->name = raw.path.empty() ? OrEmpty(archive_entry_pathname(from)) : raw.path;
   if (raw.sparse) {
     return UnimplementedError(entry->name + ": sparse files in a tar are not supported yet");
   }
@@ -168,7 +168,7 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
   if (entry->type == TarType::kHardLink || entry->type == TarType::kSymlink) {
     const char* link = entry->type == TarType::kSymlink ? archive_entry_symlink(from)
                                                         : archive_entry_hardlink(from);
-    entry->link_name = raw.link_path.empty() || raw.gnu_link ? OrEmpty(link) : raw.link_path;
+    entry->link_name = raw.link_path.empty() ? OrEmpty(link) : raw.link_path;
   }
   entry->permissions = archive_entry_perm(from) & 07777U;
   ASSIGN_OR_RETURN(entry->uid,
@@ -185,9 +185,9 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
                      InRange(static_cast<std::int64_t>(archive_entry_rdevminor(from)), kDeviceMax,
                              "device minor number"));
   }
-  entry->mtime_seconds = archive_entry_mtime(from);
-  const long nanoseconds = archive_entry_mtime_nsec(from);
-  entry->mtime_nanoseconds = static_cast<std::uint32_t>(std::clamp(nanoseconds, 0L, 999999999L));
+  const TarTime mtime = raw.mtime.value_or(TarTime{archive_entry_mtime(from), 0});
+  entry->mtime_seconds = mtime.seconds;
+  entry->mtime_nanoseconds = mtime.nanoseconds;
   entry->size_bytes = 0;
   if (entry->type == TarType::kFile) {
     const std::int64_t size = archive_entry_size(from);
