@@ -25,7 +25,8 @@ def table(results):
     made = results["convert"]
     lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, tmpfs")
     for label, c in made["results"].items():
-        lines.append(f"  {label:<24} {c['median_s']:.3f} s ({c['min_s']:.3f} to {c['max_s']:.3f})  {c['mb_per_s']} MB/s")
+        spread = f"({c['min_s']:.3f} to {c['max_s']:.3f})"
+        lines.append(f"  {label:<24} {c['median_s']:.3f} s {spread}  {c['mb_per_s']} MB/s")
     return "\n".join(lines)
 
 

@@ -2,8 +2,8 @@
 """Converting one tree, beside other image builders and plain extraction; everything on tmpfs, one processor each.
 
 The tree is the demonstration image's layers side by side. Peers: mkfs.erofs from the directory (it writes
-uncompressed by default), tar2sqfs from the tar (it cannot leave data uncompressed, so lz4, its quickest), tar to a directory. Ours
-hashes every byte (SHA-256 of 64 KiB pieces); none of the peers does.
+uncompressed by default), tar2sqfs from the tar (it cannot leave data uncompressed, so lz4, its quickest), tar to a
+directory. Ours hashes every byte (SHA-256 of 64 KiB pieces); none of the peers does.
 """
 
 import hashlib
