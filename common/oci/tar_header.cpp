@@ -16,7 +16,6 @@ constexpr std::size_t kTypeOffset = 156;
 constexpr std::uint64_t kExtensionMax = std::uint64_t{4} << 20U;  // libarchive stops at 1 MiB
 constexpr int kExtensionsMax = 64;
 constexpr std::string_view kXattrPrefix = "SCHILY.xattr.";
-constexpr std::string_view kSparsePrefix = "GNU.sparse.";
 
 std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -81,17 +80,19 @@ void SetXattr(std::string_view name, std::string_view value, RawHeader* header) 
 }
 
 Status TakeRecord(std::string_view key, std::string_view value, RawHeader* header) {
-  if (key == "path" || key == "linkpath") {
+  std::string* text = key == "path"              ? &header->path
+                      : key == "linkpath"        ? &header->link_path
+                      : key == "GNU.sparse.name" ? &header->sparse_name
+                                                 : nullptr;
+  if (text != nullptr) {
     if (value.find('\0') != std::string_view::npos) {
       return InvalidArgumentError("PAX " + std::string(key) + " with a NUL in it");
     }
-    (key == "path" ? header->path : header->link_path) = value;
+    *text = value;
   } else if (key == "mtime" && !value.empty()) {
     ASSIGN_OR_RETURN(header->mtime, ParseTime(value));
   } else if (key.starts_with(kXattrPrefix)) {
     SetXattr(key.substr(kXattrPrefix.size()), value, header);
-  } else if (key.starts_with(kSparsePrefix)) {
-    header->sparse = true;
   }
   return Status::Ok();
 }
@@ -101,7 +102,7 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   header->path.clear();
   header->link_path.clear();
   header->mtime.reset();
-  header->sparse = false;
+  header->sparse_name.clear();
   header->xattrs.clear();
   while (!records.empty() && records.front() != '\0') {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
@@ -123,6 +124,7 @@ Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
     header.type = block[kTypeOffset];
     if (std::string_view("xgLK").find(header.type) == std::string_view::npos) {
       if (!gnu_name.empty()) header.path = std::move(gnu_name);
+      if (!header.sparse_name.empty()) header.path = header.sparse_name;
       if (!gnu_link.empty()) header.link_path = std::move(gnu_link);
       return header;
     }

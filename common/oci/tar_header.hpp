@@ -25,8 +25,8 @@ struct TarTime {
 // What the raw header blocks of one entry say beyond libarchive's reading of them.
 struct RawHeader {
   char type = '\0';              // typeflag of the entry itself
-  bool sparse = false;           // GNU.sparse.* records
   std::string path;              // of the headers before it, GNU 'L' over PAX; empty: none
+  std::string sparse_name;       // PAX record GNU.sparse.name; path has it already
   std::optional<TarTime> mtime;  // PAX record
   std::string link_path;         // the same, GNU 'K' over PAX
   std::vector<std::pair<std::string, std::string>> xattrs;  // SCHILY.xattr.*, last of a name wins
