@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <memory>
@@ -60,6 +61,8 @@ int Run(const Options& options) {
 }
 
 int Main(int argc, char** argv) {
+  // A file size limit is an error like a full disk, not a death that leaves things behind.
+  std::signal(SIGXFSZ, SIG_IGN);
   const std::variant<Options, Leave> parsed = ParseOptions(argc, argv);
   if (const Leave* leave = std::get_if<Leave>(&parsed)) {
     std::FILE* out = leave->exit_code == 0 ? stdout : stderr;

@@ -65,7 +65,7 @@ Status MountDevice(const MountCommand& command, os::MountRequest request) {
   if (command.fake) return Status::Ok();
   const bool driven = device->driven();
   if (driven) RETURN_IF_ERROR(device->Unbind());
-  const Status mounted = os::MountFilesystem(request);
+  Status mounted = os::MountFilesystem(request);
   if (mounted.ok() || !driven) return mounted;
   const Status rebound = device->Rebind();
   if (rebound.ok()) return mounted;

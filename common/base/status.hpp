@@ -80,13 +80,12 @@ Status CancelledError(std::string message);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  // Implicit on purpose: `return value;` and `return status;` both read well.
-  Result(T value) : value_(std::move(value)) {}  // NOLINT(google-explicit-constructor): see above
-  // Requires: !status.ok().
-  Result(Status status)
-      : status_(std::move(status)) {  // NOLINT(google-explicit-constructor): ditto
-    DAXFS_CHECK(!status_.ok());
-  }
+  // Implicit on purpose: `return value;` and `return status;` both read well. The second requires
+  // !status.ok().
+  // NOLINTBEGIN(google-explicit-constructor): see above
+  Result(T value) : value_(std::move(value)) {}
+  Result(Status status) : status_(std::move(status)) { DAXFS_CHECK(!status_.ok()); }
+  // NOLINTEND(google-explicit-constructor)
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const& { return status_; }
@@ -122,6 +121,7 @@ class [[nodiscard]] Result {
 
 }  // namespace daxfs
 
+// NOLINTBEGIN(bugprone-macro-parentheses): arguments are declarations and names here
 #define DAXFS_CONCAT_INNER(a, b) a##b
 #define DAXFS_CONCAT(a, b) DAXFS_CONCAT_INNER(a, b)
 
@@ -139,3 +139,4 @@ class [[nodiscard]] Result {
   auto result = (expr);                                \
   if (!result.ok()) return std::move(result).status(); \
   decl = *std::move(result)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -144,10 +144,11 @@ Status LayerApplier::ReadData(const oci::TarEntry& entry, oci::TarReader& reader
   node->size_bytes = entry.size_bytes;
   RETURN_IF_ERROR(target_.data.Begin(entry.size_bytes));
   while (entry.size_bytes > 0) {
-    ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, reader.ReadData());
-    if (bytes.empty()) break;
-    RETURN_IF_ERROR(target_.data.Append(bytes));
-    RETURN_IF_ERROR(monitor.Advance(bytes.size(), 0));
+    ASSIGN_OR_RETURN(const oci::TarData data, reader.ReadData());
+    if (data.empty()) break;
+    RETURN_IF_ERROR(target_.data.AppendZeros(data.zeros));
+    RETURN_IF_ERROR(target_.data.Append(data.bytes));
+    RETURN_IF_ERROR(monitor.Advance(data.bytes.size(), 0));
   }
   ASSIGN_OR_RETURN(node->data, target_.data.End());
   return Status::Ok();

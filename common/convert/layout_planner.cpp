@@ -62,6 +62,22 @@ Placement LayoutPlanner::PlaceAtTail(std::uint64_t length, std::uint64_t reserve
   return {start, length, tail_, false};
 }
 
+Placement LayoutPlanner::Shrink(const Placement& placement, std::uint64_t length) {
+  DAXFS_CHECK(length > 0 && length % DAXFS_BLOCK_SIZE == 0 && length <= placement.length);
+  if (length == placement.length) return placement;
+  used_ -= placement.length - length;
+  slack_.erase(placement.offset + placement.length);
+  const std::uint64_t end = placement.offset + length;
+  const std::uint64_t reserved_end = RoundUp(end, placement.huge ? kChunk : align_);
+  if (placement.reserved_end == tail_) {
+    tail_ = reserved_end;
+  } else {
+    AddGap(reserved_end, placement.reserved_end);
+  }
+  if (end < reserved_end) slack_[end] = reserved_end;
+  return {placement.offset, length, reserved_end, placement.huge};
+}
+
 void LayoutPlanner::Free(const Placement& placement) {
   DAXFS_CHECK(used_ >= placement.length);
   used_ -= placement.length;

@@ -40,6 +40,9 @@ class LayoutPlanner {
 
   // A place for a file of `size_bytes` > 0. Errors: kResourceExhausted beyond 2^62 bytes.
   Result<Placement> Place(std::uint64_t size_bytes);
+  // The file needs only the first `length` bytes (a multiple of a block, not 0) of its place: what
+  // it has from now on. Requires: a live result of Place.
+  Placement Shrink(const Placement& placement, std::uint64_t length);
   // The file is not wanted after all: its space is used again. Requires: a live result of Place.
   void Free(const Placement& placement);
 

@@ -62,7 +62,7 @@ void MetadataWriter::NumberInodes() {
 }
 
 void MetadataWriter::CountNode(const Node& node, NodeId id) {
-  if (node.data != kNoData) ++extents_;
+  extents_ += source_.data.ExtentsOf(node.data).size();
   if (TypeOf(node) == kTypeSymlink) {
     ++targets_;
     target_bytes_ += node.target.size();
@@ -128,12 +128,12 @@ void MetadataWriter::AddData(const Node& node, NodeId id, daxfs_attr* attr) {
   } else if (type == kTypeFile) {
     attr->size = node.size_bytes;
     attr->data_start = extents_;
-    if (node.data == kNoData) return;
-    const Placement& placement = source_.data.PlacementOf(node.data);
-    attr->data_count = 1;
-    attr->allocated_size = placement.length;
-    attr->flags = placement.huge ? DAXFS_INODE_HUGE : 0;
-    ++extents_;
+    const std::uint64_t huge_min = source_.options.layout.huge_min_bytes;
+    attr->flags = huge_min != 0 && node.size_bytes >= huge_min ? DAXFS_INODE_HUGE : 0;
+    const std::span<const Extent> extents = source_.data.ExtentsOf(node.data);
+    attr->data_count = extents.size();
+    for (const Extent& extent : extents) attr->allocated_size += extent.length;
+    extents_ += extents.size();
   }
 }
 
@@ -198,11 +198,10 @@ Status MetadataWriter::WriteDirectory(MetadataStream& out, NodeId id) {
 
 Status MetadataWriter::WriteExtents(MetadataStream& out) {
   for (const NodeId id : order_) {
-    const DataId data = source_.tree.At(id).data;
-    if (data == kNoData) continue;
-    const Placement& placement = source_.data.PlacementOf(data);
-    ASSIGN_OR_RETURN(std::byte * record, out.Reserve(sizeof(daxfs_extent)));
-    daxfs_encode_extent(record, 0, placement.offset, placement.length);
+    for (const Extent& extent : source_.data.ExtentsOf(source_.tree.At(id).data)) {
+      ASSIGN_OR_RETURN(std::byte * record, out.Reserve(sizeof(daxfs_extent)));
+      daxfs_encode_extent(record, extent.logical, extent.offset, extent.length);
+    }
   }
   return Status::Ok();
 }

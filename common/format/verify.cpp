@@ -55,7 +55,7 @@ Sha256 HashOf(const Bytes& first, const Bytes& second) {
 
 class Verifier {
  public:
-  explicit Verifier(const Image& image) : image_(image), core_(image.core()) {}
+  explicit Verifier(const Image& image) : core_(image.core()) {}
 
   Result<VerifySummary> Run(VerifyLevel level);
 
@@ -74,7 +74,6 @@ class Verifier {
     return DataLossError("inode " + std::to_string(number) + ": " + why);
   }
 
-  const Image& image_;
   const daxfs_image& core_;
   bool check_data_ = false;
   VerifySummary summary_;

@@ -36,6 +36,7 @@ std::vector<Descriptor> Named(const std::vector<Descriptor>& all, const std::str
 
 std::vector<std::string> ReferencesOf(const std::vector<Descriptor>& all) {
   std::vector<std::string> names;
+  names.reserve(all.size());
   for (const Descriptor& descriptor : all) names.push_back(NameOf(descriptor));
   return names;
 }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 namespace daxfs::oci {
 namespace {
@@ -15,7 +16,6 @@ constexpr std::size_t kTypeOffset = 156;
 constexpr std::uint64_t kExtensionMax = std::uint64_t{4} << 20U;  // libarchive stops at 1 MiB
 constexpr int kExtensionsMax = 64;
 constexpr std::string_view kXattrPrefix = "SCHILY.xattr.";
-constexpr std::string_view kSparsePrefix = "GNU.sparse.";
 
 std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -50,6 +50,25 @@ Result<std::pair<std::string_view, std::string_view>> NextRecord(std::string_vie
   return std::pair(record.substr(0, equals), record.substr(equals + 1));
 }
 
+// "[-]seconds[.fraction]"; digits beyond nanoseconds are cut off, as Go's parsePAXTime does.
+Result<TarTime> ParseTime(std::string_view text) {
+  const Status damaged = InvalidArgumentError("damaged PAX time");
+  const std::size_t dot = std::min(text.find('.'), text.size());
+  TarTime time;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + dot, time.seconds);
+  if (error != std::errc() || stop != text.data() + dot) return damaged;
+  std::string fraction(text.substr(std::min(dot + 1, text.size())));
+  if (fraction.find_first_not_of("0123456789") != std::string::npos) return damaged;
+  fraction.resize(9, '0');
+  std::from_chars(fraction.data(), fraction.data() + fraction.size(), time.nanoseconds);
+  if (text.front() == '-' && time.nanoseconds > 0) {
+    if (time.seconds == std::numeric_limits<std::int64_t>::min()) return damaged;
+    time.seconds -= 1;
+    time.nanoseconds = 1000000000 - time.nanoseconds;
+  }
+  return time;
+}
+
 void SetXattr(std::string_view name, std::string_view value, RawHeader* header) {
   const auto known = std::find_if(header->xattrs.begin(), header->xattrs.end(),
                                   [&](const auto& xattr) { return xattr.first == name; });
@@ -61,15 +80,19 @@ void SetXattr(std::string_view name, std::string_view value, RawHeader* header) 
 }
 
 Status TakeRecord(std::string_view key, std::string_view value, RawHeader* header) {
-  if (key == "path" || key == "linkpath") {
+  std::string* text = key == "path"              ? &header->path
+                      : key == "linkpath"        ? &header->link_path
+                      : key == "GNU.sparse.name" ? &header->sparse_name
+                                                 : nullptr;
+  if (text != nullptr) {
     if (value.find('\0') != std::string_view::npos) {
       return InvalidArgumentError("PAX " + std::string(key) + " with a NUL in it");
     }
-    (key == "path" ? header->path : header->link_path) = value;
+    *text = value;
+  } else if (key == "mtime" && !value.empty()) {
+    ASSIGN_OR_RETURN(header->mtime, ParseTime(value));
   } else if (key.starts_with(kXattrPrefix)) {
     SetXattr(key.substr(kXattrPrefix.size()), value, header);
-  } else if (key.starts_with(kSparsePrefix)) {
-    header->sparse = true;
   }
   return Status::Ok();
 }
@@ -78,7 +101,8 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   // A later extended header replaces an earlier one as a whole.
   header->path.clear();
   header->link_path.clear();
-  header->sparse = false;
+  header->mtime.reset();
+  header->sparse_name.clear();
   header->xattrs.clear();
   while (!records.empty() && records.front() != '\0') {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
@@ -91,20 +115,27 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
 
 Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
   RawHeader header;
+  std::string gnu_name;
+  std::string gnu_link;
   std::uint64_t at = 0;
   for (int extensions = 0; extensions <= kExtensionsMax; ++extensions) {
     const std::string_view block = Text(bytes(at, kTarBlock));
     if (block.size() != kTarBlock) break;
     header.type = block[kTypeOffset];
-    if (std::string_view("xgLK").find(header.type) == std::string_view::npos) return header;
+    if (std::string_view("xgLK").find(header.type) == std::string_view::npos) {
+      if (!gnu_name.empty()) header.path = std::move(gnu_name);
+      if (!header.sparse_name.empty()) header.path = header.sparse_name;
+      if (!gnu_link.empty()) header.link_path = std::move(gnu_link);
+      return header;
+    }
     ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSizeOffset, kSizeLength)));
     if (size > kExtensionMax) return InvalidArgumentError("tar extension header is too large");
-    header.gnu_name = header.gnu_name || header.type == 'L';
-    header.gnu_link = header.gnu_link || header.type == 'K';
-    if (header.type == 'x') {
-      const std::string_view records = Text(bytes(at + kTarBlock, size));
-      if (records.size() != size) break;
-      RETURN_IF_ERROR(TakeRecords(records, &header));
+    if (header.type != 'g') {
+      const std::string_view body = Text(bytes(at + kTarBlock, size));
+      if (body.size() != size) break;
+      if (header.type == 'x') RETURN_IF_ERROR(TakeRecords(body, &header));
+      if (header.type == 'L') gnu_name = body.substr(0, body.find('\0'));
+      if (header.type == 'K') gnu_link = body.substr(0, body.find('\0'));
     }
     at += kTarBlock + (size + kTarBlock - 1) / kTarBlock * kTarBlock;
   }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -15,14 +16,19 @@ namespace daxfs::oci {
 
 inline constexpr std::size_t kTarBlock = 512;
 
+// A moment: nanoseconds 0 to 999999999 after the second, also before 1970.
+struct TarTime {
+  std::int64_t seconds = 0;
+  std::uint32_t nanoseconds = 0;
+};
+
 // What the raw header blocks of one entry say beyond libarchive's reading of them.
 struct RawHeader {
-  char type = '\0';       // typeflag of the entry itself
-  bool gnu_name = false;  // a GNU 'L' header gave the name
-  bool gnu_link = false;  // a GNU 'K' header gave the link name
-  bool sparse = false;    // GNU.sparse.* records
-  std::string path;       // PAX records, empty: none
-  std::string link_path;
+  char type = '\0';              // typeflag of the entry itself
+  std::string path;              // of the headers before it, GNU 'L' over PAX; empty: none
+  std::string sparse_name;       // PAX record GNU.sparse.name; path has it already
+  std::optional<TarTime> mtime;  // PAX record
+  std::string link_path;         // the same, GNU 'K' over PAX
   std::vector<std::pair<std::string, std::string>> xattrs;  // SCHILY.xattr.*, last of a name wins
 };
 

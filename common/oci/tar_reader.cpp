@@ -36,8 +36,6 @@ Result<TarType> TypeOf(char flag, const std::string& name) {
       return TarType::kDirectory;
     case '6':
       return TarType::kFifo;
-    case 'S':
-      return UnimplementedError(name + ": sparse files in a tar are not supported yet");
     default:
       return InvalidArgumentError(name + ": unhandled tar header type " +
                                   std::to_string(static_cast<unsigned char>(flag)));
@@ -92,10 +90,10 @@ Result<std::unique_ptr<TarReader>> TarReader::Open(ChunkSource& source) {
   archive* a = reader->archive_.get();
   DAXFS_CHECK(archive_read_support_format_tar(a) == ARCHIVE_OK);
   reader->in_header_ = true;
-  if (archive_read_open(a, reader.get(), nullptr, Pull, nullptr) != ARCHIVE_OK) {
-    return reader->ArchiveError("open");
-  }
-  reader->empty_ = reader->chunk_.empty() && reader->chunk_offset_ == 0;
+  const int result = archive_read_open(a, reader.get(), nullptr, Pull, nullptr);
+  const bool nothing = reader->chunk_.empty() && reader->chunk_offset_ == 0;
+  reader->empty_ = nothing && reader->source_status_.ok();
+  if (result != ARCHIVE_OK && !reader->empty_) return reader->ArchiveError("open");
   return reader;
 }
 
@@ -107,8 +105,8 @@ Status TarReader::ArchiveError(const char* what) {
 
 Status TarReader::SkipData() {
   while (has_data_) {
-    ASSIGN_OR_RETURN(const std::span<const std::byte> bytes, ReadData());
-    if (bytes.empty()) break;
+    ASSIGN_OR_RETURN(const TarData data, ReadData());
+    if (data.empty()) break;
   }
   return Status::Ok();
 }
@@ -133,6 +131,7 @@ Result<bool> TarReader::Next(TarEntry* entry) {
   RETURN_IF_ERROR(Fill(from, std::move(raw), entry));
   has_data_ = true;
   data_done_ = 0;
+  data_size_ = entry->size_bytes;
   return true;
 }
 
@@ -159,16 +158,13 @@ Result<RawHeader> TarReader::CurrentHeader() {
 }
 
 Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
-  entry->name = raw.path.empty() || raw.gnu_name ? OrEmpty(archive_entry_pathname(from)) : raw.path;
-  if (raw.sparse) {
-    return UnimplementedError(entry->name + ": sparse files in a tar are not supported yet");
-  }
+  entry->name = raw.path.empty() ? OrEmpty(archive_entry_pathname(from)) : raw.path;
   ASSIGN_OR_RETURN(entry->type, TypeOf(raw.type, entry->name));
   entry->link_name.clear();
   if (entry->type == TarType::kHardLink || entry->type == TarType::kSymlink) {
     const char* link = entry->type == TarType::kSymlink ? archive_entry_symlink(from)
                                                         : archive_entry_hardlink(from);
-    entry->link_name = raw.link_path.empty() || raw.gnu_link ? OrEmpty(link) : raw.link_path;
+    entry->link_name = raw.link_path.empty() ? OrEmpty(link) : raw.link_path;
   }
   entry->permissions = archive_entry_perm(from) & 07777U;
   ASSIGN_OR_RETURN(entry->uid,
@@ -185,9 +181,9 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
                      InRange(static_cast<std::int64_t>(archive_entry_rdevminor(from)), kDeviceMax,
                              "device minor number"));
   }
-  entry->mtime_seconds = archive_entry_mtime(from);
-  const long nanoseconds = archive_entry_mtime_nsec(from);
-  entry->mtime_nanoseconds = static_cast<std::uint32_t>(std::clamp(nanoseconds, 0L, 999999999L));
+  const TarTime mtime = raw.mtime.value_or(TarTime{archive_entry_mtime(from), 0});
+  entry->mtime_seconds = mtime.seconds;
+  entry->mtime_nanoseconds = mtime.nanoseconds;
   entry->size_bytes = 0;
   if (entry->type == TarType::kFile) {
     const std::int64_t size = archive_entry_size(from);
@@ -198,21 +194,26 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
   return Status::Ok();
 }
 
-Result<std::span<const std::byte>> TarReader::ReadData() {
+Result<TarData> TarReader::ReadData() {
   const void* bytes = nullptr;
   std::size_t size = 0;
   la_int64_t offset = 0;
   const int result = archive_read_data_block(archive_.get(), &bytes, &size, &offset);
+  if (result != ARCHIVE_OK && result != ARCHIVE_EOF) return ArchiveError("data");
+  TarData data;
   if (result == ARCHIVE_EOF) {
     has_data_ = false;
-    return std::span<const std::byte>();
+    // A sparse file may end in a hole.
+    if (data_done_ < data_size_) data.zeros = data_size_ - data_done_;
+    data_done_ = data_size_;
+    return data;
   }
-  if (result != ARCHIVE_OK) return ArchiveError("data");
-  if (static_cast<std::uint64_t>(offset) != data_done_) {
-    return UnimplementedError("sparse files in a tar are not supported yet");
-  }
-  data_done_ += size;
-  return std::span(static_cast<const std::byte*>(bytes), size);
+  const auto start = static_cast<std::uint64_t>(offset);
+  if (offset < 0 || start < data_done_) return DataLossError("tar: data out of order");
+  data.zeros = start - data_done_;
+  data.bytes = std::span(static_cast<const std::byte*>(bytes), size);
+  data_done_ = start + size;
+  return data;
 }
 
 }  // namespace daxfs::oci

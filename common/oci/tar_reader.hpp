@@ -36,6 +36,15 @@ struct TarEntry {
   std::vector<std::pair<std::string, std::string>> xattrs;  // from SCHILY.xattr.* records
 };
 
+// A part of a file: `zeros` zeros (a hole of a sparse file), then `bytes`. Both empty at the end of
+// the file.
+struct TarData {
+  std::uint64_t zeros = 0;
+  std::span<const std::byte> bytes;
+
+  bool empty() const { return zeros == 0 && bytes.empty(); }
+};
+
 // The entries of a tar stream as Go's archive/tar reports them to containerd. Framing, checksums,
 // numbers and GNU long names are libarchive's; types, PAX names and extended attributes come from
 // the raw headers, because libarchive converts character sets and takes unknown types for files.
@@ -48,10 +57,10 @@ class TarReader {
 
   // The next entry, or false at the end of the archive. Data of the one before is skipped.
   // Errors: kDataLoss for a damaged or truncated tar; kInvalidArgument for values out of range or
-  // unknown types; kUnimplemented for sparse files; the source's.
+  // types containerd refuses (old GNU sparse files among them); the source's.
   Result<bool> Next(TarEntry* entry);
   // More data of the current file, empty at its end; valid until the next call.
-  Result<std::span<const std::byte>> ReadData();
+  Result<TarData> ReadData();
 
  private:
   struct FreeArchive {
@@ -76,6 +85,7 @@ class TarReader {
   bool empty_ = false;    // a stream of no bytes is an archive of no entries
   bool has_data_ = false;
   std::uint64_t data_done_ = 0;
+  std::uint64_t data_size_ = 0;
 };
 
 }  // namespace daxfs::oci

@@ -35,7 +35,7 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define copy_splice_read generic_file_splice_read
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#ifndef HAVE_INODE_SET_MTIME
 static inline void inode_set_mtime(struct inode *inode, time64_t sec, long nsec)
 {
 	inode->i_mtime = (struct timespec64){ .tv_sec = sec, .tv_nsec = nsec };
@@ -45,7 +45,9 @@ static inline void inode_set_atime(struct inode *inode, time64_t sec, long nsec)
 {
 	inode->i_atime = (struct timespec64){ .tv_sec = sec, .tv_nsec = nsec };
 }
+#endif
 
+#ifndef HAVE_INODE_SET_CTIME
 static inline void inode_set_ctime(struct inode *inode, time64_t sec, long nsec)
 {
 	inode->i_ctime = (struct timespec64){ .tv_sec = sec, .tv_nsec = nsec };
@@ -56,6 +58,13 @@ static inline void inode_set_ctime(struct inode *inode, time64_t sec, long nsec)
 typedef const struct xattr_handler *daxfs_xattr_handlers_t[];
 #else
 typedef const struct xattr_handler * const daxfs_xattr_handlers_t[];
+#endif
+
+/* ACL handlers did the work themselves, now they only say that the inode operations do. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#include <linux/posix_acl_xattr.h>
+#define nop_posix_acl_access posix_acl_access_xattr_handler
+#define nop_posix_acl_default posix_acl_default_xattr_handler
 #endif
 
 /* The inode operation that reads an ACL had another name. */

@@ -112,7 +112,7 @@ int daxfs_mmap(struct file *file, struct vm_area_struct *vma);
 extern const struct export_operations daxfs_export_operations;
 
 /* xattr.c */
-extern const daxfs_xattr_handlers_t daxfs_xattr_handlers;
+extern daxfs_xattr_handlers_t daxfs_xattr_handlers;
 ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size);
 struct posix_acl *daxfs_get_inode_acl(struct inode *inode, int type, bool rcu);
 

@@ -53,7 +53,7 @@ static bool chunk_is_ours(const struct inode *inode, const struct daxfs_map *map
 	u64 chunk = round_down((u64)pgoff << PAGE_SHIFT, DAXFS_CHUNK_SIZE);
 	u64 offset;
 
-	if (map->hole || (map->offset - map->logical) % DAXFS_CHUNK_SIZE || chunk < map->logical)
+	if ((map->offset - map->logical) % DAXFS_CHUNK_SIZE || chunk < map->logical)
 		return false;
 	offset = map->offset + (chunk - map->logical);
 	return offset >= info->data_offset &&
@@ -66,9 +66,9 @@ static bool congruent(const struct vm_area_struct *vma)
 }
 
 /*
- * Every chunk of the file that the mapping touches must be ours, because a huge
- * mapping has no other way to show a page: so the file is one extent or
- * several, each checked.
+ * Every chunk with data that the mapping touches must be ours, because a huge
+ * mapping has no other way to show a page: each extent is checked at both ends.
+ * Holes show the hole page in either kind.
  */
 static bool huge_capable(struct inode *inode, const struct vm_area_struct *vma)
 {
@@ -86,8 +86,8 @@ static bool huge_capable(struct inode *inode, const struct vm_area_struct *vma)
 		if (!map_page(inode, position >> PAGE_SHIFT, &map))
 			return false;
 		last = min(end, map.logical + map.length) - 1;
-		if (!chunk_is_ours(inode, &map, position >> PAGE_SHIFT) ||
-		    !chunk_is_ours(inode, &map, last >> PAGE_SHIFT))
+		if (!map.hole && (!chunk_is_ours(inode, &map, position >> PAGE_SHIFT) ||
+				  !chunk_is_ours(inode, &map, last >> PAGE_SHIFT)))
 			return false;
 		position = last + 1;
 	}

@@ -228,9 +228,10 @@ static void daxfs_free_context(struct fs_context *fc)
 
 static int daxfs_reconfigure(struct fs_context *fc)
 {
-	if (!(fc->sb_flags & SB_RDONLY))
-		return invalf(fc, "daxfs: an image is read-only");
-	return 0;
+	if (fc->sb_flags & SB_RDONLY)
+		return 0;
+	errorf(fc, "daxfs: an image is read-only");
+	return -EROFS;
 }
 
 static const struct fs_context_operations daxfs_context_operations = {

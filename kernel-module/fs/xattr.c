@@ -53,7 +53,7 @@ static const struct xattr_handler security_handler = {
 	.get = daxfs_xattr_get,
 };
 
-const daxfs_xattr_handlers_t daxfs_xattr_handlers = {
+daxfs_xattr_handlers_t daxfs_xattr_handlers = {
 	&user_handler,
 	&trusted_handler,
 	&security_handler,

@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a layer means, row by row. The lines are those of testing::Listing:
+// "path mode uid:gid size mtime.ns links ...".
+#include "common/convert/layer_source.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/convert/testing/layers.hpp"
+
+namespace daxfs::convert {
+namespace {
+
+using oci::testing::TarBuilder;
+using oci::testing::TarSpec;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::LayerListing;
+
+std::vector<std::string> Lines(const TarBuilder& tar) {
+  Result<std::vector<std::string>> lines = LayerListing(tar);
+  EXPECT_TRUE(lines.ok()) << lines.status().message();
+  return lines.ok() ? *std::move(lines) : std::vector<std::string>{};
+}
+
+Status Error(const TarBuilder& tar) { return LayerListing(tar).status(); }
+
+TarSpec Owned(char type, const std::string& name, std::uint32_t mode, std::uint64_t uid,
+              std::int64_t mtime) {
+  TarSpec spec;
+  spec.type = type;
+  spec.name = name;
+  spec.mode = mode;
+  spec.uid = uid;
+  spec.mtime = mtime;
+  return spec;
+}
+
+TEST(LayerSourceTest, RootEntryIsIgnored) {
+  EXPECT_THAT(Lines(TarBuilder()
+                        .Add(Owned('5', "./", 0700, 7, 9))
+                        .Directory("/")
+                        .Directory("..")
+                        .Directory(".")
+                        .File("", "x")),
+              IsEmpty());
+}
+
+TEST(LayerSourceTest, NamesAreCleanedAndCannotEscape) {
+  EXPECT_THAT(Lines(TarBuilder()
+                        .File("/abs", "1")
+                        .File("./dot//x/../slash", "2")
+                        .File("../../up", "3")
+                        .File("a/../../../etc/up", "4")),
+              ElementsAre("/abs 100644 0:0 1 0.0 1 1", "/dot 40755 0:0 0 0.0 2 implicit",
+                          "/dot/slash 100644 0:0 1 0.0 1 2", "/etc 40755 0:0 0 0.0 2 implicit",
+                          "/etc/up 100644 0:0 1 0.0 1 4", "/up 100644 0:0 1 0.0 1 3"));
+}
+
+TEST(LayerSourceTest, ParentsNobodyNamesAreImplicit) {
+  EXPECT_THAT(Lines(TarBuilder().File("a/b/c", "x").Add(Owned('5', "a", 01777, 5, 6))),
+              ElementsAre("/a 41777 5:0 0 6.0 3", "/a/b 40755 0:0 0 0.0 2 implicit",
+                          "/a/b/c 100644 0:0 1 0.0 1 x"));
+}
+
+TEST(LayerSourceTest, ParentsAreResolvedThroughLinksInsideTheLayer) {
+  EXPECT_THAT(
+      Lines(TarBuilder()
+                .Directory("usr/lib")
+                .Symlink("lib", "usr/lib")
+                .Symlink("abs", "/usr/lib")
+                .Symlink("out", "../../../../usr")
+                .File("lib/a", "1")
+                .File("abs/b", "2")
+                .File("out/lib/c", "3")),
+      ElementsAre("/abs 120777 0:0 8 0.0 1 -> /usr/lib", "/lib 120777 0:0 7 0.0 1 -> usr/lib",
+                  "/out 120777 0:0 15 0.0 1 -> ../../../../usr", "/usr 40755 0:0 0 0.0 3 implicit",
+                  "/usr/lib 40755 0:0 0 0.0 2", "/usr/lib/a 100644 0:0 1 0.0 1 1",
+                  "/usr/lib/b 100644 0:0 1 0.0 1 2", "/usr/lib/c 100644 0:0 1 0.0 1 3"));
+}
+
+TEST(LayerSourceTest, DanglingParentLinkMakesItsTarget) {
+  EXPECT_THAT(
+      Lines(TarBuilder().Symlink("l", "gone/dir").File("l/f", "x")),
+      ElementsAre("/gone 40755 0:0 0 0.0 3 implicit", "/gone/dir 40755 0:0 0 0.0 2 implicit",
+                  "/gone/dir/f 100644 0:0 1 0.0 1 x", "/l 120777 0:0 8 0.0 1 -> gone/dir"));
+}
+
+TEST(LayerSourceTest, BadParentsAreErrors) {
+  EXPECT_THAT(Error(TarBuilder().File("f", "x").File("f/g", "y")).message(),
+              HasSubstr("no directory"));
+  EXPECT_THAT(Error(TarBuilder().Symlink("a", "b").Symlink("b", "a").File("a/x", "y")).message(),
+              HasSubstr("too many symbolic links"));
+  EXPECT_FALSE(Error(TarBuilder().File("f", "x").Symlink("l", "f").File("l/g", "y")).ok());
+}
+
+TEST(LayerSourceTest, TheLastEntryWins) {
+  EXPECT_THAT(Lines(TarBuilder()
+                        .File("f", "first")
+                        .File("f", "2nd")
+                        .Directory("d")
+                        .File("d/below", "x")
+                        .File("d", "now a file")
+                        .File("e", "x")
+                        .Directory("e")
+                        .Symlink("s", "d")
+                        .Directory("s")),
+              ElementsAre("/d 100644 0:0 10 0.0 1 now a file", "/e 40755 0:0 0 0.0 2",
+                          "/f 100644 0:0 3 0.0 1 2nd", "/s 40755 0:0 0 0.0 2"));
+}
+
+TEST(LayerSourceTest, DirectoryOverDirectoryMerges) {
+  TarBuilder tar;
+  tar.Pax({{"SCHILY.xattr.user.a", "1"}, {"SCHILY.xattr.user.b", "1"}}).Directory("d", 0700);
+  tar.File("d/f", "x");
+  tar.Pax({{"SCHILY.xattr.user.b", "2"}}).Add(Owned('5', "d", 0711, 3, 4));
+  EXPECT_THAT(Lines(tar),
+              ElementsAre("/d 40711 3:0 0 4.0 2 user.a=31 user.b=32", "/d/f 100644 0:0 1 0.0 1 x"));
+}
+
+TEST(LayerSourceTest, TimesOutsideTheRangeBecomeZero) {
+  TarBuilder tar;
+  tar.Add(Owned('0', "before", 0644, 0, -1)).Add(Owned('0', "at", 0644, 0, 9223372036));
+  tar.Add(Owned('0', "beyond", 0644, 0, 9223372037));
+  tar.Pax({{"mtime", "9223372036.854775807"}}).File("last", "");
+  tar.Pax({{"mtime", "9223372036.854775808"}}).File("late", "");
+  tar.Pax({{"mtime", "-0.5"}}).File("negative", "");
+  EXPECT_THAT(
+      Lines(tar),
+      ElementsAre("/at 100644 0:0 0 9223372036.0 1 ", "/before 100644 0:0 0 0.0 1 ",
+                  "/beyond 100644 0:0 0 0.0 1 ", "/last 100644 0:0 0 9223372036.854775807 1 ",
+                  "/late 100644 0:0 0 0.0 1 ", "/negative 100644 0:0 0 0.0 1 "));
+}
+
+TEST(LayerSourceTest, ModesKeepTheirSpecialBitsButSymlinksHaveNone) {
+  TarBuilder tar;
+  tar.Add(Owned('0', "suid", 0107755, 1, 0));  // type bits in the mode are cut off
+  TarSpec link = Owned('2', "link", 0600, 1, 0);
+  link.link = "x";
+  tar.Add(link).Add(Owned('6', "fifo", 0622, 0, 0));
+  EXPECT_THAT(Lines(tar), ElementsAre("/fifo 10622 0:0 0 0.0 1", "/link 120777 1:0 1 0.0 1 -> x",
+                                      "/suid 107755 1:0 0 0.0 1 "));
+}
+
+TEST(LayerSourceTest, XattrsTheKernelWouldRefuseAreDropped) {
+  TarBuilder tar;
+  tar.Pax({{"SCHILY.xattr.trusted.overlay.opaque", "y"},
+           {"SCHILY.xattr.user.x", "1"},
+           {"SCHILY.xattr.security.capability", std::string("\1\0", 2)},
+           {"SCHILY.xattr.nonsense.y", "1"},
+           {"SCHILY.xattr.system.posix_acl_access", "a"}});
+  tar.File("f", "");
+  tar.Pax({{"SCHILY.xattr.user.x", "1"}, {"SCHILY.xattr.security.selinux", "s"}});
+  tar.Symlink("l", "f");
+  EXPECT_THAT(Lines(tar), ElementsAre("/f 100644 0:0 0 0.0 1 security.capability=0100 "
+                                      "system.posix_acl_access=61 user.x=31 ",
+                                      "/l 120777 0:0 1 0.0 1 -> f security.selinux=73"));
+}
+
+TEST(LayerSourceTest, DevicesAndWhiteoutsWrittenAsDevices) {
+  TarSpec device = Owned('3', "dev/tty", 0666, 0, 5);
+  device.major = 5;
+  TarSpec whiteout = Owned('3', "gone", 0, 0, 5);
+  TarSpec disk = Owned('4', "dev/sda", 0660, 0, 5);
+  disk.major = 8;
+  disk.minor = 1048575;
+  EXPECT_THAT(
+      Lines(TarBuilder().Add(device).Add(disk).Add(whiteout)),
+      ElementsAre("/dev 40755 0:0 0 0.0 2 implicit", "/dev/sda 60660 0:0 0 5.0 1 dev 8:1048575",
+                  "/dev/tty 20666 0:0 0 5.0 1 dev 5:0", "/gone 20000 0:0 0 5.0 1 dev 0:0"));
+  disk.major = 4096;
+  EXPECT_EQ(Error(TarBuilder().Add(disk)).code(), StatusCode::kInvalidArgument);
+}
+
+TEST(LayerSourceTest, WhiteoutsBecomeDevices) {
+  EXPECT_THAT(Lines(TarBuilder()
+                        .Add(Owned('0', "etc/.wh.passwd", 0600, 7, 99))
+                        .File(".wh.top", "")
+                        .HardLink(".wh.linked", "etc")  // the name says what it is
+                        .Directory(".wh.dir")
+                        .File(".wh.back", "")
+                        .File("back", "x")
+                        .Pax({{"path", ".wh.caf\xe9"}})
+                        .File("x", "")),
+              ElementsAre("/back 100644 0:0 1 0.0 1 x", "/caf\xe9 20000 0:0 0 0.0 1 dev 0:0",
+                          "/dir 20000 0:0 0 0.0 1 dev 0:0", "/etc 40755 0:0 0 0.0 2 implicit",
+                          "/etc/passwd 20000 7:0 0 0.0 1 dev 0:0",
+                          "/linked 20000 0:0 0 0.0 1 dev 0:0", "/top 20000 0:0 0 0.0 1 dev 0:0"));
+}
+
+TEST(LayerSourceTest, OpaqueDirectories) {
+  EXPECT_THAT(Lines(TarBuilder()
+                        .Directory("d")
+                        .File("d/before", "")
+                        .File("d/.wh..wh..opq", "")
+                        .File("d/after", "")
+                        .File("e/.wh..wh..opq", "")),
+              ElementsAre("/d 40755 0:0 0 0.0 2 trusted.overlay.opaque=79",
+                          "/d/after 100644 0:0 0 0.0 1 ", "/d/before 100644 0:0 0 0.0 1 ",
+                          "/e 40755 0:0 0 0.0 2 implicit trusted.overlay.opaque=79"));
+}
+
+TEST(LayerSourceTest, OpaqueRootStaysOnTheRoot) {
+  testing::BuiltImage image;
+  ASSERT_TRUE(testing::ApplyTar(image, TarBuilder().File(".wh..wh..opq", "").Finish()).ok());
+  ASSERT_TRUE(image.Finish().ok());
+  EXPECT_THAT(testing::Listing(image.Open()),
+              ElementsAre("/ 40755 0:0 0 0.0 2 trusted.overlay.opaque=79"));
+}
+
+TEST(LayerSourceTest, BadWhiteoutsAreErrors) {
+  for (const char* name : {".wh.", ".wh..", ".wh...", "d/.wh.."}) {
+    EXPECT_EQ(Error(TarBuilder().File(name, "")).message(),
+              std::string(name) + ": invalid whiteout name");
+  }
+  EXPECT_THAT(Error(TarBuilder().File("a", "").File(".wh.a", "")).message(),
+              HasSubstr("own layer"));
+  EXPECT_THAT(Error(TarBuilder().File(".wh.a", "").File(".wh.a", "")).message(),
+              HasSubstr("own layer"));
+}
+
+TEST(LayerSourceTest, AufsLeftoversAreDropped) {
+  EXPECT_THAT(Lines(TarBuilder()
+                        .Directory(".wh..wh.plnk")
+                        .File(".wh..wh.plnk/1.2", "x")
+                        .File(".wh..wh.aufs", "x")
+                        .File("a/.wh..wh.orph", "")
+                        .File("keep", "")),
+              ElementsAre("/keep 100644 0:0 0 0.0 1 "));
+}
+
+TEST(LayerSourceTest, HardLinks) {
+  TarBuilder tar;
+  tar.Pax({{"SCHILY.xattr.security.capability", "c"}, {"SCHILY.xattr.user.u", "u"}});
+  tar.File("d/f", "data").Symlink("s", "d/f").Symlink("dir", "d");
+  TarSpec link = Owned('1', "hard", 04711, 5, 77);
+  link.link = "/d/../dir/f";
+  tar.Add(link);  // owner, mode and time go over, the capability does not survive the chown
+  tar.HardLink("s2", "s");
+  EXPECT_THAT(
+      Lines(tar),
+      ElementsAre("/d 40755 0:0 0 0.0 2 implicit", "/d/f 104711 5:0 4 77.0 2 user.u=75 data",
+                  "/dir 120777 0:0 1 0.0 1 -> d", "/hard 104711 5:0 4 77.0 2 user.u=75 data",
+                  "/s 120777 0:0 3 0.0 2 -> d/f", "/s2 120777 0:0 3 0.0 2 -> d/f"));
+}
+
+TEST(LayerSourceTest, HardLinkTargetsMayGoAwayLater) {
+  EXPECT_THAT(Lines(TarBuilder().File("a", "data").HardLink("b", "a").File("a", "new")),
+              ElementsAre("/a 100644 0:0 3 0.0 1 new", "/b 100644 0:0 4 0.0 1 data"));
+}
+
+TEST(LayerSourceTest, BadHardLinksAreErrors) {
+  const TarBuilder cases[] = {
+      TarBuilder().HardLink("a", "later").File("later", ""),
+      TarBuilder().File("a", "").HardLink("a", "a"),
+      TarBuilder().Directory("d").HardLink("a", "d"),
+      TarBuilder().Directory("d").HardLink("a", "d/"),
+      TarBuilder().HardLink("a", "/"),
+      TarBuilder().HardLink("a", "../../../etc/passwd"),
+      TarBuilder().HardLink("a", ""),
+      TarBuilder().File("f", "").HardLink("a", "f/x"),
+  };
+  for (const TarBuilder& tar : cases) {
+    EXPECT_EQ(Error(tar).code(), StatusCode::kInvalidArgument);
+    EXPECT_THAT(Error(tar).message(), HasSubstr("hard link to"));
+  }
+}
+
+TEST(LayerSourceTest, NamesTooLongForTheFormat) {
+  EXPECT_EQ(Error(TarBuilder().GnuLong('L', std::string(256, 'n')).File("x", "")).code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_TRUE(Error(TarBuilder().GnuLong('L', std::string(255, 'n')).File("x", "")).ok());
+  std::string deep;
+  while (deep.size() < 4096) deep += "d/";
+  EXPECT_EQ(Error(TarBuilder().GnuLong('L', deep + "f").File("x", "")).code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(Error(TarBuilder().Symlink("l", "")).code(), StatusCode::kInvalidArgument);
+}
+
+TEST(LayerSourceTest, TheSameTarGivesTheSameBytesAndReplacedDataIsWaste) {
+  const std::string big(50000, 'b');
+  const TarBuilder tar = TarBuilder().File("a", big).File("b", "x").File("a", "new").File("c", big);
+  std::string first;
+  for (int i = 0; i < 2; ++i) {
+    testing::BuiltImage image;
+    ASSERT_TRUE(testing::ApplyTar(image, tar.Finish()).ok());
+    ASSERT_TRUE(image.Finish().ok());
+    if (first.empty()) first = image.bytes();
+    EXPECT_EQ(image.bytes(), first);
+  }
+}
+
+}  // namespace
+}  // namespace daxfs::convert

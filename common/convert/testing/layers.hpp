@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/base/status.hpp"
+#include "common/convert/testing/build.hpp"
+#include "common/oci/testing/tar_builder.hpp"
+
+namespace daxfs::convert::testing {
+
+// Applies a tar to an image being built.
+Status ApplyTar(BuiltImage& image, const std::string& tar);
+
+// The verified listing of the image one layer makes (Listing, without the root's line), or its
+// error.
+Result<std::vector<std::string>> LayerListing(const oci::testing::TarBuilder& tar);
+
+// The same of several layers flattened into one image.
+Result<std::vector<std::string>> FlatListing(const std::vector<oci::testing::TarBuilder>& tars);
+
+}  // namespace daxfs::convert::testing

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/oci/tar_reader.hpp"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "common/oci/testing/tar_builder.hpp"
+#include "common/oci/testing/text_source.hpp"
+
+namespace daxfs::oci {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::TarBuilder;
+using testing::TarSpec;
+using testing::TextChunks;
+
+struct Seen {
+  TarEntry entry;
+  std::string data;
+};
+
+Result<std::vector<Seen>> ReadTar(const std::string& bytes, std::size_t step) {
+  TextChunks source(bytes, step);
+  ASSIGN_OR_RETURN(const std::unique_ptr<TarReader> reader, TarReader::Open(source));
+  std::vector<Seen> all;
+  for (;;) {
+    Seen seen;
+    ASSIGN_OR_RETURN(const bool more, reader->Next(&seen.entry));
+    if (!more) return all;
+    // Some entries are left unread, as a consumer may.
+    while (seen.entry.size_bytes > 0 && seen.entry.name != "skip") {
+      ASSIGN_OR_RETURN(const auto data, reader->ReadData());
+      if (data.empty()) break;
+      seen.data.append(data.zeros, '\0');
+      seen.data.append(reinterpret_cast<const char*>(data.bytes.data()), data.bytes.size());
+    }
+    all.push_back(std::move(seen));
+  }
+}
+
+// The same entries whatever the size of the chunks they come in.
+std::vector<Seen> Read(const std::string& bytes) {
+  const Result<std::vector<Seen>> whole = ReadTar(bytes, bytes.size() + 1);
+  EXPECT_TRUE(whole.ok()) << whole.status().message();
+  if (!whole.ok()) return {};
+  const std::vector<Seen>& first = *whole;
+  for (const std::size_t step :
+       {std::size_t{1}, std::size_t{100}, std::size_t{512}, std::size_t{777}}) {
+    const Result<std::vector<Seen>> again = ReadTar(bytes, step);
+    EXPECT_TRUE(again.ok()) << step << again.status().message();
+    if (!again.ok()) continue;
+    EXPECT_EQ(again->size(), first.size());
+    for (std::size_t i = 0; i < first.size() && i < again->size(); ++i) {
+      EXPECT_EQ((*again)[i].entry.name, first[i].entry.name);
+      EXPECT_EQ((*again)[i].entry.xattrs, first[i].entry.xattrs);
+      EXPECT_EQ((*again)[i].data, first[i].data);
+    }
+  }
+  return first;
+}
+
+Status ErrorOf(const std::string& bytes) { return ReadTar(bytes, 4096).status(); }
+
+TEST(TarReaderTest, EveryType) {
+  TarSpec device;
+  device.type = '3';
+  device.name = "dev/null";
+  device.major = 1;
+  device.minor = 3;
+  TarSpec block = device;
+  block.type = '4';
+  TarSpec fifo;
+  fifo.type = '6';
+  fifo.name = "fifo";
+  const std::vector<Seen> all = Read(TarBuilder()
+                                         .File("file", "content")
+                                         .HardLink("hard", "file")
+                                         .Symlink("sym", "../x")
+                                         .Add(device)
+                                         .Add(block)
+                                         .Directory("dir/", 01777)
+                                         .Add(fifo)
+                                         .Finish());
+  ASSERT_EQ(all.size(), 7U);
+  EXPECT_EQ(all[0].entry.type, TarType::kFile);
+  EXPECT_EQ(all[0].data, "content");
+  EXPECT_EQ(all[1].entry.type, TarType::kHardLink);
+  EXPECT_EQ(all[1].entry.link_name, "file");
+  EXPECT_EQ(all[2].entry.type, TarType::kSymlink);
+  EXPECT_EQ(all[2].entry.link_name, "../x");
+  EXPECT_EQ(all[3].entry.type, TarType::kCharacter);
+  EXPECT_EQ(all[3].entry.device_major, 1U);
+  EXPECT_EQ(all[3].entry.device_minor, 3U);
+  EXPECT_EQ(all[4].entry.type, TarType::kBlock);
+  EXPECT_EQ(all[5].entry.type, TarType::kDirectory);
+  EXPECT_EQ(all[5].entry.name, "dir/");
+  EXPECT_EQ(all[5].entry.permissions, 01777U);
+  EXPECT_EQ(all[6].entry.type, TarType::kFifo);
+}
+
+TEST(TarReaderTest, OldTars) {
+  TarSpec spec;
+  spec.type = '\0';
+  spec.magic = "";
+  spec.name = "v7";
+  spec.data = "x";
+  TarSpec directory = spec;
+  directory.name = "dir/";
+  directory.data = "";
+  const std::vector<Seen> all = Read(TarBuilder().Add(spec).Add(directory).Finish());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].data, "x");
+  EXPECT_EQ(all[1].entry.type, TarType::kDirectory);
+}
+
+TEST(TarReaderTest, NamesAreBytes) {
+  const std::string wild = "caf\xe9\xff:,\\\n";
+  const std::string surrogate = "\xed\xa0\xbd\xed\xb8\x80";  // CESU-8: nobody may "repair" it
+  const std::string utf8 = "\xc3\xa9\xe2\x82\xac";
+  const std::vector<Seen> all = Read(TarBuilder()
+                                         .File(wild, "1")
+                                         .Pax({{"path", wild + "pax"}})
+                                         .File("x", "2")
+                                         .Pax({{"path", surrogate}, {"linkpath", wild}})
+                                         .Symlink("x", "y")
+                                         .Pax({{"path", utf8}})
+                                         .File("x", "3")
+                                         .File(utf8, "4")
+                                         .Finish());
+  ASSERT_EQ(all.size(), 5U);
+  EXPECT_EQ(all[0].entry.name, wild);
+  EXPECT_EQ(all[1].entry.name, wild + "pax");
+  EXPECT_EQ(all[2].entry.name, surrogate);
+  EXPECT_EQ(all[2].entry.link_name, wild);
+  EXPECT_EQ(all[3].entry.name, utf8);
+  EXPECT_EQ(all[4].entry.name, utf8);
+}
+
+TEST(TarReaderTest, LongNames) {
+  const std::string longer(300, 'n');
+  const std::string link(5000, 'l');
+  const std::vector<Seen> all = Read(TarBuilder()
+                                         .GnuLong('L', longer)
+                                         .GnuLong('K', link)
+                                         .Symlink("short", "short")
+                                         .GnuLong('K', link)
+                                         .GnuLong('L', longer)
+                                         .HardLink("short", "short")
+                                         .Pax({{"path", "pax" + longer}})
+                                         .File("short", "d")
+                                         .Pax({{"path", "pax"}})
+                                         .GnuLong('L', "gnu wins")
+                                         .File("short", "d")
+                                         .File("plain", "d")
+                                         .Finish());
+  ASSERT_EQ(all.size(), 5U);
+  EXPECT_EQ(all[0].entry.name, longer);
+  EXPECT_EQ(all[0].entry.link_name, link);
+  EXPECT_EQ(all[1].entry.name, longer);
+  EXPECT_EQ(all[1].entry.link_name, link);
+  EXPECT_EQ(all[2].entry.name, "pax" + longer);
+  EXPECT_EQ(all[3].entry.name, "gnu wins");
+  EXPECT_EQ(all[4].entry.name, "plain");
+}
+
+TEST(TarReaderTest, PaxNumbersAndTimes) {
+  const std::vector<Seen> all =
+      Read(TarBuilder()
+               .Pax({{"uid", "4000000000"}, {"gid", "3000000"}, {"mtime", "1700000000.123456789"}})
+               .File("a", "x")
+               .Pax({{"mtime", "-1.5"}})
+               .File("b", "x")
+               .Pax({{"size", "7"}})
+               .File("c", "1234567")
+               .Finish());
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[0].entry.uid, 4000000000U);
+  EXPECT_EQ(all[0].entry.gid, 3000000U);
+  EXPECT_EQ(all[0].entry.mtime_seconds, 1700000000);
+  EXPECT_EQ(all[0].entry.mtime_nanoseconds, 123456789U);
+  EXPECT_EQ(all[1].entry.mtime_seconds, -2);
+  EXPECT_EQ(all[1].entry.mtime_nanoseconds, 500000000U);
+  EXPECT_EQ(all[2].data, "1234567");
+}
+
+TEST(TarReaderTest, Base256Numbers) {
+  TarSpec spec;
+  spec.name = "f";
+  spec.uid = 4000000000U;
+  spec.gid = 2097152;
+  spec.mtime = -86400;
+  const std::vector<Seen> all = Read(TarBuilder().Add(spec).Finish());
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].entry.uid, 4000000000U);
+  EXPECT_EQ(all[0].entry.gid, 2097152U);
+  EXPECT_EQ(all[0].entry.mtime_seconds, -86400);
+}
+
+TEST(TarReaderTest, OnlySchilyXattrsAsBytes) {
+  const std::string value("\0=\n\xff", 4);
+  const std::vector<Seen> all = Read(TarBuilder()
+                                         .Pax({{"SCHILY.xattr.security.capability", value},
+                                               {"SCHILY.xattr.user.empty", ""},
+                                               {"LIBARCHIVE.xattr.user.other", "AAAA"},
+                                               {"SCHILY.acl.access", "user::rwx"}})
+                                         .File("f", "x")
+                                         .File("g", "x")
+                                         .Finish());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_THAT(all[0].entry.xattrs,
+              ElementsAre(std::pair<std::string, std::string>("security.capability", value),
+                          std::pair<std::string, std::string>("user.empty", "")));
+  EXPECT_THAT(all[1].entry.xattrs, IsEmpty());
+}
+
+TEST(TarReaderTest, GlobalHeadersAreIgnored) {
+  const std::vector<Seen> all =
+      Read(TarBuilder()
+               .Pax({{"path", "wrong"}, {"uid", "7"}, {"SCHILY.xattr.user.g", "x"}}, 'g')
+               .File("right", "x")
+               .Finish());
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].entry.name, "right");
+  EXPECT_EQ(all[0].entry.uid, 0U);
+  EXPECT_THAT(all[0].entry.xattrs, IsEmpty());
+}
+
+TEST(TarReaderTest, EndsOfArchives) {
+  const std::string body = TarBuilder().File("a", "x").bytes();
+  for (const std::string& end :
+       {std::string(), std::string(512, '\0'), std::string(1024, '\0'), std::string(10240, '\0'),
+        std::string(1024, '\0') + "trailing garbage"}) {
+    EXPECT_EQ(Read(body + end).size(), 1U) << end.size();
+  }
+  EXPECT_EQ(Read("").size(), 0U);
+  EXPECT_EQ(Read(std::string(1024, '\0')).size(), 0U);
+}
+
+TEST(TarReaderTest, UnreadDataIsSkipped) {
+  const std::vector<Seen> all =
+      Read(TarBuilder().File("skip", std::string(100000, 's')).File("next", "n").Finish());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[1].data, "n");
+}
+
+TEST(TarReaderTest, RefusesUnknownTypes) {
+  for (const char type : {'S', '7', 'V', 'D', 'M', 'N', 'A', 'Z', '9'}) {
+    TarSpec spec;
+    spec.type = type;
+    spec.name = "odd";
+    const Status status = ErrorOf(TarBuilder().Add(spec).File("next", "x").Finish());
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << type;
+    EXPECT_THAT(status.message(), HasSubstr("unhandled tar header type")) << type;
+  }
+}
+
+// The three PAX spellings of a sparse file (GNU tar manual, "PAX Format, Version 0.0" to 1.0).
+TEST(TarReaderTest, SparseFilesHaveTheirHoles) {
+  const std::string map = "2\n1000\n5\n200000\n5\n";
+  const std::string stored = "firstagain";
+  const std::string body = map + std::string(512 - map.size(), '\0') + stored;
+  const std::vector<Seen> all = Read(TarBuilder()
+                                         .Pax({{"GNU.sparse.major", "1"},
+                                               {"GNU.sparse.minor", "0"},
+                                               {"GNU.sparse.name", "real name"},
+                                               {"GNU.sparse.realsize", "300000"}})
+                                         .File("GNUSparseFile.0/s", body)
+                                         .Pax({{"GNU.sparse.name", "v0.1"},
+                                               {"GNU.sparse.size", "300000"},
+                                               {"GNU.sparse.numblocks", "2"},
+                                               {"GNU.sparse.map", "1000,5,200000,5"}})
+                                         .File("GNUSparseFile.0/s", stored)
+                                         .Pax({{"GNU.sparse.size", "300000"},
+                                               {"GNU.sparse.numblocks", "2"},
+                                               {"GNU.sparse.offset", "1000"},
+                                               {"GNU.sparse.numbytes", "5"},
+                                               {"GNU.sparse.offset", "200000"},
+                                               {"GNU.sparse.numbytes", "5"}})
+                                         .File("v0.0", stored)
+                                         .File("next", "n")
+                                         .Finish());
+  std::string content(300000, '\0');
+  content.replace(1000, 5, "first");
+  content.replace(200000, 5, "again");
+  ASSERT_EQ(all.size(), 4U);
+  const char* names[] = {"real name", "v0.1", "v0.0"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(all[i].entry.name, names[i]);
+    EXPECT_EQ(all[i].entry.size_bytes, 300000U) << i;
+    EXPECT_TRUE(all[i].data == content) << names[i];
+  }
+  EXPECT_EQ(all[3].data, "n");
+}
+
+TEST(TarReaderTest, RefusesDamage) {
+  const std::string good = TarBuilder().File("a", std::string(2000, 'x')).Finish();
+  for (const std::size_t cut :
+       {std::size_t{100}, std::size_t{511}, std::size_t{600}, std::size_t{2500}}) {
+    EXPECT_FALSE(ErrorOf(good.substr(0, cut)).ok()) << cut;
+  }
+  std::string checksum = TarBuilder().File("a", "x").File("b", "x").Finish();
+  checksum[1024] = 'c';
+  EXPECT_FALSE(ErrorOf(checksum).ok());
+  EXPECT_FALSE(ErrorOf("this is not a tar").ok());
+  EXPECT_FALSE(ErrorOf(std::string(5000, 'x')).ok());
+  EXPECT_EQ(ErrorOf(TarBuilder().Pax({{"path", "a"}}).bytes()).ok(), false);
+}
+
+TEST(TarReaderTest, RefusesDamagedPaxRecords) {
+  for (const std::string& records :
+       {std::string("9 path=ab"), std::string("99 path=a\n"), std::string("x path=a\n"),
+        std::string("8 path a\n"), std::string("0 path=a\n"), std::string("5 =a\n"),
+        std::string("11 path=a\0b\n", 12), std::string("4 a\n"),
+        std::string("99999999999999999999 a=b\n")}) {
+    TarSpec spec;
+    spec.type = 'x';
+    spec.name = "pax";
+    spec.data = records;
+    EXPECT_FALSE(ErrorOf(TarBuilder().Add(spec).File("f", "x").Finish()).ok()) << records;
+  }
+}
+
+TEST(TarReaderTest, RefusesDamagedPaxTimes) {
+  for (const char* time : {"x", "1.x", ".5", "1-", "99999999999999999999", " 1"}) {
+    EXPECT_FALSE(ErrorOf(TarBuilder().Pax({{"mtime", time}}).File("f", "x").Finish()).ok()) << time;
+  }
+}
+
+TEST(TarReaderTest, RefusesNumbersOutOfRange) {
+  for (const auto& record : std::vector<std::pair<std::string, std::string>>{
+           {"uid", "4294967295"}, {"gid", "99999999999"}}) {
+    const Status status = ErrorOf(TarBuilder().Pax({record}).File("f", "x").Finish());
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << record.second;
+  }
+}
+
+TEST(TarReaderTest, SourceErrorsPass) {
+  const std::string good = TarBuilder().File("a", std::string(2000, 'x')).Finish();
+  for (const std::size_t cut :
+       {std::size_t{0}, std::size_t{300}, std::size_t{512}, std::size_t{1500}}) {
+    TextChunks source(good.substr(0, cut), 100, NotFoundError("gone"));
+    Status status;
+    Result<std::unique_ptr<TarReader>> reader = TarReader::Open(source);
+    status = reader.status();
+    TarEntry entry;
+    if (status.ok()) status = (*reader)->Next(&entry).status();
+    if (status.ok()) status = (*reader)->Next(&entry).status();
+    EXPECT_EQ(status.code(), StatusCode::kNotFound) << cut << status.message();
+  }
+}
+
+}  // namespace
+}  // namespace daxfs::oci

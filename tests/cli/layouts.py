@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small trees and OCI layouts for the command-line tests."""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+def tar_of(entries):
+    """A tar of (name, content) files; a name that ends in "/" is a directory, content "-> x" a symbolic link."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in entries:
+            info = tarfile.TarInfo(name.rstrip("/"))
+            info.mode = 0o644
+            data = content.encode() if isinstance(content, str) else content
+            if name.endswith("/"):
+                info.type, info.mode, data = tarfile.DIRTYPE, 0o755, b""
+            elif data.startswith(b"-> "):
+                info.type, info.linkname, data = tarfile.SYMTYPE, data[3:].decode(), b""
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+class Layout:
+    """Writes an OCI layout below `path`."""
+
+    def __init__(self, path):
+        self.path = path
+        (path / "blobs" / "sha256").mkdir(parents=True)
+        (path / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+
+    def blob(self, data, media_type, **more):
+        digest = hashlib.sha256(data).hexdigest()
+        (self.path / "blobs" / "sha256" / digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data), **more}
+
+    def blob_path(self, descriptor):
+        return self.path / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")
+
+    def image(self, tars, compress=False, diff_ids=None, architecture="amd64", **more):
+        """Adds an image; returns its manifest's descriptor. `layers` keeps the layers' descriptors."""
+        self.layers = [self.blob(gzip.compress(tar, 1), LAYER + "+gzip") if compress else self.blob(tar, LAYER)
+                       for tar in tars]
+        diff_ids = diff_ids or ["sha256:" + hashlib.sha256(tar).hexdigest() for tar in tars]
+        config = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
+        manifest = {"schemaVersion": 2, "config": self.blob(json.dumps(config).encode(), "application/json"),
+                    "layers": self.layers}
+        return self.blob(json.dumps(manifest).encode(), MANIFEST, **more)
+
+    def index(self, *manifests):
+        (self.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": manifests}))
+        return self

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""daxfs-build from outside: what it makes, what it refuses, and that it leaves nothing behind."""
+
+import hashlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+
+import pytest
+from layouts import Layout, tar_of
+
+LATER = ["tar:x", "tar:-", "docker-archive:x", "docker://x", "containerd:x", "dump:x"]
+
+# (arguments, part of the message); all are wrong usage: exit status 2 and nothing made.
+USAGE = [
+    ([], "SOURCE is required"),
+    (["dir:{tree}"], "--output is required"),
+    (["{tree}", "-o", "{out}"], "is it dir:{tree} (a directory) or oci:{tree}"),
+    (["dir:", "-o", "{out}"], "names no path"),
+    (["floppy:x", "-o", "{out}"], "has no prefix"),
+    (["dir:{tree}", "-o", ""], "-o needs a name"),
+    (["dir:{tree}", "-o", "{out}", "--per-layer"], "a directory has no layers"),
+    (["dir:{tree}", "-o", "{out}", "--flatten"], "a directory has no layers"),
+    (["oci:{oci}", "-o", "{out}"], "choose --per-layer"),
+    (["oci:{oci}", "-o", "{out}", "--per-layer", "--flatten"], "exclude each other"),
+    (["oci:{oci}", "-o", "{out}", "--flatten", "--profile", "archive"], "not supported yet"),
+    (["dir:{tree}", "-o", "{out}", "--profile", "zip"], "use layer or archive"),
+    (["dir:{tree}", "-o", "{out}", "--huge-min", "8X"], "--huge-min: \"8X\" is not a size"),
+    (["dir:{tree}", "-o", "{out}", "--pool", "p"], "--pool is not supported yet"),
+    (["dir:{tree}", "-o", "{out}", "--log-level", "loud"], "log level \"loud\""),
+    (["dir:{tree}", "-o", "{out}", "--log-format", "xml"], "log format \"xml\""),
+    (["dir:{tree}", "-o", "{out}", "--unknown"], "--unknown"),
+    (["dir:{tree}", "dir:{tree}", "-o", "{out}"], "not expected"),
+] + [([source, "-o", "{out}"], "not supported yet") for source in LATER]
+
+# The same with exit status 1: the usage is right, the world is not.
+FAILED = [
+    (["dir:{tree}/none", "-o", "{out}"], "No such file or directory"),
+    (["dir:{tree}/a", "-o", "{out}"], "Not a directory"),
+    (["dir:{tree}", "-o", "{out}/none/image"], "No such file or directory"),
+    (["dir:{tree}", "-o", "{tree}"], "not a regular file"),
+    (["dir:{tree}", "-o", "/dev/null"], "not a regular file"),
+    (["oci:{tree}", "-o", "{out}", "--flatten"], "no OCI image layout"),
+    (["oci:{tree}/none", "-o", "{out}", "--flatten"], "No such file or directory"),
+    (["oci:{oci}:tag", "-o", "{out}", "--flatten"], "in the layout; it has: sha256:"),
+    (["oci:{oci}", "-o", "{out}", "--flatten", "--platform", "linux/s390x"], "no image for linux/s390x"),
+    (["oci:{oci}", "-o", "{out}", "--flatten", "--platform", "linux"], "is not os/arch"),
+    (["oci:{oci}", "-o", "{tree}", "--per-layer"], "exists"),
+    (["oci:{oci}", "-o", "{out}/none/layers", "--per-layer"], "No such file or directory"),
+]
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A tree, a layout of two layers, and an empty folder for what is made."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").write_text("a")
+    layout = Layout(tmp_path / "oci")
+    layout.index(layout.image([tar_of([("etc/passwd", "root"), ("lib", "-> usr/lib")]),
+                               tar_of([("etc/.wh.passwd", ""), ("etc/group", "x" * 5000)])], compress=True))
+    made = tmp_path / "made"
+    made.mkdir()
+    return {"tree": tree, "oci": layout.path, "out": made / "out", "made": made, "layout": layout}
+
+
+def fill(args, world):
+    return [arg.format(**{key: str(value) for key, value in world.items()}) for arg in args]
+
+
+@pytest.mark.parametrize("args, message", USAGE, ids=lambda value: value[:50] if isinstance(value, str) else "")
+def test_wrong_usage(build, world, args, message):
+    before = sorted(world["tree"].parent.rglob("*"))
+    result = build.run(*fill(args, world))
+    assert result.returncode == 2, result.stderr
+    assert message.format(**world) in result.stderr
+    assert "--help" in result.stderr and result.stdout == ""
+    assert sorted(world["tree"].parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("args, message", FAILED, ids=lambda value: value[:50] if isinstance(value, str) else "")
+def test_failures_say_why_and_leave_nothing(build, world, args, message):
+    before = sorted(world["tree"].parent.rglob("*"))
+    result = build.run(*fill(args, world))
+    assert result.returncode == 1, result.stderr
+    assert message in result.stderr
+    assert result.stdout == ""
+    assert sorted(world["tree"].parent.rglob("*")) == before
+
+
+def damaged(layout, how):
+    """Damages the second layer of the world's layout."""
+    blob = layout.blob_path(layout.layers[1])
+    data = bytearray(blob.read_bytes())
+    if how == "cut":
+        data = data[:-20]
+    elif how == "flipped":
+        data[len(data) // 2] ^= 1
+    elif how == "longer":
+        data += b"\0"
+    blob.unlink()
+    if how != "missing":
+        blob.write_bytes(data)
+
+
+@pytest.mark.parametrize("mode", ["--per-layer", "--flatten"])
+@pytest.mark.parametrize("how", ["cut", "flipped", "longer", "missing"])
+def test_damaged_layers_leave_nothing(build, world, mode, how):
+    damaged(world["layout"], how)
+    result = build.run(f"oci:{world['oci']}", "-o", world["out"], mode)
+    assert result.returncode == 1
+    assert "layer 2 of 2" in result.stderr
+    assert list(world["made"].iterdir()) == []
+
+
+BAD_LAYERS = {
+    "wrong diffID": (tar_of([("a", "x")]), "the image config says"),
+    "no tar": (b"this is no tar at all", "tar:"),
+    "cut tar": (tar_of([("a", "x" * 3000)])[:2000], "tar:"),
+    "link through a file": (tar_of([("a", "x"), ("a/b", "y")]), "a/b: a parent is no directory"),
+    "bad whiteout": (tar_of([(".wh..", "")]), "invalid whiteout name"),
+}
+
+
+@pytest.mark.parametrize("mode", ["--per-layer", "--flatten"])
+@pytest.mark.parametrize("case", BAD_LAYERS)
+def test_bad_layers_leave_nothing(build, world, tmp_path, mode, case):
+    tar, message = BAD_LAYERS[case]
+    layout = Layout(tmp_path / "bad")
+    diff_ids = ["sha256:" + "0" * 64] if case == "wrong diffID" else None
+    layout.index(layout.image([tar], compress=True, diff_ids=diff_ids))
+    result = build.run(f"oci:{layout.path}", "-o", world["out"], mode)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert list(world["made"].iterdir()) == []
+
+
+@pytest.mark.parametrize("args", [["dir:{tree}"], ["oci:{oci}", "--flatten"], ["oci:{oci}", "--per-layer"]])
+def test_a_full_medium_leaves_nothing(build, world, args):
+    (world["tree"] / "large").write_bytes(b"x" * 100000)
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # noqa: E731
+    result = build.run(*fill(args, world), "-o", world["out"], preexec_fn=limit)
+    assert result.returncode == 1, result.stderr
+    assert "File too large" in result.stderr
+    assert list(world["made"].iterdir()) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing(build, world, tmp_path, signum):
+    layout = Layout(tmp_path / "large")
+    layout.index(layout.image([tar_of([("small", "x")]), tar_of([("zeros", b"\0" * 100_000_000)])], compress=True))
+    process = subprocess.Popen([build.path, f"oci:{layout.path}", "-o", world["out"], "--per-layer"],
+                               stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(world["made"].glob("out.part.*/00-*")):
+        time.sleep(0.001)
+    process.send_signal(signum)
+    _, stderr = process.communicate(timeout=60)
+    if process.returncode == 0:  # it was done before the signal came: a whole output is right too
+        assert (world["out"] / "image.json").exists()
+    else:
+        assert process.returncode == 1 and "interrupted" in stderr
+        assert list(world["made"].iterdir()) == []
+
+
+def test_directory_to_image(build, ctl, world):
+    report = json.loads(build.ok(f"dir:{world['tree']}", "-o", world["out"], "--json"))
+    image = report["images"][0]
+    assert report["ok"] and image["path"] == str(world["out"])
+    assert image["size_bytes"] == world["out"].stat().st_size
+    assert json.loads(ctl.ok("image", "info", world["out"], "--json"))["root"] == image["root"]
+    assert ctl.ok("image", "cat", world["out"], "/a") == "a"
+
+
+def test_an_older_image_is_replaced(build, ctl, world):
+    world["out"].write_text("old")
+    assert str(world["out"]) in build.ok(f"dir:{world['tree']}", "-o", world["out"])
+    ctl.ok("image", "verify", world["out"])
+    assert list(world["made"].iterdir()) == [world["out"]]
+
+
+def test_one_image_a_layer(build, ctl, world):
+    build.ok(f"oci:{world['oci']}", "-o", f"{world['out']}/", "--per-layer")
+    image = json.loads((world["out"] / "image.json").read_text())
+    assert [sorted(layer) for layer in image["layers"]] == [["diff_id", "path", "root", "size_bytes"]] * 2
+    assert image["config"]["rootfs"]["diff_ids"] == [layer["diff_id"] for layer in image["layers"]]
+    for number, layer in enumerate(image["layers"]):
+        assert layer["path"] == f"{number:02}-{layer['diff_id'].removeprefix('sha256:')}.daxfs"
+        file = world["out"] / layer["path"]
+        assert file.stat().st_size == layer["size_bytes"]
+        verified = json.loads(ctl.ok("image", "verify", file, "--json"))
+        assert verified["ok"] and verified["root"] == layer["root"]
+    made = {file.name for file in world["out"].iterdir()}
+    assert made == {"image.json"} | {layer["path"] for layer in image["layers"]}
+
+
+def test_layers_flattened(build, ctl, world):
+    build.ok(f"oci:{world['oci']}", "-o", world["out"], "--flatten")
+    listed = [json.loads(line) for line in ctl.ok("image", "ls", "-R", "--json", world["out"]).splitlines()]
+    assert sorted(entry["path"] for entry in listed) == ["/etc", "/etc/group", "/lib"]
+
+
+def make_tree(root, names):
+    root.mkdir(parents=True)
+    for name in names:
+        (root / name).write_text(name * 1000)
+        (root / name).chmod(0o640)
+        os.utime(root / name, ns=(5, 1_600_000_000_123_456_789))
+    os.utime(root, ns=(5, 1_500_000_000_000_000_000))
+    root.chmod(0o755)
+
+
+def digest_of(path):
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in path.iterdir()}
+
+
+def test_the_same_bytes_everywhere(build, world, tmp_path):
+    """Path, order of creation, umask, time zone and locale leave no trace."""
+    names = [f"file-{number}" for number in range(300)]
+    surroundings = [("one", names, 0o022, {"TZ": "UTC", "LC_ALL": "C"}),
+                    ("deep/two", names[::-1], 0o077, {"TZ": "Asia/Kathmandu", "LC_ALL": "C.UTF-8", "LANG": "tr_TR"})]
+    made = []
+    for folder, order, umask, environment in surroundings:
+        make_tree(tmp_path / folder, order)
+        old = os.umask(umask)
+        try:
+            env = {**os.environ, **environment}
+            image, layers = world["made"] / f"image{umask}", world["made"] / f"layers{umask}"
+            build.ok(f"dir:{tmp_path / folder}", "-o", image, env=env)
+            build.ok(f"oci:{world['oci']}", "-o", layers, "--per-layer", env=env)
+            flat = world["made"] / f"flat{umask}"
+            build.ok(f"oci:{world['oci']}", "-o", flat, "--flatten", env=env)
+        finally:
+            os.umask(old)
+        made.append((digest_of(image), digest_of(layers), digest_of(flat)))
+    assert made[0] == made[1]
+
+
+def test_help_and_version(build):
+    assert "--per-layer" in build.ok("--help")
+    assert build.ok("--version").startswith("daxfs-build 0.")
+
+
+def test_json_log(build, world):
+    result = build.run("dir:/nonexistent", "-o", world["out"], "--log-format", "json")
+    line = json.loads(result.stderr)
+    assert line["level"] == "error" and line["code"] == "NOT_FOUND"

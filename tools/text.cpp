@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/text.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <chrono>
+
+#include "common/base/utf8.hpp"
+
+namespace daxfs::tools {
+namespace {
+
+struct TypeRow {
+  std::uint32_t type;
+  char letter;
+  std::string_view name;
+};
+
+constexpr std::array<TypeRow, 7> kTypes = {{{0140000, 's', "socket"},
+                                            {0120000, 'l', "symlink"},
+                                            {0100000, '-', "file"},
+                                            {0060000, 'b', "block device"},
+                                            {0040000, 'd', "directory"},
+                                            {0020000, 'c', "character device"},
+                                            {0010000, 'p', "fifo"}}};
+
+const TypeRow* FindType(std::uint32_t mode) {
+  for (const TypeRow& row : kTypes) {
+    if (row.type == (mode & 0170000U)) return &row;
+  }
+  return nullptr;
+}
+
+// The execute letter, or what stands there with a set-id or sticky bit.
+char ExecuteLetter(bool execute, bool special, char letter) {
+  if (!special) return execute ? 'x' : '-';
+  return execute ? letter : static_cast<char>(letter - 'a' + 'A');
+}
+
+}  // namespace
+
+std::string ModeText(std::uint32_t mode) {
+  const TypeRow* type = FindType(mode);
+  std::string text(1, type == nullptr ? '?' : type->letter);
+  constexpr std::array<char, 3> kSpecialLetters = {'s', 's', 't'};
+  for (std::uint32_t who = 0; who < 3; ++who) {
+    const std::uint32_t bits = mode >> (6 - 3 * who);
+    const bool special = (mode & (04000U >> who)) != 0;
+    text += (bits & 4U) != 0 ? 'r' : '-';
+    text += (bits & 2U) != 0 ? 'w' : '-';
+    text += ExecuteLetter((bits & 1U) != 0, special, kSpecialLetters.at(who));
+  }
+  return text;
+}
+
+std::string_view TypeText(std::uint32_t mode) {
+  const TypeRow* type = FindType(mode);
+  return type == nullptr ? "unknown" : type->name;
+}
+
+std::string TimeText(std::int64_t seconds, std::uint32_t nanoseconds) {
+  constexpr std::int64_t kDay = 86400;
+  constexpr std::int64_t kYears400 = 146097;  // days
+  std::int64_t days = seconds / kDay;
+  std::int64_t rest = seconds % kDay;
+  if (rest < 0) {
+    rest += kDay;
+    --days;
+  }
+  // <chrono> knows 16-bit years: take whole cycles of the calendar out first.
+  const std::int64_t cycles = days / kYears400;
+  const std::chrono::year_month_day date(
+      std::chrono::sys_days(std::chrono::days(days - cycles * kYears400)));
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}Z",
+                     static_cast<int>(date.year()) + cycles * 400,
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     rest / 3600, rest / 60 % 60, rest % 60, nanoseconds);
+}
+
+std::string PrintableName(std::string_view name) {
+  std::string text;
+  while (!name.empty()) {
+    const std::size_t length = base::Utf8Length(name);
+    const auto byte = static_cast<unsigned char>(name[0]);
+    if (length == 0 || byte < 0x20 || byte == 0x7f || byte == '\\') {
+      text += fmt::format("\\x{:02x}", byte);
+    } else {
+      text += name.substr(0, length);
+    }
+    name.remove_prefix(length == 0 ? 1 : length);
+  }
+  return text;
+}
+
+}  // namespace daxfs::tools

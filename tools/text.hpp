@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace daxfs::tools {
+
+// "-rwsr-xr-x" as ls prints it. `mode` as in stat(2).
+std::string ModeText(std::uint32_t mode);
+
+// "file", "directory", "symlink", "character device", "block device", "fifo" or "socket".
+std::string_view TypeText(std::uint32_t mode);
+
+// "2024-02-29T12:00:00.000000001Z"; UTC whatever the time zone is. Years of more than four digits
+// are kept.
+std::string TimeText(std::int64_t seconds, std::uint32_t nanoseconds);
+
+// A name for a terminal: control characters, backslashes and bytes that are not UTF-8 as \xHH.
+std::string PrintableName(std::string_view name);
+
+}  // namespace daxfs::tools

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+namespace daxfs::tools {
+namespace {
+
+TEST(TextTest, Modes) {
+  EXPECT_EQ(ModeText(0100644), "-rw-r--r--");
+  EXPECT_EQ(ModeText(0104755), "-rwsr-xr-x");
+  EXPECT_EQ(ModeText(0102644), "-rw-r-Sr--");
+  EXPECT_EQ(ModeText(0041777), "drwxrwxrwt");
+  EXPECT_EQ(ModeText(0041776), "drwxrwxrwT");
+  EXPECT_EQ(ModeText(0020000), "c---------");
+  EXPECT_EQ(TypeText(0010000), "fifo");
+  EXPECT_EQ(TypeText(0030000), "unknown");
+}
+
+TEST(TextTest, TimesAreUtc) {
+  EXPECT_EQ(TimeText(0, 0), "1970-01-01T00:00:00.000000000Z");
+  EXPECT_EQ(TimeText(-1, 999999999), "1969-12-31T23:59:59.999999999Z");
+  EXPECT_EQ(TimeText(1709208000, 1), "2024-02-29T12:00:00.000000001Z");
+  EXPECT_EQ(TimeText(253402300800, 0), "10000-01-01T00:00:00.000000000Z");
+  EXPECT_FALSE(TimeText(std::numeric_limits<std::int64_t>::min(), 0).empty());
+  EXPECT_FALSE(TimeText(std::numeric_limits<std::int64_t>::max(), 0).empty());
+}
+
+TEST(TextTest, NamesCannotWriteToTheTerminal) {
+  EXPECT_EQ(PrintableName("a\033[2J\n\xff\\\xc3\xa9"), "a\\x1b[2J\\x0a\\xff\\x5c\xc3\xa9");
+}
+
+}  // namespace
+}  // namespace daxfs::tools
