@@ -89,7 +89,8 @@ def test_its_program_runs(image, unpacked):
                           capture_output=True,
                           text=True,
                           check=True,
-                          env={"LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"})
+                          env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
+                               "PYTHONDONTWRITEBYTECODE": "1"})
     assert json.loads(done.stdout).items() >= content.report_of(image[1]["merged"]).items()
     done = subprocess.run(
         ["chroot", unpacked, "/bin/sh", "-c", "ls / | sort | head -1; busybox true"],

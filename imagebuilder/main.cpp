@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <variant>
 
@@ -28,6 +29,13 @@ class BarSink final : public base::LogSink {
   }
 };
 
+int Print(const std::string& text, base::Logger& log) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fflush(stdout) == 0) return 0;
+  log.Error("cannot write to standard output");
+  return 1;
+}
+
 int Run(const Options& options) {
   base::StderrSink sink;
   base::LogOptions log_options = options.log;
@@ -49,15 +57,10 @@ int Run(const Options& options) {
     progress.End();
     log.Error("build failed", {{"code", StatusCodeName(report.status().code())},
                                {"err", report.status().message()}});
+    if (options.json) static_cast<void>(Print(FailureJson(report.status()) + "\n", log));
     return 1;
   }
-  const std::string text = options.json ? SummaryJson(*report) + "\n" : SummaryText(*report);
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  if (std::fflush(stdout) != 0) {
-    log.Error("cannot write to standard output");
-    return 1;
-  }
-  return 0;
+  return Print(options.json ? SummaryJson(*report) + "\n" : SummaryText(*report), log);
 }
 
 int Main(int argc, char** argv) {

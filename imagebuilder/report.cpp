@@ -63,6 +63,14 @@ std::string SummaryJson(const BuildReport& report) {
   return Dump(json, -1);
 }
 
+std::string FailureJson(const Status& status) {
+  Json json;
+  json["ok"] = false;
+  json["code"] = StatusCodeName(status.code());
+  json["error"] = status.message();
+  return Dump(json, -1);
+}
+
 std::string SummaryText(const BuildReport& report) {
   std::string text;
   for (const ImageReport& image : report.images) {

@@ -32,6 +32,9 @@ std::string ImageJson(const BuildReport& report);
 // The closing line of --json, without newline.
 std::string SummaryJson(const BuildReport& report);
 
+// The same for a build that failed.
+std::string FailureJson(const Status& status);
+
 // The closing lines for a person.
 std::string SummaryText(const BuildReport& report);
 

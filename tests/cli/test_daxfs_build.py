@@ -245,6 +245,13 @@ def test_help_and_version(build):
     assert build.ok("--version").startswith("daxfs-build 0.")
 
 
+def test_failures_as_json(build, world):
+    result = build.run("dir:/nonexistent", "-o", world["out"], "--json")
+    report = json.loads(result.stdout)
+    assert result.returncode == 1 and report["code"] == "NOT_FOUND" and not report["ok"]
+    assert "/nonexistent" in report["error"]
+
+
 def test_json_log(build, world):
     result = build.run("dir:/nonexistent", "-o", world["out"], "--log-format", "json")
     line = json.loads(result.stderr)
