@@ -86,7 +86,7 @@ def page_cache_rows(stage):
                               "the measurement is blind")
     demand(image < disk / 16, f"the page cache grew by {image} bytes with daxfs")
     once = sum(placed.size_bytes for placed in stage.placed[:-1])
-    return [("page cache after reading all of it in both", size(image), size(disk), ""),
+    return [(f"page cache grows, both kernels reading {size(read)}", size(image), size(disk), ""),
             ("memory that holds the image then", f"{size(once + image)}, once", f"{size(disk)}", "")]
 
 
