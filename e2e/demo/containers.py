@@ -18,14 +18,14 @@ MOUNTS = [
 READY_SECONDS = 60
 
 
-def configuration(image, hostname, args=None, readonly=False):
+def configuration(image, hostname, root, args=None, readonly=False):
     """runc's config.json for an image configuration: its environment, working directory and
-    command (or `args`). The container's name is its host name."""
+    command (or `args`), the guest's folder `root` as its root."""
     settings = image["config"]
     sets = ("bounding", "effective", "permitted")
     return {
         "ociVersion": "1.0.2", "hostname": hostname, "mounts": MOUNTS,
-        "root": {"path": f"{HOME}/{hostname}/rootfs", "readonly": readonly},
+        "root": {"path": root, "readonly": readonly},
         "process": {
             "terminal": False, "user": {"uid": 0, "gid": 0}, "noNewPrivileges": True,
             "args": args or [*settings.get("Entrypoint", []), *settings["Cmd"]],
@@ -45,11 +45,12 @@ class Containers:
         self.image = image
         vm.run(f"mkdir -p {HOME} && mount -t tmpfs -o mode=755 demo {HOME}")
 
-    def configure(self, name, args=None, readonly=False):
-        """Gives the container its configuration; its root is for the caller to make."""
+    def configure(self, name, args=None, root=None, readonly=False):
+        """Gives the container its configuration and host name; its root is for the caller to make."""
         folder = self.vm.share / name
         folder.mkdir(exist_ok=True)
-        wanted = configuration(self.image, name, args, readonly)
+        wanted = configuration(self.image, name, root or f"{HOME}/{name}/rootfs", args,
+                               readonly)
         (folder / "config.json").write_text(json.dumps(wanted), encoding="utf-8")
 
     def over(self, names, lowers, args=None):
