@@ -93,6 +93,8 @@ BAD = [
     ("none /image -o phys=zero,size=2M", 1, "not a number"),
     ("none /image -o phys=0,size=0", 1, "out of range"),
     ("none /image -o phys=0x200000,size=2M", 1, "System RAM"),
+    ("none /image -o phys=0x100000000000,size=4E", 1, "not a number|beyond"),
+    ("none /image -o phys=0x100000000000,size=4000000T", 1, "beyond"),
     ("none /image -o phys=0x100000000,size=2M,wrong=1", 1, "[Uu]nknown parameter|wrong"),
     ("none /nowhere -o phys=0x100000000,size=2M", 1, "No such file or directory"),
     ("/dev/dax9.9 /image", 1, "no such dax device"),

@@ -32,7 +32,8 @@ OPTIONS:
   -n  -s  accepted, no effect      --help  --version
 
 An image is read-only. After umount, give a device back to its driver:
-  daxctl: echo daxX.Y > /sys/bus/dax/drivers/device_dax/bind
+  echo daxX.Y > /sys/bus/dax/drivers/device_dax/bind
+  echo namespaceN.0 > /sys/bus/nd/drivers/nd_pmem/bind
 Exit status: 0 mounted, 1 failed and the device is its driver's again, 2 wrong usage.
 )";
 

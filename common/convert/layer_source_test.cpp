@@ -47,6 +47,39 @@ TEST(LayerSourceTest, RootEntryIsIgnored) {
               IsEmpty());
 }
 
+// Readers of tars differ over these, so two of them would show different trees.
+TEST(LayerSourceTest, AmbiguousHeadersAreRefused) {
+  const std::vector<std::pair<std::string, std::string>> table = {
+      {"uid", "5x"}, {"uid", "x"}, {"gid", "-4"}, {"size", "1x"}, {"SCHILY.realsize", "100"}};
+  for (const auto& [key, value] : table) {
+    EXPECT_FALSE(Error(TarBuilder().Pax({{key, value}}).File("a", "abc")).ok()) << key << value;
+  }
+  TarSpec link;
+  link.type = '1';
+  link.name = "l";
+  link.link = "a";
+  link.data = std::string(1024, 'x');
+  const Status status = Error(TarBuilder().File("a", "1").Pax({{"mtime", "1"}}).Add(link));
+  EXPECT_THAT(status.message(), HasSubstr("hard link with a size"));
+}
+
+// Small inputs must not become large work.
+TEST(LayerSourceTest, AmplificationIsRefused) {
+  TarBuilder chain;
+  std::string deep;
+  for (int i = 0; i < 5; ++i) deep += "/ddddddddddddddd";
+  for (int i = 0; i < 60; ++i) {
+    chain.Symlink("s" + std::to_string(i), "s" + std::to_string(i + 1) + deep);
+  }
+  EXPECT_THAT(Error(chain.File("s0/0", "")).message(), HasSubstr("4096 bytes"));
+  TarBuilder repeats;
+  for (int i = 0; i < 300; ++i) {
+    const std::string name = "SCHILY.xattr.user." + std::to_string(i);
+    repeats.Pax({{name, std::string(60000, 'v')}}).Directory("d");
+  }
+  EXPECT_THAT(Error(repeats).message(), HasSubstr("extended attributes"));
+}
+
 TEST(LayerSourceTest, NamesAreCleanedAndCannotEscape) {
   EXPECT_THAT(Lines(TarBuilder()
                         .File("/abs", "1")

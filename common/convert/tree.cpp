@@ -9,6 +9,7 @@
 namespace daxfs::convert {
 namespace {
 
+constexpr std::size_t kResolvedMax = 4096;  // PATH_MAX
 constexpr int kMaxLinks = 255;              // continuity's limit
 constexpr std::uint32_t kMaxMajor = 0xfff;  // what the kernel's dev_t holds
 constexpr std::uint32_t kMaxMinor = 0xfffff;
@@ -153,6 +154,9 @@ Result<std::vector<std::string>> ResolveInRoot(const Tree& tree, std::vector<std
     }
     joined += node.target;
     for (std::size_t k = i + 1; k < path.size(); ++k) joined += "/" + path[k];
+    if (joined.size() > kResolvedMax) {
+      return InvalidArgumentError("symbolic links make a path of more than 4096 bytes");
+    }
     path = CleanPath(joined);
     at = Tree::kRoot;
     i = 0;

@@ -4,9 +4,13 @@
 #include <limits>
 
 #include "daxfs/format.h"
+#include "encode.h"
 
 namespace daxfs::convert {
 namespace {
+
+constexpr std::size_t kNamesMax = 65536;  // what listxattr(2) can return
+constexpr std::size_t kTotalMax = std::size_t{256} << 20U;
 
 Status CheckXattr(const std::string& name, const std::string& value) {
   if (name.empty() || name.size() > DAXFS_XATTR_NAME_MAX) {
@@ -31,7 +35,22 @@ Result<XattrId> XattrTable::Intern(const XattrMap& xattrs) {
   if (xattrs.empty()) return kNoXattrs;
   const auto known = ids_.find(xattrs);
   if (known != ids_.end()) return known->second;
-  for (const auto& [name, value] : xattrs) RETURN_IF_ERROR(CheckXattr(name, value));
+  std::size_t name_bytes = 0;
+  std::size_t list_bytes = 0;
+  for (const auto& [name, value] : xattrs) {
+    RETURN_IF_ERROR(CheckXattr(name, value));
+    name_bytes += name.size() + 1;
+    list_bytes += daxfs_xattr_bytes(static_cast<std::uint32_t>(name.size()),
+                                    static_cast<std::uint32_t>(value.size()));
+  }
+  if (name_bytes > kNamesMax || list_bytes > DAXFS_XATTR_LIST_MAX) {
+    return InvalidArgumentError(
+        "extended attributes of one inode: names above 64 KiB or all above 16 MiB");
+  }
+  total_bytes_ += list_bytes;
+  if (total_bytes_ > kTotalMax) {
+    return ResourceExhaustedError("different extended attributes above 256 MiB in one image");
+  }
   DAXFS_CHECK(lists_.size() < std::numeric_limits<XattrId>::max());
   const auto id = static_cast<XattrId>(lists_.size());
   lists_.push_back(&ids_.emplace(xattrs, id).first->first);

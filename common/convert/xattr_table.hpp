@@ -22,11 +22,13 @@ class XattrTable {
  public:
   XattrTable();
 
-  // Errors: kInvalidArgument for a name or value the format cannot hold.
+  // Errors: kInvalidArgument for a name, value or list the format cannot hold; kResourceExhausted
+  // when all lists ever interned pass 256 MiB.
   Result<XattrId> Intern(const XattrMap& xattrs);
   const XattrMap& Get(XattrId id) const { return *lists_[id]; }
 
  private:
+  std::size_t total_bytes_ = 0;
   std::map<XattrMap, XattrId> ids_;
   std::vector<const XattrMap*> lists_;  // into ids_
 };

@@ -79,24 +79,22 @@ Result<std::string> Layout::ReadBlobText(const Descriptor& descriptor) const {
   }
 }
 
-// All image manifests below the given descriptors; nested indexes are opened, each manifest counts
-// once.
+// All image manifests below the given descriptors; nested indexes are opened; each digest is
+// read once, however often it is named.
 Status Layout::Collect(const std::vector<Descriptor>& descriptors, int depth,
-                       std::vector<Descriptor>* found) const {
+                       std::set<std::string>* seen, std::vector<Descriptor>* found) const {
   if (depth > kMaxDepth) return InvalidArgumentError("indexes nested too deeply");
   for (const Descriptor& descriptor : descriptors) {
+    if (!seen->insert(descriptor.digest.Hex()).second) continue;
+    if (seen->size() > kMaxImages) return InvalidArgumentError("too many images in one layout");
     ASSIGN_OR_RETURN(const std::string text, ReadBlobText(descriptor));
     ASSIGN_OR_RETURN(const Manifest manifest,
                      ParseManifest(text).WithContext(descriptor.digest.ToString()));
     if (manifest.is_index) {
-      RETURN_IF_ERROR(Collect(manifest.manifests, depth + 1, found));
+      RETURN_IF_ERROR(Collect(manifest.manifests, depth + 1, seen, found));
       continue;
     }
-    const bool known = std::any_of(found->begin(), found->end(), [&](const Descriptor& other) {
-      return other.digest == descriptor.digest;
-    });
-    if (!known) found->push_back(descriptor);
-    if (found->size() > kMaxImages) return InvalidArgumentError("too many images in one layout");
+    found->push_back(descriptor);
   }
   return Status::Ok();
 }
@@ -136,7 +134,8 @@ Result<ImageRef> Layout::Find(const std::string& reference, const std::string& p
                          "\" in the layout; it has: " + ListOf(ReferencesOf(index.manifests)));
   }
   std::vector<Descriptor> all;
-  RETURN_IF_ERROR(Collect(named, 0, &all));
+  std::set<std::string> seen;
+  RETURN_IF_ERROR(Collect(named, 0, &seen, &all));
   if (all.size() == 1 && platform.empty()) return Load(all[0]);
 
   std::vector<ImageRef> fitting;

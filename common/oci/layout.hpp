@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,7 @@ class Layout {
   explicit Layout(os::Directory directory) : directory_(std::move(directory)) {}
   Result<std::string> ReadText(const std::string& name) const;
   Result<std::string> ReadBlobText(const Descriptor& descriptor) const;
-  Status Collect(const std::vector<Descriptor>& descriptors, int depth,
+  Status Collect(const std::vector<Descriptor>& descriptors, int depth, std::set<std::string>* seen,
                  std::vector<Descriptor>* found) const;
   Result<ImageRef> Load(const Descriptor& descriptor) const;
 

@@ -15,6 +15,7 @@ constexpr std::size_t kSizeLength = 12;
 constexpr std::size_t kTypeOffset = 156;
 constexpr std::uint64_t kExtensionMax = std::uint64_t{4} << 20U;  // libarchive stops at 1 MiB
 constexpr int kExtensionsMax = 64;
+constexpr std::size_t kXattrsMax = 8192;  // listxattr(2) has room for fewer
 constexpr std::string_view kXattrPrefix = "SCHILY.xattr.";
 
 std::string_view Text(std::span<const std::byte> bytes) {
@@ -79,7 +80,20 @@ void SetXattr(std::string_view name, std::string_view value, RawHeader* header) 
   }
 }
 
+// Numbers libarchive would read as far as they go, and keys it takes that containerd ignores.
+Status CheckRecord(std::string_view key, std::string_view value) {
+  const bool number = key == "uid" || key == "gid" || key == "size";
+  if (number && value.find_first_not_of("0123456789") != std::string_view::npos) {
+    return InvalidArgumentError("damaged PAX " + std::string(key));
+  }
+  if (key == "SCHILY.realsize" || key == "SCHILY.devmajor" || key == "SCHILY.devminor") {
+    return InvalidArgumentError("PAX " + std::string(key) + " is not supported");
+  }
+  return Status::Ok();
+}
+
 Status TakeRecord(std::string_view key, std::string_view value, RawHeader* header) {
+  RETURN_IF_ERROR(CheckRecord(key, value));
   std::string* text = key == "path"              ? &header->path
                       : key == "linkpath"        ? &header->link_path
                       : key == "GNU.sparse.name" ? &header->sparse_name
@@ -93,6 +107,11 @@ Status TakeRecord(std::string_view key, std::string_view value, RawHeader* heade
     ASSIGN_OR_RETURN(header->mtime, ParseTime(value));
   } else if (key.starts_with(kXattrPrefix)) {
     SetXattr(key.substr(kXattrPrefix.size()), value, header);
+    if (header->xattrs.size() > kXattrsMax) {
+      return InvalidArgumentError("more extended attributes than a file can list");
+    }
+  } else if (key == "size") {
+    header->pax_size = value != "0";
   }
   return Status::Ok();
 }
@@ -104,6 +123,7 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   header->mtime.reset();
   header->sparse_name.clear();
   header->xattrs.clear();
+  header->pax_size = false;
   while (!records.empty() && records.front() != '\0') {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
     RETURN_IF_ERROR(TakeRecord(record.first, record.second, header));
@@ -126,6 +146,11 @@ Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
       if (!gnu_name.empty()) header.path = std::move(gnu_name);
       if (!header.sparse_name.empty()) header.path = header.sparse_name;
       if (!gnu_link.empty()) header.link_path = std::move(gnu_link);
+      // Readers differ over whether bytes follow, and so over which entries there are.
+      ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSizeOffset, kSizeLength)));
+      if (header.type == '1' && ((at > 0 && size > 0) || header.pax_size)) {
+        return InvalidArgumentError("hard link with a size");
+      }
       return header;
     }
     ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSizeOffset, kSizeLength)));

@@ -29,6 +29,7 @@ struct RawHeader {
   std::string sparse_name;       // PAX record GNU.sparse.name; path has it already
   std::optional<TarTime> mtime;  // PAX record
   std::string link_path;         // the same, GNU 'K' over PAX
+  bool pax_size = false;         // PAX record size, other than 0
   std::vector<std::pair<std::string, std::string>> xattrs;  // SCHILY.xattr.*, last of a name wins
 };
 

@@ -44,6 +44,8 @@ static int check_common(const struct daxfs_image *image, const struct daxfs_attr
 		return bad(why, "inode without a name");
 	if (!attr->xattr_size != !attr->xattr_count || attr->xattr_start % 8)
 		return bad(why, "xattr reference");
+	if (attr->xattr_size > DAXFS_XATTR_LIST_MAX)
+		return bad(why, "xattr list too long");
 	if (!inside(attr->xattr_start, attr->xattr_size, section[DAXFS_SECTION_XATTRS].size))
 		return bad(why, "xattrs outside their section");
 	if ((attr->flags & DAXFS_INODE_HUGE) && (attr->mode & S_IFMT) != S_IFREG)

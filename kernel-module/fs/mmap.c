@@ -24,7 +24,10 @@
 #include "internal.h"
 
 #define CHUNK_PAGES	(1UL << (DAXFS_CHUNK_SHIFT - PAGE_SHIFT))
+#define HUGE_EXTENTS	256	/* in one huge mapping; more would hold up mmap */
 #define WINDOW_PAGES	32UL	/* inserted by one fault of a small mapping; aligned */
+
+static_assert(PAGE_SIZE == DAXFS_BLOCK_SIZE, "mappings of larger pages are not written yet");
 
 /* What holes show. One page for all images, like any other to the kernel's counters. */
 static struct page *hole_page;
@@ -74,13 +77,14 @@ static bool huge_capable(struct inode *inode, const struct vm_area_struct *vma)
 {
 	u64 position = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	u64 end = min_t(u64, position + (vma->vm_end - vma->vm_start), i_size_read(inode));
+	unsigned int extents = 0;
 	struct daxfs_map map;
 
 	if (!(daxfs_node(inode)->attr.flags & DAXFS_INODE_HUGE) || !congruent(vma))
 		return false;
 	if (ALIGN(vma->vm_start, DAXFS_CHUNK_SIZE) + DAXFS_CHUNK_SIZE > vma->vm_end)
 		return false;
-	while (position < end) {
+	for (; position < end && extents < HUGE_EXTENTS; extents++) {
 		u64 last;
 
 		if (!map_page(inode, position >> PAGE_SHIFT, &map))
@@ -91,15 +95,20 @@ static bool huge_capable(struct inode *inode, const struct vm_area_struct *vma)
 			return false;
 		position = last + 1;
 	}
-	return true;
+	return position >= end;
 }
 
-/* The kernel copies or maps the page it is given and drops the reference. */
+/* The kernel copies or maps the page it is given and drops the caller's reference. */
+static vm_fault_t show_page(struct vm_fault *vmf, struct page *page)
+{
+	vmf->page = page;
+	return 0;
+}
+
 static vm_fault_t give_page(struct vm_fault *vmf, struct page *page)
 {
 	get_page(page);
-	vmf->page = page;
-	return 0;
+	return show_page(vmf, page);
 }
 
 /* Pages around the fault that lie in the mapping, the file and the same extent. */
@@ -147,7 +156,7 @@ static vm_fault_t daxfs_fault(struct vm_fault *vmf)
 	if (!map_page(inode, vmf->pgoff, &map))
 		return VM_FAULT_SIGBUS;
 	if (map.hole)
-		return give_page(vmf, hole_page);
+		return try_get_page(hole_page) ? show_page(vmf, hole_page) : VM_FAULT_SIGBUS;
 	page = image_page(inode, map.offset - map.logical + ((u64)vmf->pgoff << PAGE_SHIFT));
 	if (vmf->flags & FAULT_FLAG_WRITE)	/* private: the kernel makes the copy */
 		return give_page(vmf, page);

@@ -11,8 +11,10 @@
 #define pr_fmt(fmt) "daxfs: " fmt
 
 #include <linux/ioport.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -40,8 +42,14 @@ static bool region_idle(const struct daxfs_region *region)
 
 static int check_free(phys_addr_t phys, u64 size, const char **why)
 {
+	struct range mappable = mhp_get_pluggable_range(true);
 	phys_addr_t at;
 
+	/* First, because what follows takes time by the size. */
+	if (phys < mappable.start || phys + size - 1 > mappable.end) {
+		*why = "range is beyond what this kernel can map";
+		return -EINVAL;
+	}
 	if (region_intersects(phys, size, IORESOURCE_SYSTEM_RAM, IORES_DESC_NONE) !=
 	    REGION_DISJOINT) {
 		*why = "range overlaps System RAM";
@@ -54,6 +62,10 @@ static int check_free(phys_addr_t phys, u64 size, const char **why)
 			put_dev_pagemap(pgmap);
 			*why = "range is mapped by another driver (device_dax bound?)";
 			return -EBUSY;
+		}
+		if (fatal_signal_pending(current)) {
+			*why = "interrupted";
+			return -EINTR;
 		}
 		cond_resched();
 	}

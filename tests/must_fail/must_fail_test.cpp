@@ -213,6 +213,8 @@ const std::vector<MustFail>& Table() {
       {"xattr-value-too-long", [](TinyImage& i) { i.xattrs[6] = 2; }, -EUCLEAN, "xattr lengths"},
       {"xattr-past-list", [](TinyImage& i) { i.xattrs[5] = 1; }, -EUCLEAN,
        "past the end of its list"},
+      {"xattr-list-too-long", Inode(2, [](auto& a) { a.xattr_size = 0xfffffff8; }), -EUCLEAN,
+       "xattr list too long"},
       {"xattr-list-cut", Inode(2, [](auto& a) { a.xattr_size = 4; }), -EUCLEAN, "cut short"},
       {"xattr-nul-in-name", [](TinyImage& i) { i.xattrs[10] = 0; }, -EUCLEAN, "NUL in an xattr"},
   };

@@ -32,6 +32,7 @@
 #define DAXFS_SYMLINK_MAX	4095
 #define DAXFS_XATTR_NAME_MAX	255
 #define DAXFS_XATTR_VALUE_MAX	65536
+#define DAXFS_XATTR_LIST_MAX	(16U << 20)		/* bytes of one inode's list */
 #define DAXFS_ROOT_INO		1
 #define DAXFS_SIZE_MAX		0x7fffffffffffffffULL
 
