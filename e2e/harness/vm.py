@@ -340,7 +340,7 @@ class Vm:
             f"{self._autopsy()}")
 
     def _autopsy(self):
-        parts = [f"--- {self.name}: console (end)", tail(self.console(), 40)]
+        parts = [f"--- {self.name}: console (end)", tail(self.console(), 100)]
         for path in sorted(self.work.glob("qemu-*.log"))[-1:]:
             text = path.read_text(errors="replace").strip()
             parts += [f"--- {path.name}", tail(text)] if text else []
