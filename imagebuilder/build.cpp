@@ -22,6 +22,7 @@
 #include "common/os/atomic_file.hpp"
 #include "common/os/directory.hpp"
 #include "common/os/file_io.hpp"
+#include "common/os/stale.hpp"
 #include "common/os/temp_dir.hpp"
 
 namespace daxfs::imagebuilder {
@@ -161,7 +162,8 @@ Result<BuildReport> BuildPerLayer(const Options& options, const oci::ImageSource
                                   const oci::ImageRef& source, Progress& progress) {
   const std::string output = WithoutTrailingSlashes(options.output);
   RETURN_IF_ERROR(CheckFree(output));
-  ASSIGN_OR_RETURN(os::TempDir directory, os::TempDir::Create(output + ".part."));
+  os::RemoveStaleParts(output);
+  ASSIGN_OR_RETURN(os::TempDir directory, os::TempDir::Create(os::PartPrefix(output)));
   BuildReport report;
   report.config_json = source.config_json;
   for (std::size_t i = 0; i < source.layers.size(); ++i) {
