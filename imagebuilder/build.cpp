@@ -2,7 +2,9 @@
 #include "imagebuilder/build.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -11,11 +13,16 @@
 
 #include "common/convert/directory_source.hpp"
 #include "common/convert/flatten.hpp"
-#include "common/convert/layer_source.hpp"
+#include "common/convert/tar_source.hpp"
+#include "common/oci/docker_archive.hpp"
+#include "common/oci/file_reader.hpp"
 #include "common/oci/layer_stream.hpp"
 #include "common/oci/layout.hpp"
 #include "common/oci/tar_reader.hpp"
 #include "common/os/atomic_file.hpp"
+#include "common/os/directory.hpp"
+#include "common/os/file_io.hpp"
+#include "common/os/stale.hpp"
 #include "common/os/temp_dir.hpp"
 
 namespace daxfs::imagebuilder {
@@ -47,7 +54,20 @@ Result<convert::FileSink> OpenSink(const std::string& path) {
   return convert::FileSink(std::move(file));
 }
 
+// An image that grows inside its own source would hold itself.
+Status CheckOutside(const std::string& output, const std::string& source) {
+  std::error_code error;
+  const auto parent = std::filesystem::canonical(
+      std::filesystem::absolute(std::filesystem::path(output)).parent_path(), error);
+  const auto root = std::filesystem::canonical(source, error);
+  if (error) return Status::Ok();  // opening them will say why
+  const auto [end, unused] = std::mismatch(root.begin(), root.end(), parent.begin(), parent.end());
+  if (end != root.end()) return Status::Ok();
+  return InvalidArgumentError(output + ": is inside the directory it would be made of");
+}
+
 Result<BuildReport> BuildDirectory(const Options& options, Progress& progress) {
+  RETURN_IF_ERROR(CheckOutside(options.output, options.source.path));
   progress.Begin(options.source.path, 0);
   ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(options.output));
   convert::ImageBuilder image(sink, ToBuildOptions(options));
@@ -58,13 +78,13 @@ Result<BuildReport> BuildDirectory(const Options& options, Progress& progress) {
   return report;
 }
 
-// Reports the bytes of the blob that were read, which is what the total is known for.
-class BlobMonitor final : public convert::Monitor {
+// Reports the stored bytes that were read, which is what the total is known for.
+class StreamMonitor final : public convert::Monitor {
  public:
-  BlobMonitor(Progress& progress, const oci::LayerStream& stream)
+  StreamMonitor(Progress& progress, const oci::LayerStream& stream)
       : progress_(progress), stream_(stream) {}
   Status Advance(std::uint64_t /*source_bytes*/, std::uint64_t entries) override {
-    const std::uint64_t position = stream_.blob_position();
+    const std::uint64_t position = stream_.position();
     return progress_.Advance(position - std::exchange(seen_, position), entries);
   }
 
@@ -74,16 +94,46 @@ class BlobMonitor final : public convert::Monitor {
   std::uint64_t seen_ = 0;
 };
 
-Status StreamLayer(const oci::Layout& layout, const oci::LayerRef& layer,
-                   const convert::LayerTarget& target, Progress& progress) {
-  ASSIGN_OR_RETURN(std::unique_ptr<oci::BlobReader> blob, layout.OpenBlob(layer.descriptor));
-  oci::LayerStream stream(std::move(blob), layer.descriptor.digest, layer.diff_id);
-  BlobMonitor monitor(progress, stream);
+Status ReadTar(oci::LayerStream& stream, const convert::TarTarget& target, Progress& progress) {
+  StreamMonitor monitor(progress, stream);
   ASSIGN_OR_RETURN(const std::unique_ptr<oci::TarReader> reader, oci::TarReader::Open(stream));
-  RETURN_IF_ERROR(convert::ApplyLayer(target, *reader, monitor));
+  RETURN_IF_ERROR(convert::ApplyTar(target, *reader, monitor));
   // What follows the archive belongs to the digests too.
   RETURN_IF_ERROR(stream.Drain());
   return monitor.Advance(0, 0);
+}
+
+Result<os::UniqueFd> OpenTar(const std::string& path) {
+  if (path != "-") return os::OpenForReading(path);
+  if (os::IsTerminal(STDIN_FILENO)) {
+    return InvalidArgumentError("tar:- reads standard input, which is a terminal");
+  }
+  return os::Duplicate(STDIN_FILENO);
+}
+
+Result<BuildReport> BuildTar(const Options& options, Progress& progress) {
+  ASSIGN_OR_RETURN(os::UniqueFd fd, OpenTar(options.source.path));
+  ASSIGN_OR_RETURN(const os::FileInfo info, os::StatFd(fd.get()));
+  ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(options.output));
+  convert::ImageBuilder image(sink, ToBuildOptions(options));
+  progress.Begin(options.source.path == "-" ? "standard input" : options.source.path,
+                 info.size_bytes);
+  oci::LayerStream stream(std::make_unique<oci::FileReader>(std::move(fd), progress.interrupted()),
+                          std::nullopt, std::nullopt);
+  RETURN_IF_ERROR(
+      ReadTar(stream, {image.tree(), image.data(), image.xattrs(), options.profile}, progress)
+          .WithContext(options.source.path));
+  BuildReport report;
+  ASSIGN_OR_RETURN(const convert::ImageSummary summary, image.Finish());
+  report.images.push_back({options.output, stream.diff_id().ToString(), summary});
+  return report;
+}
+
+Status StreamLayer(const oci::ImageSource& images, const oci::LayerRef& layer,
+                   const convert::TarTarget& target, Progress& progress) {
+  ASSIGN_OR_RETURN(std::unique_ptr<oci::PositionedReader> stored, images.OpenLayer(layer));
+  oci::LayerStream stream(std::move(stored), layer.digest, layer.diff_id);
+  return ReadTar(stream, target, progress);
 }
 
 std::string StepName(std::size_t index, std::size_t count) {
@@ -96,32 +146,33 @@ Status WriteText(const std::string& path, const std::string& text) {
   return file->Commit();
 }
 
-Result<ImageReport> BuildLayer(const Options& options, const oci::Layout& layout,
+Result<ImageReport> BuildLayer(const Options& options, const oci::ImageSource& images,
                                const oci::LayerRef& layer, const std::string& path,
                                Progress& progress) {
   ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(path));
   convert::ImageBuilder image(sink, ToBuildOptions(options));
   RETURN_IF_ERROR(
-      StreamLayer(layout, layer, {image.tree(), image.data(), image.xattrs()}, progress));
+      StreamLayer(images, layer, {image.tree(), image.data(), image.xattrs()}, progress));
   ASSIGN_OR_RETURN(const convert::ImageSummary summary, image.Finish());
   return ImageReport{path, layer.diff_id.ToString(), summary};
 }
 
 // The directory appears with everything in it or not at all.
-Result<BuildReport> BuildPerLayer(const Options& options, const oci::Layout& layout,
+Result<BuildReport> BuildPerLayer(const Options& options, const oci::ImageSource& images,
                                   const oci::ImageRef& source, Progress& progress) {
   const std::string output = WithoutTrailingSlashes(options.output);
   RETURN_IF_ERROR(CheckFree(output));
-  ASSIGN_OR_RETURN(os::TempDir directory, os::TempDir::Create(output + ".part."));
+  os::RemoveStaleParts(output);
+  ASSIGN_OR_RETURN(os::TempDir directory, os::TempDir::Create(os::PartPrefix(output)));
   BuildReport report;
   report.config_json = source.config_json;
   for (std::size_t i = 0; i < source.layers.size(); ++i) {
     const oci::LayerRef& layer = source.layers[i];
     const std::string step = StepName(i, source.layers.size());
     const std::string name = fmt::format("{:02}-{}.daxfs", i, layer.diff_id.Hex());
-    progress.Begin(step, layer.descriptor.size_bytes);
+    progress.Begin(step, layer.size_bytes);
     Result<ImageReport> image =
-        BuildLayer(options, layout, layer, directory.path() + "/" + name, progress);
+        BuildLayer(options, images, layer, directory.path() + "/" + name, progress);
     if (!image.ok()) return image.status().WithContext(step);
     image->path = name;
     report.images.push_back(*std::move(image));
@@ -132,17 +183,17 @@ Result<BuildReport> BuildPerLayer(const Options& options, const oci::Layout& lay
   return report;
 }
 
-Result<BuildReport> BuildFlattened(const Options& options, const oci::Layout& layout,
+Result<BuildReport> BuildFlattened(const Options& options, const oci::ImageSource& images,
                                    const oci::ImageRef& source, Progress& progress) {
   ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(options.output));
   convert::ImageBuilder image(sink, ToBuildOptions(options));
   for (std::size_t i = 0; i < source.layers.size(); ++i) {
     const oci::LayerRef& layer = source.layers[i];
     const std::string step = StepName(i, source.layers.size());
-    progress.Begin(step, layer.descriptor.size_bytes);
+    progress.Begin(step, layer.size_bytes);
     // Symbolic links of a layer are resolved in that layer alone: it gets a tree of its own first.
     convert::Tree tree([&](const convert::Node& node) { image.data().Release(node.data); });
-    RETURN_IF_ERROR(StreamLayer(layout, layer, {tree, image.data(), image.xattrs()}, progress)
+    RETURN_IF_ERROR(StreamLayer(images, layer, {tree, image.data(), image.xattrs()}, progress)
                         .WithContext(step));
     RETURN_IF_ERROR(convert::MergeLayer(image.tree(), tree, image.xattrs()).WithContext(step));
     progress.End();
@@ -154,24 +205,45 @@ Result<BuildReport> BuildFlattened(const Options& options, const oci::Layout& la
   return report;
 }
 
-Result<BuildReport> BuildOci(const Options& options, Progress& progress, base::Logger& log) {
-  ASSIGN_OR_RETURN(const oci::Layout layout, oci::Layout::Open(options.source.path));
+Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Source& source) {
+  if (source.kind == SourceKind::kDockerArchive) {
+    ASSIGN_OR_RETURN(oci::DockerArchive archive, oci::DockerArchive::Open(source.path));
+    return std::unique_ptr<oci::ImageSource>(
+        std::make_unique<oci::DockerArchive>(std::move(archive)));
+  }
+  ASSIGN_OR_RETURN(oci::Layout layout, oci::Layout::Open(source.path));
+  return std::unique_ptr<oci::ImageSource>(std::make_unique<oci::Layout>(std::move(layout)));
+}
+
+Result<BuildReport> BuildImage(const Options& options, Progress& progress, base::Logger& log) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::ImageSource> images, OpenImages(options.source));
   ASSIGN_OR_RETURN(
       const oci::ImageRef source,
-      layout.Find(options.source.reference, options.platform).WithContext(options.source.path));
-  log.Info("image", {{"manifest", source.manifest_digest.ToString()},
+      images->Find(options.source.reference, options.platform).WithContext(options.source.path));
+  log.Info("image", {{"name", source.name},
                      {"platform", source.platform.ToString()},
                      {"layers", source.layers.size()}});
-  return options.mode == Mode::kPerLayer ? BuildPerLayer(options, layout, source, progress)
-                                         : BuildFlattened(options, layout, source, progress);
+  return options.mode == Mode::kPerLayer ? BuildPerLayer(options, *images, source, progress)
+                                         : BuildFlattened(options, *images, source, progress);
+}
+
+Result<BuildReport> BuildAny(const Options& options, Progress& progress, base::Logger& log) {
+  switch (options.source.kind) {
+    case SourceKind::kDirectory:
+      return BuildDirectory(options, progress);
+    case SourceKind::kTar:
+      return BuildTar(options, progress);
+    case SourceKind::kOciLayout:
+    case SourceKind::kDockerArchive:
+      return BuildImage(options, progress, log);
+  }
+  return InternalError("a source of no kind");
 }
 
 }  // namespace
 
 Result<BuildReport> Build(const Options& options, Progress& progress, base::Logger& log) {
-  ASSIGN_OR_RETURN(BuildReport report, options.source.kind == SourceKind::kDirectory
-                                           ? BuildDirectory(options, progress)
-                                           : BuildOci(options, progress, log));
+  ASSIGN_OR_RETURN(BuildReport report, BuildAny(options, progress, log));
   report.output = options.output;
   report.source_bytes = progress.all_bytes();
   report.entries = progress.all_entries();

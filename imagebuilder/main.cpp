@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -19,6 +20,8 @@
 
 namespace daxfs::imagebuilder {
 namespace {
+
+using std::string_view_literals::operator""sv;
 
 // Standard error without newlines: the bar rewrites its own line.
 class BarSink final : public base::LogSink {
@@ -55,8 +58,7 @@ int Run(const Options& options) {
   const Result<BuildReport> report = Build(options, progress, log);
   if (!report.ok()) {
     progress.End();
-    log.Error("build failed", {{"code", StatusCodeName(report.status().code())},
-                               {"err", report.status().message()}});
+    log.Failure("daxfs-build", report.status());
     if (options.json) static_cast<void>(Print(FailureJson(report.status()) + "\n", log));
     return 1;
   }
@@ -70,6 +72,12 @@ int Main(int argc, char** argv) {
   if (const Leave* leave = std::get_if<Leave>(&parsed)) {
     std::FILE* out = leave->exit_code == 0 ? stdout : stderr;
     std::fwrite(leave->text.data(), 1, leave->text.size(), out);
+    // Whoever asked for JSON gets some, also when nothing else could be understood.
+    const bool json = std::any_of(argv, argv + argc, [](const char* a) { return a == "--json"sv; });
+    if (leave->exit_code != 0 && json) {
+      const std::string text = FailureJson(InvalidArgumentError(leave->text)) + "\n";
+      std::fwrite(text.data(), 1, text.size(), stdout);
+    }
     return leave->exit_code;
   }
   return Run(std::get<Options>(parsed));

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
+#include <utility>
 
 #include "common/base/units.hpp"
 
@@ -12,8 +14,14 @@ namespace daxfs::imagebuilder {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr std::array<std::string_view, 6> kLaterPrefixes = {
-    "tar:", "docker-archive:", "docker://", "containerd:", "dump:", "registry:"};
+constexpr std::array<std::string_view, 4> kLaterPrefixes = {"docker://",
+                                                            "containerd:", "dump:", "registry:"};
+constexpr std::array<std::pair<std::string_view, SourceKind>, 4> kPrefixes = {{
+    {"dir:", SourceKind::kDirectory},
+    {"tar:", SourceKind::kTar},
+    {"oci:", SourceKind::kOciLayout},
+    {"docker-archive:", SourceKind::kDockerArchive},
+}};
 
 // What the command line holds before it is checked.
 struct Raw {
@@ -21,7 +29,6 @@ struct Raw {
   std::string output;
   std::string profile;
   std::string huge_min = "8M";
-  std::string pool;
   std::string log_level = "info";
   std::string log_format = "text";
   bool per_layer = false;
@@ -29,22 +36,28 @@ struct Raw {
 };
 
 void Declare(CLI::App& app, Raw& raw, Options& options) {
-  app.add_option("SOURCE", raw.source, "dir:PATH, or oci:PATH[:REF] (an OCI image layout)")
-      ->required();
+  app.add_option("SOURCE", raw.source,
+                 "dir:PATH, tar:PATH or tar:- (standard input), oci:PATH[:REF] (an OCI image "
+                 "layout), docker-archive:PATH[:TAG] (of docker save); tars may be gzip or zstd")
+      ->required()
+      ->type_name("");
   app.add_option("-o,--output", raw.output, "image file to make; with --per-layer a directory")
-      ->required();
+      ->required()
+      ->type_name("OUT");
   app.add_flag("--per-layer", raw.per_layer, "one image a layer, and image.json beside them");
   app.add_flag("--flatten", raw.flatten, "all layers merged into one image");
   app.add_option("--profile", raw.profile,
                  "layer: what containerd makes of it; archive: every attribute kept "
-                 "(default: layer for oci:, archive for dir:)");
-  app.add_option("--platform", options.platform, "os/arch[/variant] (default: this host's)");
+                 "(default: archive for dir: and tar:; images are always layer)")
+      ->type_name("PROFILE");
+  app.add_option("--platform", options.platform, "os/arch[/variant] (default: this host's)")
+      ->type_name("PLATFORM");
   app.add_option("--huge-min", raw.huge_min,
-                 "files of this size or more get 2 MiB alignment; 0: none (default: 8M)");
-  app.add_option("--pool", raw.pool, "not supported yet");
+                 "files of this size or more get 2 MiB alignment; 0: none (default: 8M)")
+      ->type_name("SIZE");
   app.add_flag("--json", options.json, "end with one line of JSON on standard output");
-  app.add_option("--log-level", raw.log_level, "debug, info, warning or error");
-  app.add_option("--log-format", raw.log_format, "text or json");
+  app.add_option("--log-level", raw.log_level, "debug, info, warning or error")->type_name("LEVEL");
+  app.add_option("--log-format", raw.log_format, "text or json")->type_name("FORMAT");
   app.set_version_flag("--version", "daxfs-build " DAXFS_VERSION_TEXT);
   app.footer("Exit status: 0 done, 1 failed and nothing left behind, 2 wrong usage.");
 }
@@ -54,10 +67,15 @@ Status CheckMode(const Raw& raw, Options* options) {
     return InvalidArgumentError("--per-layer and --flatten exclude each other");
   }
   const bool asked = raw.per_layer || raw.flatten;
-  if (options->source.kind == SourceKind::kDirectory && asked) {
-    return InvalidArgumentError("a directory has no layers: leave --per-layer and --flatten out");
+  const bool layers = HasLayers(options->source.kind);
+  if (!layers && asked) {
+    return InvalidArgumentError(
+        "a directory or tar has no layers: leave --per-layer and --flatten out");
   }
-  if (options->source.kind == SourceKind::kOciLayout && !asked) {
+  if (!layers && !options->platform.empty()) {
+    return InvalidArgumentError("--platform chooses among images: a directory or tar has none");
+  }
+  if (layers && !asked) {
     return InvalidArgumentError(
         "an image has layers: choose --per-layer (one image each, OUT becomes a directory) or "
         "--flatten (one image)");
@@ -68,14 +86,16 @@ Status CheckMode(const Raw& raw, Options* options) {
 }
 
 Status CheckProfile(const Raw& raw, Options* options) {
-  const bool directory = options->source.kind == SourceKind::kDirectory;
-  options->profile = directory ? convert::Profile::kArchive : convert::Profile::kLayer;
+  const bool layers = HasLayers(options->source.kind);
+  options->profile = layers ? convert::Profile::kLayer : convert::Profile::kArchive;
   if (raw.profile.empty()) return Status::Ok();
   if (raw.profile != "layer" && raw.profile != "archive") {
     return InvalidArgumentError(fmt::format("profile \"{}\": use layer or archive", raw.profile));
   }
-  if (raw.profile == "archive" && !directory) {
-    return UnimplementedError("--profile archive for layers is not supported yet");
+  if (raw.profile == "archive" && layers) {
+    return InvalidArgumentError(
+        "the layers of an image mean what containerd makes of them: --profile archive is for tar: "
+        "and dir:");
   }
   options->profile = raw.profile == "layer" ? convert::Profile::kLayer : convert::Profile::kArchive;
   return Status::Ok();
@@ -85,7 +105,6 @@ Status Check(const Raw& raw, Options* options) {
   ASSIGN_OR_RETURN(options->source, ParseSource(raw.source));
   if (raw.output.empty()) return InvalidArgumentError("-o needs a name");
   options->output = raw.output;
-  if (!raw.pool.empty()) return UnimplementedError("--pool is not supported yet: use -o");
   RETURN_IF_ERROR(CheckMode(raw, options));
   RETURN_IF_ERROR(CheckProfile(raw, options));
   ASSIGN_OR_RETURN(options->huge_min_bytes,
@@ -99,6 +118,26 @@ Leave UsageError(std::string_view message) {
   return {kUsage, fmt::format("daxfs-build: {}\nTry: daxfs-build --help\n", message)};
 }
 
+bool LooksLikeTar(std::string_view text) {
+  constexpr std::array<std::string_view, 5> kEndings = {".tar", ".tar.gz", ".tgz", ".tar.zst",
+                                                        ".tar.zstd"};
+  return text == "-" || std::any_of(kEndings.begin(), kEndings.end(), [&](std::string_view ending) {
+           return text.ends_with(ending);
+         });
+}
+
+Status NoPrefix(std::string_view text) {
+  if (LooksLikeTar(text)) {
+    return InvalidArgumentError(fmt::format(
+        "SOURCE \"{0}\" has no prefix: is it tar:{0} or docker-archive:{0} (of docker save)?",
+        text));
+  }
+  return InvalidArgumentError(
+      fmt::format("SOURCE \"{0}\" has no prefix: is it dir:{0} (a directory), oci:{0} (an OCI "
+                  "image layout) or tar:{0}?",
+                  text));
+}
+
 }  // namespace
 
 Result<Source> ParseSource(std::string_view text) {
@@ -107,21 +146,16 @@ Result<Source> ParseSource(std::string_view text) {
       return UnimplementedError(fmt::format("SOURCE {}... is not supported yet", prefix));
     }
   }
+  const auto known = std::find_if(kPrefixes.begin(), kPrefixes.end(), [&](const auto& prefix) {
+    return text.starts_with(prefix.first);
+  });
+  if (known == kPrefixes.end()) return NoPrefix(text);
+  text.remove_prefix(known->first.size());
   Source source;
-  if (text.starts_with("dir:")) {
-    source.path = text.substr(4);
-  } else if (text.starts_with("oci:")) {
-    source.kind = SourceKind::kOciLayout;
-    text.remove_prefix(4);
-    const std::size_t colon = text.find(':');
-    source.path = text.substr(0, colon);
-    if (colon != std::string_view::npos) source.reference = text.substr(colon + 1);
-  } else {
-    return InvalidArgumentError(
-        fmt::format("SOURCE \"{0}\" has no prefix: is it dir:{0} (a directory) or oci:{0} (an OCI "
-                    "image layout)?",
-                    text));
-  }
+  source.kind = known->second;
+  const std::size_t colon = HasLayers(source.kind) ? text.find(':') : std::string_view::npos;
+  source.path = text.substr(0, colon);
+  if (colon != std::string_view::npos) source.reference = text.substr(colon + 1);
   if (source.path.empty()) return InvalidArgumentError("SOURCE names no path");
   return source;
 }

@@ -13,13 +13,18 @@
 
 namespace daxfs::imagebuilder {
 
-enum class SourceKind { kDirectory, kOciLayout };
+enum class SourceKind { kDirectory, kTar, kOciLayout, kDockerArchive };
+
+// Whether the source holds container images, which have layers.
+constexpr bool HasLayers(SourceKind kind) {
+  return kind == SourceKind::kOciLayout || kind == SourceKind::kDockerArchive;
+}
 
 // SOURCE of the command line: "<prefix>:<rest>".
 struct Source {
   SourceKind kind = SourceKind::kDirectory;
-  std::string path;
-  std::string reference;  // kOciLayout: name of the image in the layout, may be empty
+  std::string path;       // kTar: "-" is standard input
+  std::string reference;  // of an image among several, may be empty
 };
 
 // Errors: kInvalidArgument without a prefix, with a suggestion; kUnimplemented for a prefix that is

@@ -29,6 +29,8 @@ class Progress final : public convert::Monitor {
   Status Advance(std::uint64_t source_bytes, std::uint64_t entries) override;
   void End();
 
+  const std::atomic<bool>& interrupted() const { return interrupted_; }
+
   // Over all steps.
   std::uint64_t all_bytes() const { return all_bytes_ + source_bytes_; }
   std::uint64_t all_entries() const { return all_entries_ + entries_; }

@@ -98,4 +98,19 @@ void Logger::Log(LogLevel level, std::string_view event, LogFields fields) {
   sink_.Write(line);
 }
 
+void Logger::Failure(std::string_view program, const Status& status) {
+  if (options_.format == LogFormat::kJson) {
+    Error(
+        "failed",
+        {{"program", program}, {"code", StatusCodeName(status.code())}, {"err", status.message()}});
+    return;
+  }
+  const LevelRow& row = kLevels.at(static_cast<std::size_t>(LogLevel::kError));
+  const std::string line =
+      options_.color ? fmt::format("{}{}:\033[0m {}", row.color, program, status.message())
+                     : fmt::format("{}: {}", program, status.message());
+  const std::scoped_lock lock(mutex_);
+  sink_.Write(line);
+}
+
 }  // namespace daxfs::base

@@ -70,6 +70,8 @@ class Logger {
     Log(LogLevel::kError, event, fields);
   }
   void Log(LogLevel level, std::string_view event, LogFields fields);
+  // The last word of a program that failed: "program: message" for people, else an error with code.
+  void Failure(std::string_view program, const Status& status);
 
  private:
   LogSink& sink_;

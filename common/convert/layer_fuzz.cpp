@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/base/check.hpp"
-#include "common/convert/layer_source.hpp"
+#include "common/convert/tar_source.hpp"
 #include "common/convert/testing/build.hpp"
 #include "common/format/verify.hpp"
 #include "common/oci/inflate_reader.hpp"
@@ -53,8 +53,9 @@ daxfs::Status Apply(BuiltImage& image, const std::string& bytes) {
   ASSIGN_OR_RETURN(const auto reader, daxfs::oci::TarReader::Open(source));
   daxfs::convert::testing::CountingMonitor monitor;
   daxfs::convert::ImageBuilder& builder = image.builder();
-  RETURN_IF_ERROR(daxfs::convert::ApplyLayer({builder.tree(), builder.data(), builder.xattrs()},
-                                             *reader, monitor));
+  RETURN_IF_ERROR(daxfs::convert::ApplyTar(
+      {builder.tree(), builder.data(), builder.xattrs(), builder.options().profile}, *reader,
+      monitor));
   return image.Finish().status();
 }
 
@@ -63,7 +64,10 @@ daxfs::Status Apply(BuiltImage& image, const std::string& bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data), size);
   MakeChecksumsGood(&bytes);
-  BuiltImage image;
+  daxfs::convert::BuildOptions options;
+  const bool archive = size > 0 && data[size - 1] % 2 != 0;
+  if (archive) options.profile = daxfs::convert::Profile::kArchive;
+  BuiltImage image(options);
   if (!Apply(image, bytes).ok()) return 0;
   const auto verified = daxfs::format::Verify(image.Open(), daxfs::format::VerifyLevel::kFull);
   if (!verified.ok()) std::fprintf(stderr, "%s\n", verified.status().message().c_str());

@@ -7,8 +7,7 @@ namespace daxfs::oci {
 
 Result<std::size_t> BlobReader::Read(std::span<std::byte> out) {
   ASSIGN_OR_RETURN(const std::size_t n, os::ReadSome(fd_.get(), out));
-  const std::uint64_t position = position_.load(std::memory_order_relaxed) + n;
-  if (position > size_bytes_) {
+  if (position() + n > size_bytes_) {
     return DataLossError("blob " + digest_.ToString() + " is larger than its descriptor says (" +
                          std::to_string(size_bytes_) + " bytes)");
   }
@@ -17,7 +16,7 @@ Result<std::size_t> BlobReader::Read(std::span<std::byte> out) {
     return n;
   }
   hasher_.Update(out.first(n));
-  position_.store(position, std::memory_order_relaxed);
+  Advance(n);
   return n;
 }
 

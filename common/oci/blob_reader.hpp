@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -12,7 +11,7 @@
 namespace daxfs::oci {
 
 // A blob in a file, hashed as it streams: the end is only reached when size and digest are right.
-class BlobReader final : public ByteReader {
+class BlobReader final : public PositionedReader {
  public:
   BlobReader(os::UniqueFd fd, const Digest& digest, std::uint64_t size_bytes)
       : fd_(std::move(fd)), digest_(digest), size_bytes_(size_bytes) {}
@@ -20,16 +19,12 @@ class BlobReader final : public ByteReader {
   // Errors: by errno; kDataLoss when the blob is not what its descriptor says.
   Result<std::size_t> Read(std::span<std::byte> out) override;
 
-  // Bytes read so far. May be asked by another thread.
-  std::uint64_t position() const { return position_.load(std::memory_order_relaxed); }
-
  private:
   Status CheckEnd();
 
   os::UniqueFd fd_;
   const Digest digest_;
   const std::uint64_t size_bytes_;
-  std::atomic<std::uint64_t> position_{0};
   bool checked_ = false;
   Sha256 hasher_;
 };

@@ -84,10 +84,53 @@ TEST(InflateReaderTest, DamageAndForeignBytesFail) {
             StatusCode::kDataLoss);
 }
 
-TEST(InflateReaderTest, ZstdIsNamed) {
-  for (const char* magic : {"\x28\xb5\x2f\xfdxxxx", "\x53\x2a\x4d\x18xxxx"}) {
-    EXPECT_EQ(Inflate(magic, 100, 100).status().code(), StatusCode::kUnimplemented);
+TEST(InflateReaderTest, GzipHeadersMayCarryMore) {
+  const std::string text = Sample(3000);
+  const std::string bytes = testing::GzipWithExtra(text.substr(0, 100)) +
+                            testing::GzipWithExtra("") + testing::GzipWithExtra(text.substr(100));
+  for (const std::size_t step : {std::size_t{1}, std::size_t{64}, std::size_t{100000}}) {
+    EXPECT_EQ(*Inflate(bytes, step, 500), text) << step;
   }
+}
+
+TEST(InflateReaderTest, ZstdFramesInEveryStep) {
+  const std::string text = Sample(300000);
+  const std::string toc = testing::ZstdSkippable(Sample(1000));
+  const std::string one = testing::Zstd(text);
+  const std::string frames = testing::Zstd(text.substr(0, 1000)) + testing::Zstd("") + toc +
+                             testing::Zstd(text.substr(1000));
+  for (const std::size_t step : {std::size_t{1}, std::size_t{509}, std::size_t{1} << 20U}) {
+    for (const std::string& bytes : {one, frames, toc + one, toc + toc + frames + toc}) {
+      const Result<std::string> out = Inflate(bytes, step, step == 1 ? 777 : step);
+      ASSERT_TRUE(out.ok()) << out.status().message() << " step " << step;
+      EXPECT_TRUE(*out == text) << step;
+    }
+  }
+  EXPECT_EQ(*Inflate(testing::Zstd(""), 10, 10), "");
+  EXPECT_EQ(*Inflate(toc, 10, 10), "");
+}
+
+TEST(InflateReaderTest, DamagedZstdFails) {
+  const std::string first = testing::Zstd(Sample(300));
+  const std::string whole = first + testing::Zstd(Sample(100));
+  for (std::size_t n = 4; n < whole.size(); ++n) {
+    if (n == first.size()) continue;  // a stream of one frame is whole
+    EXPECT_EQ(Inflate(whole.substr(0, n), 64, 64).status().code(), StatusCode::kDataLoss) << n;
+  }
+  EXPECT_EQ(Inflate(first + "junk", 64, 64).status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(Inflate(first + std::string(8, '\0'), 64, 64).status().code(), StatusCode::kDataLoss);
+  // A frame header that asks for a window of 2^41 bytes.
+  const std::string window("\x28\xb5\x2f\xfd\x00\xf8rest of it", 17);
+  EXPECT_EQ(Inflate(window, 64, 64).status().code(), StatusCode::kResourceExhausted);
+}
+
+TEST(InflateReaderTest, OtherCompressionsAreNamed) {
+  for (const std::string& bytes : {std::string("BZh91AY&SY...."), std::string("\xfd"
+                                                                              "7zXZ\0",
+                                                                              6)}) {
+    EXPECT_EQ(Inflate(bytes, 100, 100).status().code(), StatusCode::kUnimplemented);
+  }
+  EXPECT_EQ(*Inflate("BZh, a file name", 100, 100), "BZh, a file name");
 }
 
 TEST(InflateReaderTest, SourceErrorsPass) {

@@ -4,30 +4,33 @@
 namespace daxfs::oci {
 namespace {
 
-// A blob named by its diffID is the tar itself: the blob's own digest says it all.
-ByteReader& WithoutCopyOfDigest(ByteReader& blob, ByteReader& checked, bool same) {
-  return same ? blob : checked;
+// Bytes stored under their diffID are the tar itself, whatever they look like.
+ByteReader& TarOf(PositionedReader& stored, InflateReader& inflated, bool same) {
+  if (same) return stored;
+  return inflated;
 }
 
 }  // namespace
 
-LayerStream::LayerStream(std::unique_ptr<BlobReader> blob, const Digest& blob_digest,
-                         const Digest& diff_id)
-    : blob_(std::move(blob)),
-      inflate_(*blob_),
-      diff_id_(inflate_, diff_id),
-      ahead_(WithoutCopyOfDigest(*blob_, diff_id_, blob_digest == diff_id)) {}
+LayerStream::LayerStream(std::unique_ptr<PositionedReader> stored,
+                         const std::optional<Digest>& stored_digest,
+                         const std::optional<Digest>& diff_id)
+    : stored_(std::move(stored)),
+      inflate_(*stored_),
+      tar_(TarOf(*stored_, inflate_, diff_id.has_value() && stored_digest == diff_id), diff_id,
+           diff_id.has_value() && stored_digest == diff_id),
+      ahead_(tar_) {}
 
-Result<std::size_t> LayerStream::DiffIdReader::Read(std::span<std::byte> out) {
+Result<std::size_t> LayerStream::DigestReader::Read(std::span<std::byte> out) {
   ASSIGN_OR_RETURN(const std::size_t n, source_.Read(out));
-  hasher_.Update(out.first(n));
-  if (n > 0 || checked_) return n;
-  const Digest actual = hasher_.Finish();
-  if (actual != diff_id_) {
-    return DataLossError("the uncompressed layer has " + actual.ToString() +
-                         ", the image config says " + diff_id_.ToString());
+  if (n > 0 && !known_) hasher_.Update(out.first(n));
+  if (n > 0 || ended_) return n;
+  digest_ = known_ ? *expected_ : hasher_.Finish();
+  if (expected_.has_value() && digest_ != *expected_) {
+    return DataLossError("the uncompressed layer has " + digest_.ToString() +
+                         ", the image config says " + expected_->ToString());
   }
-  checked_ = true;
+  ended_ = true;
   return n;
 }
 

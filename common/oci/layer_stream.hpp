@@ -3,49 +3,57 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "common/base/status.hpp"
-#include "common/oci/blob_reader.hpp"
+#include "common/oci/byte_reader.hpp"
 #include "common/oci/digest.hpp"
 #include "common/oci/inflate_reader.hpp"
 #include "common/oci/read_ahead.hpp"
 
 namespace daxfs::oci {
 
-// The tar of one layer: its blob, inflated, with both digests compared on the way, in a thread of
-// its own.
+// A tar from its stored bytes: inflated, with its digest taken on the way, in a thread of its own.
 class LayerStream final : public ChunkSource {
  public:
-  // `diff_id`: the digest the uncompressed bytes have to have.
-  LayerStream(std::unique_ptr<BlobReader> blob, const Digest& blob_digest, const Digest& diff_id);
+  // `stored_digest`: what `stored` compares itself, if it does. `diff_id`: the digest the tar has
+  // to have; nothing to have it computed only.
+  LayerStream(std::unique_ptr<PositionedReader> stored, const std::optional<Digest>& stored_digest,
+              const std::optional<Digest>& diff_id);
 
   // The next bytes of the tar, empty at its end; valid until the next call. The end is reached only
   // when every digest was right. Errors: kDataLoss; kUnimplemented for a compression that is not
-  // supported; by errno.
+  // supported; the source's.
   Result<std::span<const std::byte>> Next() override { return ahead_.Next(); }
   // Reads whatever is left, so that everything is compared.
   Status Drain();
 
-  // Bytes of the blob read so far.
-  std::uint64_t blob_position() const { return blob_->position(); }
+  // Stored bytes read so far.
+  std::uint64_t position() const { return stored_->position(); }
+  // Of the tar. Requires: Drain succeeded.
+  const Digest& diff_id() const { return tar_.digest(); }
 
  private:
   // Hashes what passes and compares at the end.
-  class DiffIdReader final : public ByteReader {
+  class DigestReader final : public ByteReader {
    public:
-    DiffIdReader(ByteReader& source, const Digest& diff_id) : source_(source), diff_id_(diff_id) {}
+    DigestReader(ByteReader& source, const std::optional<Digest>& expected, bool known)
+        : source_(source), expected_(expected), known_(known) {}
     Result<std::size_t> Read(std::span<std::byte> out) override;
+    const Digest& digest() const { return digest_; }
 
    private:
     ByteReader& source_;
-    const Digest diff_id_;
-    bool checked_ = false;
+    const std::optional<Digest> expected_;
+    const bool known_;  // the source compares the same digest: once is enough
+    bool ended_ = false;
     Sha256 hasher_;
+    Digest digest_;
   };
 
-  std::unique_ptr<BlobReader> blob_;
+  std::unique_ptr<PositionedReader> stored_;
   InflateReader inflate_;
-  DiffIdReader diff_id_;
+  DigestReader tar_;
   ReadAhead ahead_;
 };
 

@@ -5,6 +5,8 @@
 #include <array>
 #include <utility>
 
+#include "common/base/check.hpp"
+#include "common/oci/blob_reader.hpp"
 #include "common/os/file_io.hpp"
 
 namespace daxfs::oci {
@@ -19,6 +21,8 @@ std::string NameOf(const Descriptor& descriptor) {
   if (!descriptor.reference.empty()) name = descriptor.reference + " (" + name + ")";
   return name;
 }
+
+std::string BlobPath(const Digest& digest) { return "blobs/sha256/" + digest.Hex(); }
 
 std::string ListOf(const std::vector<std::string>& names) {
   std::string text;
@@ -43,6 +47,12 @@ std::vector<std::string> ReferencesOf(const std::vector<Descriptor>& all) {
 
 }  // namespace
 
+Status CheckLayerCount(const ImageConfig& config, std::size_t count) {
+  if (config.diff_ids.size() == count) return Status::Ok();
+  return InvalidArgumentError("manifest has " + std::to_string(count) + " layers, its config " +
+                              std::to_string(config.diff_ids.size()));
+}
+
 Result<Layout> Layout::Open(const std::string& path) {
   ASSIGN_OR_RETURN(os::Directory directory, os::Directory::Open(path));
   Layout layout(std::move(directory));
@@ -60,16 +70,24 @@ Result<std::string> Layout::ReadText(const std::string& name) const {
   return os::ReadWholeFile(fd.get(), kTextMax).WithContext(name);
 }
 
-Result<std::unique_ptr<BlobReader>> Layout::OpenBlob(const Descriptor& descriptor) const {
-  ASSIGN_OR_RETURN(os::UniqueFd fd, directory_.OpenFile("blobs/sha256/" + descriptor.digest.Hex()));
-  return std::make_unique<BlobReader>(std::move(fd), descriptor.digest, descriptor.size_bytes);
+Result<std::unique_ptr<PositionedReader>> Layout::OpenBlob(const Digest& digest,
+                                                           std::uint64_t size_bytes) const {
+  ASSIGN_OR_RETURN(os::UniqueFd fd, directory_.OpenFile(BlobPath(digest)));
+  return std::unique_ptr<PositionedReader>(
+      std::make_unique<BlobReader>(std::move(fd), digest, size_bytes));
+}
+
+Result<std::unique_ptr<PositionedReader>> Layout::OpenLayer(const LayerRef& layer) const {
+  DAXFS_CHECK(layer.digest.has_value());
+  return OpenBlob(*layer.digest, layer.size_bytes);
 }
 
 Result<std::string> Layout::ReadBlobText(const Descriptor& descriptor) const {
   if (descriptor.size_bytes > kTextMax) {
     return InvalidArgumentError(descriptor.digest.ToString() + ": too large for a JSON document");
   }
-  ASSIGN_OR_RETURN(const std::unique_ptr<BlobReader> blob, OpenBlob(descriptor));
+  ASSIGN_OR_RETURN(const std::unique_ptr<PositionedReader> blob,
+                   OpenBlob(descriptor.digest, descriptor.size_bytes));
   std::string text;
   std::array<std::byte, 16384> buffer{};
   for (;;) {
@@ -103,19 +121,18 @@ Result<ImageRef> Layout::Load(const Descriptor& descriptor) const {
   ASSIGN_OR_RETURN(const std::string text, ReadBlobText(descriptor));
   ASSIGN_OR_RETURN(Manifest manifest, ParseManifest(text));
   ImageRef image;
-  image.manifest_digest = descriptor.digest;
+  image.name = descriptor.digest.ToString();
   ASSIGN_OR_RETURN(image.config_json, ReadBlobText(manifest.config));
   ASSIGN_OR_RETURN(const ImageConfig config,
                    ParseImageConfig(image.config_json)
                        .WithContext("config " + manifest.config.digest.ToString()));
   image.platform = config.platform;
-  if (config.diff_ids.size() != manifest.layers.size()) {
-    return InvalidArgumentError("manifest has " + std::to_string(manifest.layers.size()) +
-                                " layers, its config " + std::to_string(config.diff_ids.size()));
-  }
+  RETURN_IF_ERROR(CheckLayerCount(config, manifest.layers.size()));
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
-    RETURN_IF_ERROR(CheckLayerType(manifest.layers[i].media_type));
-    image.layers.push_back({std::move(manifest.layers[i]), config.diff_ids[i]});
+    const Descriptor& layer = manifest.layers[i];
+    RETURN_IF_ERROR(CheckLayerType(layer.media_type));
+    image.layers.push_back(
+        {config.diff_ids[i], layer.digest, layer.size_bytes, BlobPath(layer.digest)});
   }
   return image;
 }

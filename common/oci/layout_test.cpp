@@ -54,7 +54,7 @@ TEST(LayoutTest, OneImage) {
   builder.WriteIndex(manifest);
   const Result<ImageRef> image = FindIn(builder);
   ASSERT_TRUE(image.ok()) << image.status().message();
-  EXPECT_EQ(image->manifest_digest.ToString(), manifest.first);
+  EXPECT_EQ(image->name, manifest.first);
   EXPECT_EQ(image->platform.ToString(), "linux/amd64");
   ASSERT_EQ(image->layers.size(), 2U);
   EXPECT_EQ(image->layers[0].diff_id.ToString(), DigestOf(layer.tar));
@@ -105,7 +105,7 @@ TEST(LayoutTest, Names) {
   builder.WriteIndexJson(IndexOf(DescriptorJson(kManifest, one.first, one.second, Named("1.0")) +
                                  "," +
                                  DescriptorJson(kManifest, two.first, two.second, Named("2.0"))));
-  EXPECT_EQ(FindIn(builder, "2.0", "linux/amd64")->manifest_digest.ToString(), two.first);
+  EXPECT_EQ(FindIn(builder, "2.0", "linux/amd64")->name, two.first);
   const Status several = FindIn(builder, "", "linux/amd64").status();
   EXPECT_EQ(several.code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(several.message(), HasSubstr("2.0"));
@@ -189,7 +189,7 @@ TEST(LayoutTest, RefusesUnknownLayerTypes) {
   LayoutBuilder builder(scratch.Path("l"));
   const std::string config =
       R"({"os":"linux","architecture":"amd64","rootfs":{"diff_ids":[")" + DigestOf("x") + "\"]}}";
-  for (const char* type : {"application/vnd.oci.image.layer.v1.tar+zstd",
+  for (const char* type : {"application/vnd.oci.image.layer.v1.tar+lz4",
                            "application/vnd.oci.image.layer.v1.tar+encrypted", ""}) {
     const std::string manifest =
         R"({"config":)" + DescriptorJson("c", builder.AddBlob(config), config.size()) +
@@ -217,14 +217,15 @@ TEST(LayoutTest, BlobsAreVerified) {
 
 Status StreamWhole(const LayoutBuilder& builder, const std::string& blob, const std::string& tar) {
   ASSIGN_OR_RETURN(const Layout layout, Layout::Open(builder.path()));
-  Descriptor descriptor;
-  ASSIGN_OR_RETURN(descriptor.digest, Digest::Parse(DigestOf(blob)));
-  descriptor.size_bytes = blob.size();
-  ASSIGN_OR_RETURN(const Digest diff_id, Digest::Parse(DigestOf(tar)));
-  ASSIGN_OR_RETURN(std::unique_ptr<BlobReader> reader, layout.OpenBlob(descriptor));
-  LayerStream stream(std::move(reader), descriptor.digest, diff_id);
+  LayerRef layer;
+  ASSIGN_OR_RETURN(layer.digest, Digest::Parse(DigestOf(blob)));
+  ASSIGN_OR_RETURN(layer.diff_id, Digest::Parse(DigestOf(tar)));
+  layer.size_bytes = blob.size();
+  ASSIGN_OR_RETURN(std::unique_ptr<PositionedReader> reader, layout.OpenLayer(layer));
+  LayerStream stream(std::move(reader), layer.digest, layer.diff_id);
   RETURN_IF_ERROR(stream.Drain());
-  return stream.blob_position() == blob.size() ? Status::Ok() : InternalError("position");
+  if (stream.diff_id() != layer.diff_id) return InternalError("diffID");
+  return stream.position() == blob.size() ? Status::Ok() : InternalError("position");
 }
 
 TEST(LayerStreamTest, BothDigestsAreCompared) {

@@ -28,13 +28,16 @@ constexpr std::array<std::string_view, 2> kIndexTypes = {
     "application/vnd.docker.distribution.manifest.list.v2+json",
 };
 
-constexpr std::array<std::string_view, 8> kLayerTypes = {
+constexpr std::array<std::string_view, 11> kLayerTypes = {
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar+zstd",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
     "application/vnd.docker.image.rootfs.diff.tar",
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
 };
@@ -107,6 +110,19 @@ Status ParseDescriptors(const Json& array, std::vector<Descriptor>* out) {
   return Status::Ok();
 }
 
+// The strings of the array at `key`; none if there is null, as for an image without a tag.
+Result<std::vector<std::string>> GetStrings(const Json& object, std::string_view key) {
+  std::vector<std::string> out;
+  const auto member = object.find(key);
+  if (member == object.end() || member->is_null()) return out;
+  ASSIGN_OR_RETURN(const Json* array, GetArray(object, key));
+  for (const Json& item : *array) {
+    if (!item.is_string()) return InvalidArgumentError(std::string(key) + " holds no strings");
+    out.push_back(item.get<std::string>());
+  }
+  return out;
+}
+
 std::string NormalVariant(const Platform& platform) {
   if (!platform.variant.empty()) return platform.variant;
   if (platform.architecture == "arm64") return "v8";
@@ -165,6 +181,24 @@ Result<Manifest> ParseManifest(std::string_view json) {
   if (config == object.end()) return InvalidArgumentError("manifest without a config");
   ASSIGN_OR_RETURN(manifest.config, ParseDescriptor(*config).WithContext("config"));
   return manifest;
+}
+
+Result<std::vector<DockerManifest>> ParseDockerManifests(std::string_view json) {
+  const Json array = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (array.is_discarded() || !array.is_array()) {
+    return InvalidArgumentError("not a JSON array of images");
+  }
+  std::vector<DockerManifest> all;
+  for (const Json& object : array) {
+    if (!object.is_object()) return InvalidArgumentError("an image is not an object");
+    DockerManifest manifest;
+    ASSIGN_OR_RETURN(manifest.config, GetString(object, "Config"));
+    ASSIGN_OR_RETURN(manifest.tags, GetStrings(object, "RepoTags"));
+    ASSIGN_OR_RETURN(manifest.layers, GetStrings(object, "Layers"));
+    if (manifest.config.empty()) return InvalidArgumentError("an image without a Config");
+    all.push_back(std::move(manifest));
+  }
+  return all;
 }
 
 Result<ImageConfig> ParseImageConfig(std::string_view json) {

@@ -50,6 +50,16 @@ struct ImageConfig {
   std::vector<Digest> diff_ids;
 };
 
+// One image of a docker archive: what its manifest.json says of it.
+struct DockerManifest {
+  std::string config;  // member
+  std::vector<std::string> tags;
+  std::vector<std::string> layers;  // members, lowest first
+};
+
+// Errors: kInvalidArgument.
+Result<std::vector<DockerManifest>> ParseDockerManifests(std::string_view json);
+
 // Both kinds, in OCI's and Docker's spelling. Only what is used here is checked.
 // Errors: kInvalidArgument saying what is wrong; kUnimplemented for schema version 1.
 Result<Manifest> ParseManifest(std::string_view json);

@@ -7,11 +7,20 @@
 #include <string_view>
 #include <utility>
 
+#include "common/oci/tar_extras.hpp"
+
 namespace daxfs::oci {
 namespace {
 
-constexpr std::size_t kSizeOffset = 124;
-constexpr std::size_t kSizeLength = 12;
+struct Field {
+  std::size_t offset;
+  std::size_t length;
+};
+constexpr Field kMode = {100, 8};
+constexpr Field kUid = {108, 8};
+constexpr Field kGid = {116, 8};
+constexpr Field kSize = {124, 12};
+constexpr Field kMtime = {136, 12};
 constexpr std::size_t kTypeOffset = 156;
 constexpr std::uint64_t kExtensionMax = std::uint64_t{4} << 20U;  // libarchive stops at 1 MiB
 constexpr int kExtensionsMax = 64;
@@ -29,9 +38,26 @@ Result<std::uint64_t> Octal(std::string_view field) {
   const auto [stop, error] = std::from_chars(field.data(), field.data() + field.size(), value, 8);
   const bool none = stop == field.data() && !field.empty() && field.front() != '\0';
   if (none || error == std::errc::result_out_of_range) {
-    return InvalidArgumentError("tar header with a damaged size");
+    return InvalidArgumentError("tar header with a damaged number");
   }
   return value;
+}
+
+// An octal field, or a GNU one: base 256 in two's complement, marked by the uppermost bit.
+Result<std::int64_t> Number(std::string_view block, const Field& field) {
+  const std::string_view text = block.substr(field.offset, field.length);
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (first < 0x80) {
+    ASSIGN_OR_RETURN(const std::uint64_t value, Octal(text));
+    return static_cast<std::int64_t>(value);
+  }
+  const bool negative = (first & 0x40U) != 0;
+  std::uint64_t value = negative ? ~std::uint64_t{0} : 0;
+  for (const char c : text.substr(text.size() - 8)) {
+    value = value << 8U | static_cast<unsigned char>(c);
+  }
+  if (text.size() == 8) value = negative ? value | 0x80ULL << 56U : value & ~(0x80ULL << 56U);
+  return static_cast<std::int64_t>(value);
 }
 
 // One "<length> <key>=<value>\n"; moves `records` behind it.
@@ -83,7 +109,8 @@ void SetXattr(std::string_view name, std::string_view value, RawHeader* header) 
 // Numbers libarchive would read as far as they go, and keys it takes that containerd ignores.
 Status CheckRecord(std::string_view key, std::string_view value) {
   const bool number = key == "uid" || key == "gid" || key == "size";
-  if (number && value.find_first_not_of("0123456789") != std::string_view::npos) {
+  const bool empty = key == "size" && value.empty();
+  if (empty || (number && value.find_first_not_of("0123456789") != std::string_view::npos)) {
     return InvalidArgumentError("damaged PAX " + std::string(key));
   }
   if (key == "SCHILY.realsize" || key == "SCHILY.devmajor" || key == "SCHILY.devminor") {
@@ -103,17 +130,43 @@ Status TakeRecord(std::string_view key, std::string_view value, RawHeader* heade
       return InvalidArgumentError("PAX " + std::string(key) + " with a NUL in it");
     }
     *text = value;
-  } else if (key == "mtime" && !value.empty()) {
+  } else if (key == "mtime") {
+    header->mtime.reset();
+    header->own_mtime = value.empty();
+    if (value.empty()) return Status::Ok();
     ASSIGN_OR_RETURN(header->mtime, ParseTime(value));
+  } else if (key == "uid") {
+    header->own_uid = value.empty();
+  } else if (key == "gid") {
+    header->own_gid = value.empty();
   } else if (key.starts_with(kXattrPrefix)) {
     SetXattr(key.substr(kXattrPrefix.size()), value, header);
     if (header->xattrs.size() > kXattrsMax) {
+      return InvalidArgumentError("more extended attributes than a file can list");
+    }
+  } else if (IsExtraRecord(key)) {
+    header->extras.emplace_back(key, value);
+    if (header->extras.size() > kXattrsMax) {
       return InvalidArgumentError("more extended attributes than a file can list");
     }
   } else if (key == "size") {
     header->pax_size = value != "0";
   }
   return Status::Ok();
+}
+
+// Whether a global header says more than which commit or program made the archive.
+Result<bool> SaysSomething(std::string_view records) {
+  constexpr std::string_view kAttributes[] = {"path", "linkpath", "size",  "uid",
+                                              "gid",  "uname",    "gname", "mtime"};
+  while (!records.empty() && records.front() != '\0') {
+    ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
+    const std::string_view key = record.first;
+    const bool attribute =
+        std::find(std::begin(kAttributes), std::end(kAttributes), key) != std::end(kAttributes);
+    if (attribute || key.starts_with(kXattrPrefix) || IsExtraRecord(key)) return true;
+  }
+  return false;
 }
 
 Status TakeRecords(std::string_view records, RawHeader* header) {
@@ -123,10 +176,35 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   header->mtime.reset();
   header->sparse_name.clear();
   header->xattrs.clear();
+  header->extras.clear();
   header->pax_size = false;
+  header->own_uid = header->own_gid = header->own_mtime = false;
   while (!records.empty() && records.front() != '\0') {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
     RETURN_IF_ERROR(TakeRecord(record.first, record.second, header));
+  }
+  return Status::Ok();
+}
+
+// From the entry's own block.
+Status TakeFields(std::string_view block, bool extended, RawHeader* header) {
+  ASSIGN_OR_RETURN(const std::int64_t mode, Number(block, kMode));
+  header->permissions = static_cast<std::uint32_t>(mode) & 07777U;
+  if (header->own_uid) {
+    ASSIGN_OR_RETURN(header->uid, Number(block, kUid));
+  }
+  if (header->own_gid) {
+    ASSIGN_OR_RETURN(header->gid, Number(block, kGid));
+  }
+  if (header->own_mtime) {
+    ASSIGN_OR_RETURN(const std::int64_t seconds, Number(block, kMtime));
+    header->mtime = TarTime{seconds, 0};
+  }
+  // Readers differ over whether bytes follow a hard link, and so over which entries there are.
+  if (header->type != '1') return Status::Ok();
+  ASSIGN_OR_RETURN(const std::int64_t size, Number(block, kSize));
+  if ((extended && size > 0) || header->pax_size) {
+    return InvalidArgumentError("hard link with a size");
   }
   return Status::Ok();
 }
@@ -142,25 +220,25 @@ Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
     const std::string_view block = Text(bytes(at, kTarBlock));
     if (block.size() != kTarBlock) break;
     header.type = block[kTypeOffset];
-    if (std::string_view("xgLK").find(header.type) == std::string_view::npos) {
+    if (std::string_view("xgLKV").find(header.type) == std::string_view::npos) {
       if (!gnu_name.empty()) header.path = std::move(gnu_name);
       if (!header.sparse_name.empty()) header.path = header.sparse_name;
       if (!gnu_link.empty()) header.link_path = std::move(gnu_link);
-      // Readers differ over whether bytes follow, and so over which entries there are.
-      ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSizeOffset, kSizeLength)));
-      if (header.type == '1' && ((at > 0 && size > 0) || header.pax_size)) {
-        return InvalidArgumentError("hard link with a size");
-      }
+      RETURN_IF_ERROR(TakeFields(block, at > 0, &header));
       return header;
     }
-    ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSizeOffset, kSizeLength)));
+    ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSize.offset, kSize.length)));
     if (size > kExtensionMax) return InvalidArgumentError("tar extension header is too large");
-    if (header.type != 'g') {
-      const std::string_view body = Text(bytes(at + kTarBlock, size));
-      if (body.size() != size) break;
-      if (header.type == 'x') RETURN_IF_ERROR(TakeRecords(body, &header));
-      if (header.type == 'L') gnu_name = body.substr(0, body.find('\0'));
-      if (header.type == 'K') gnu_link = body.substr(0, body.find('\0'));
+    const std::string_view body = Text(bytes(at + kTarBlock, size));
+    if (body.size() != size) break;
+    if (header.type == 'x') RETURN_IF_ERROR(TakeRecords(body, &header));
+    if (header.type == 'L') gnu_name = body.substr(0, body.find('\0'));
+    if (header.type == 'K') gnu_link = body.substr(0, body.find('\0'));
+    if (header.type == 'V') header.volume_label = true;
+    if (header.type == 'g') {
+      // A damaged one is ignored where global headers are.
+      const Result<bool> says = SaysSomething(body);
+      header.global = header.global || !says.ok() || *says;
     }
     at += kTarBlock + (size + kTarBlock - 1) / kTarBlock * kTarBlock;
   }

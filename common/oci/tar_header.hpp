@@ -24,13 +24,23 @@ struct TarTime {
 
 // What the raw header blocks of one entry say beyond libarchive's reading of them.
 struct RawHeader {
-  char type = '\0';              // typeflag of the entry itself
-  std::string path;              // of the headers before it, GNU 'L' over PAX; empty: none
-  std::string sparse_name;       // PAX record GNU.sparse.name; path has it already
-  std::optional<TarTime> mtime;  // PAX record
-  std::string link_path;         // the same, GNU 'K' over PAX
-  bool pax_size = false;         // PAX record size, other than 0
+  char type = '\0';               // typeflag of the entry itself
+  std::uint32_t permissions = 0;  // of its mode; libarchive changes them by an ACL
+  bool volume_label = false;      // a GNU volume label ('V') stood before it
+  bool global = false;            // so did a global header that says something of entries
+  std::string path;               // of the headers before it, GNU 'L' over PAX; empty: none
+  std::string sparse_name;        // PAX record GNU.sparse.name; path has it already
+  std::optional<TarTime> mtime;   // PAX record
+  std::string link_path;          // the same, GNU 'K' over PAX
+  bool pax_size = false;          // PAX record size, other than 0
+  // A PAX record without a value leaves it to the header's own field, which libarchive passes over.
+  bool own_uid = false;
+  bool own_gid = false;
+  bool own_mtime = false;
+  std::optional<std::int64_t> uid;
+  std::optional<std::int64_t> gid;
   std::vector<std::pair<std::string, std::string>> xattrs;  // SCHILY.xattr.*, last of a name wins
+  std::vector<std::pair<std::string, std::string>> extras;  // records of IsExtraRecord, as they are
 };
 
 // Bytes [offset, offset + length) of the stream, relative to the entry's first header block; empty

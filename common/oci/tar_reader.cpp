@@ -17,12 +17,13 @@ constexpr std::int64_t kDeviceMax = 0xffffffff;
 
 std::string OrEmpty(const char* text) { return text == nullptr ? std::string() : text; }
 
-// Types as containerd's createTarFile knows them: anything else is an error there too.
 Result<TarType> TypeOf(char flag, const std::string& name) {
   switch (flag) {
     case '\0':
       return name.ends_with('/') ? TarType::kDirectory : TarType::kFile;
     case '0':
+    case '7':  // contiguous
+    case 'S':  // old GNU sparse
       return TarType::kFile;
     case '1':
       return TarType::kHardLink;
@@ -48,6 +49,12 @@ Result<std::uint32_t> InRange(std::int64_t value, std::int64_t max, const char* 
                                 " is out of range");
   }
   return static_cast<std::uint32_t>(value);
+}
+
+// containerd's createTarFile knows neither.
+char ForeignType(const RawHeader& raw) {
+  if (raw.volume_label) return 'V';
+  return raw.type == 'S' || raw.type == '7' ? raw.type : '\0';
 }
 
 }  // namespace
@@ -124,7 +131,10 @@ Result<bool> TarReader::Next(TarEntry* entry) {
   archive_entry* from = nullptr;
   const int result = archive_read_next_header(archive_.get(), &from);
   in_header_ = false;
-  if (result == ARCHIVE_EOF) return false;
+  if (result == ARCHIVE_EOF) {
+    RETURN_IF_ERROR(CheckEnd());
+    return false;
+  }
   // A warning is about a character set or an attribute that is taken from the raw header below.
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return ArchiveError("header");
   ASSIGN_OR_RETURN(RawHeader raw, CurrentHeader());
@@ -133,6 +143,25 @@ Result<bool> TarReader::Next(TarEntry* entry) {
   data_done_ = 0;
   data_size_ = entry->size_bytes;
   return true;
+}
+
+// Two blocks of zeros end an archive, and so does the end of the stream, behind one of them too.
+// One of them and more bytes is damage: Go's reader says so, libarchive ends without a word.
+Status TarReader::CheckEnd() {
+  const auto marker = static_cast<std::uint64_t>(archive_read_header_position(archive_.get()));
+  const auto end = static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), 0));
+  if (end - marker != kTarBlock) return Status::Ok();
+  bool more = end < chunk_offset_ + chunk_.size();
+  if (!more) {
+    ASSIGN_OR_RETURN(const std::span<const std::byte> next, source_.Next());
+    more = !next.empty();
+  }
+  if (more) return DataLossError("tar: a lone block of zeros with more behind it");
+  return Status::Ok();
+}
+
+std::uint64_t TarReader::data_offset() const {
+  return static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), 0));
 }
 
 Result<RawHeader> TarReader::CurrentHeader() {
@@ -166,11 +195,13 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
                                                         : archive_entry_hardlink(from);
     entry->link_name = raw.link_path.empty() ? OrEmpty(link) : raw.link_path;
   }
-  entry->permissions = archive_entry_perm(from) & 07777U;
-  ASSIGN_OR_RETURN(entry->uid,
-                   InRange(archive_entry_uid(from), kIdMax, "uid").WithContext(entry->name));
-  ASSIGN_OR_RETURN(entry->gid,
-                   InRange(archive_entry_gid(from), kIdMax, "gid").WithContext(entry->name));
+  entry->permissions = raw.permissions;
+  ASSIGN_OR_RETURN(
+      entry->uid,
+      InRange(raw.uid.value_or(archive_entry_uid(from)), kIdMax, "uid").WithContext(entry->name));
+  ASSIGN_OR_RETURN(
+      entry->gid,
+      InRange(raw.gid.value_or(archive_entry_gid(from)), kIdMax, "gid").WithContext(entry->name));
   entry->device_major = 0;
   entry->device_minor = 0;
   if (entry->type == TarType::kCharacter || entry->type == TarType::kBlock) {
@@ -190,7 +221,11 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
     if (size < 0) return InvalidArgumentError(entry->name + ": negative size");
     entry->size_bytes = static_cast<std::uint64_t>(size);
   }
+  entry->foreign_type = ForeignType(raw);
+  global_ = global_ || raw.global;
+  entry->global = global_;
   entry->xattrs = std::move(raw.xattrs);
+  entry->extras = std::move(raw.extras);
   return Status::Ok();
 }
 

@@ -34,6 +34,11 @@ struct TarEntry {
   std::uint32_t mtime_nanoseconds = 0;
   std::uint64_t size_bytes = 0;                             // files
   std::vector<std::pair<std::string, std::string>> xattrs;  // from SCHILY.xattr.* records
+  std::vector<std::pair<std::string, std::string>> extras;  // PAX records of IsExtraRecord
+  // A typeflag on the way to this entry that is a file or a label to GNU tar and unknown to
+  // containerd; '\0': none.
+  char foreign_type = '\0';
+  bool global = false;  // a global header says something of the entries behind it
 };
 
 // A part of a file: `zeros` zeros (a hole of a sparse file), then `bytes`. Both empty at the end of
@@ -57,8 +62,10 @@ class TarReader {
 
   // The next entry, or false at the end of the archive. Data of the one before is skipped.
   // Errors: kDataLoss for a damaged or truncated tar; kInvalidArgument for values out of range or
-  // types containerd refuses (old GNU sparse files among them); the source's.
+  // types nobody knows; the source's.
   Result<bool> Next(TarEntry* entry);
+  // Where the data of the current entry begins in the stream, for an entry without holes.
+  std::uint64_t data_offset() const;
   // More data of the current file, empty at its end; valid until the next call.
   Result<TarData> ReadData();
 
@@ -70,6 +77,7 @@ class TarReader {
   static long Pull(archive* a, void* self, const void** buffer);
   Status ArchiveError(const char* what);
   Status SkipData();
+  Status CheckEnd();
   Result<RawHeader> CurrentHeader();
   Status Fill(archive_entry* from, RawHeader raw, TarEntry* entry);
 
@@ -84,6 +92,7 @@ class TarReader {
   Status source_status_;  // why Pull failed
   bool empty_ = false;    // a stream of no bytes is an archive of no entries
   bool has_data_ = false;
+  bool global_ = false;
   std::uint64_t data_done_ = 0;
   std::uint64_t data_size_ = 0;
 };

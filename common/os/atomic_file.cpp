@@ -13,6 +13,7 @@
 #include <string>
 
 #include "common/os/file_io.hpp"
+#include "common/os/stale.hpp"
 
 namespace daxfs::os {
 namespace {
@@ -27,7 +28,7 @@ std::string DirectoryOf(const std::string& path) {
 
 // A name no other process of this host uses now: pid and a per-attempt number.
 std::string TemporaryName(const std::string& path, int attempt) {
-  return path + ".part." + std::to_string(::getpid()) + "." + std::to_string(attempt);
+  return PartPrefix(path) + std::to_string(::getpid()) + "." + std::to_string(attempt);
 }
 
 bool MeansNoUnnamedFiles(int error_number) {
@@ -52,12 +53,14 @@ Result<std::unique_ptr<AtomicFile>> AtomicFile::Create(const std::string& path) 
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     return InvalidArgumentError(path + ": exists and is not a regular file");
   }
+  RemoveStaleParts(path);
   std::string temporary;
   UniqueFd fd(::open(DirectoryOf(path).c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0666));
   if (!fd.valid() && !MeansNoUnnamedFiles(errno)) return Status::FromErrno(errno, path);
   if (!fd.valid()) {
     ASSIGN_OR_RETURN(fd, CreateNamed(path, &temporary));
   }
+  static_cast<void>(LockPart(fd.get()));  // some filesystems have no locks: then it is never stale
   return std::unique_ptr<AtomicFile>(new AtomicFile(std::move(fd), path, std::move(temporary)));
 }
 
@@ -101,9 +104,13 @@ Status AtomicFile::Truncate(std::uint64_t size_bytes) {
   return Status::Ok();
 }
 
-Status AtomicFile::NameTemporary() {
-  // An unnamed file is reached through /proc: linkat by descriptor alone needs a capability.
+// Gives an unnamed file its last name if that is free, otherwise one to be renamed.
+Status AtomicFile::NameUnnamed() {
+  // It is reached through /proc: linkat by descriptor alone needs a capability.
   const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
+  if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path_.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    return Status::Ok();
+  }
   for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
     std::string name = TemporaryName(path_, attempt);
     if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
@@ -117,7 +124,12 @@ Status AtomicFile::NameTemporary() {
 
 Status AtomicFile::Commit() {
   DAXFS_CHECK(fd_.valid());
-  if (temporary_.empty()) RETURN_IF_ERROR(NameTemporary());
+  // Some filesystems tell of a failed write only when a descriptor is closed: before anybody sees
+  // it.
+  ASSIGN_OR_RETURN(UniqueFd copy, Duplicate(fd_.get()));
+  RETURN_IF_ERROR(copy.Close().WithContext(path_));
+  if (temporary_.empty()) RETURN_IF_ERROR(NameUnnamed());
+  if (temporary_.empty()) return fd_.Close().WithContext(path_);
   RETURN_IF_ERROR(fd_.Close().WithContext(path_));
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return Status::FromErrno(errno, path_);
   temporary_.clear();

@@ -28,7 +28,7 @@ class AtomicFile final : public OutputFile {
  private:
   AtomicFile(UniqueFd fd, std::string path, std::string temporary)
       : fd_(std::move(fd)), path_(std::move(path)), temporary_(std::move(temporary)) {}
-  Status NameTemporary();
+  Status NameUnnamed();
 
   UniqueFd fd_;
   std::string path_;

@@ -1,12 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/os/file_io.hpp"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 
 namespace daxfs::os {
+
+Result<UniqueFd> OpenForReading(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info {};
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return Status::FromErrno(errno, path);
+  if (S_ISDIR(info.st_mode)) return InvalidArgumentError(path + ": is a directory");
+  return fd;
+}
+
+Result<bool> WaitReadable(int fd, int timeout_ms) {
+  pollfd entry = {fd, POLLIN, 0};
+  const int n = ::poll(&entry, 1, timeout_ms);
+  if (n < 0 && errno != EINTR) return Status::FromErrno(errno, "poll");
+  return n > 0;
+}
+
+Result<UniqueFd> OpenUnnamed() {
+  const char* chosen = std::getenv("TMPDIR");
+  const std::string directory = chosen != nullptr && *chosen != '\0' ? chosen : "/var/tmp";
+  UniqueFd fd(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (fd.valid()) return fd;
+  // Not every filesystem has unnamed files.
+  std::string name = directory + "/daxfs.XXXXXX";
+  fd = UniqueFd(::mkostemp(name.data(), O_CLOEXEC));
+  if (!fd.valid()) return Status::FromErrno(errno, directory);
+  ::unlink(name.c_str());
+  return fd;
+}
 
 Result<std::size_t> ReadSome(int fd, std::span<std::byte> out) {
   for (;;) {

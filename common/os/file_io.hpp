@@ -7,8 +7,19 @@
 #include <string>
 
 #include "common/base/status.hpp"
+#include "common/os/unique_fd.hpp"
 
 namespace daxfs::os {
+
+// A file, pipe or device to read. Errors: by errno; kInvalidArgument for a directory.
+Result<UniqueFd> OpenForReading(const std::string& path);
+
+// A temporary file without a name, in $TMPDIR or else /var/tmp; it is gone when it is closed.
+// Errors: by errno.
+Result<UniqueFd> OpenUnnamed();
+
+// Whether a read would not wait; waits up to `timeout_ms` for that. Errors: by errno.
+Result<bool> WaitReadable(int fd, int timeout_ms);
 
 // One read(2) retried over EINTR: the bytes read, 0 at the end of the file. Errors: by errno.
 Result<std::size_t> ReadSome(int fd, std::span<std::byte> out);

@@ -18,6 +18,7 @@ Result<std::unique_ptr<SignalWatcher>> SignalWatcher::Start() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   if (error != 0) return Status::FromErrno(error, "pthread_sigmask");
   UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/os/unique_fd.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,6 +25,12 @@ Status UniqueFd::Close() {
   // Linux releases the descriptor even when close is interrupted: never retry.
   if (fd >= 0 && ::close(fd) != 0 && errno != EINTR) return Status::FromErrno(errno, "close");
   return Status::Ok();
+}
+
+Result<UniqueFd> Duplicate(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) return Status::FromErrno(errno, "dup");
+  return copy;
 }
 
 }  // namespace daxfs::os

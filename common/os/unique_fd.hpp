@@ -30,4 +30,7 @@ class UniqueFd {
   int fd_ = -1;
 };
 
+// Another descriptor of the same open file. Errors: by errno.
+Result<UniqueFd> Duplicate(int fd);
+
 }  // namespace daxfs::os

@@ -5,7 +5,6 @@
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/module.h>
-#include <linux/ratelimit.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
@@ -27,26 +26,6 @@ static const struct fs_parameter_spec daxfs_parameters[] = {
 	fsparam_string("size", OPT_SIZE),
 	{}
 };
-
-/**
- * daxfs_error() - one rate-limited line about an image whose bytes are wrong
- * @sb: the image
- * @format: what is wrong, printf-like
- */
-void daxfs_error(const struct super_block *sb, const char *format, ...)
-{
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
-	struct va_format text;
-	va_list args;
-
-	if (!__ratelimit(&limit))
-		return;
-	va_start(args, format);
-	text.fmt = format;
-	text.va = &args;
-	pr_err("image %pU (%s): %pV\n", daxfs_sb(sb)->image.info.uuid, sb->s_id, &text);
-	va_end(args);
-}
 
 /* Decimal or 0x hexadecimal with an optional K, M, G, T; nothing behind it. */
 static int parse_bytes(struct fs_context *fc, const struct fs_parameter *param, u64 *bytes)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """daxfs-build from outside: what it makes, what it refuses, and that it leaves nothing behind."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -10,26 +11,32 @@ import subprocess
 import time
 
 import pytest
-from layouts import Layout, tar_of
+from layouts import Layout, docker_archive, tar_of
 
-LATER = ["tar:x", "tar:-", "docker-archive:x", "docker://x", "containerd:x", "dump:x"]
+LATER = ["docker://x", "containerd:x", "dump:x"]
 
 # (arguments, part of the message); all are wrong usage: exit status 2 and nothing made.
 USAGE = [
     ([], "SOURCE is required"),
     (["dir:{tree}"], "--output is required"),
-    (["{tree}", "-o", "{out}"], "is it dir:{tree} (a directory) or oci:{tree}"),
+    (["{tree}", "-o", "{out}"], "is it dir:{tree} (a directory), oci:{tree} (an OCI image layout) or tar:{tree}?"),
+    (["x.tar.gz", "-o", "{out}"], "is it tar:x.tar.gz or docker-archive:x.tar.gz"),
+    (["-", "-o", "{out}"], "is it tar:-"),
+    (["tar:", "-o", "{out}"], "names no path"),
+    (["tar:{tree}", "-o", "{out}", "--flatten"], "a directory or tar has no layers"),
+    (["tar:{tree}", "-o", "{out}", "--platform", "linux/amd64"], "--platform chooses among images"),
+    (["docker-archive:{tree}", "-o", "{out}"], "choose --per-layer"),
     (["dir:", "-o", "{out}"], "names no path"),
     (["floppy:x", "-o", "{out}"], "has no prefix"),
     (["dir:{tree}", "-o", ""], "-o needs a name"),
-    (["dir:{tree}", "-o", "{out}", "--per-layer"], "a directory has no layers"),
-    (["dir:{tree}", "-o", "{out}", "--flatten"], "a directory has no layers"),
+    (["dir:{tree}", "-o", "{out}", "--per-layer"], "a directory or tar has no layers"),
+    (["dir:{tree}", "-o", "{out}", "--flatten"], "a directory or tar has no layers"),
     (["oci:{oci}", "-o", "{out}"], "choose --per-layer"),
     (["oci:{oci}", "-o", "{out}", "--per-layer", "--flatten"], "exclude each other"),
-    (["oci:{oci}", "-o", "{out}", "--flatten", "--profile", "archive"], "not supported yet"),
+    (["oci:{oci}", "-o", "{out}", "--flatten", "--profile", "archive"], "--profile archive is for tar: and dir:"),
     (["dir:{tree}", "-o", "{out}", "--profile", "zip"], "use layer or archive"),
     (["dir:{tree}", "-o", "{out}", "--huge-min", "8X"], "--huge-min: \"8X\" is not a size"),
-    (["dir:{tree}", "-o", "{out}", "--pool", "p"], "--pool is not supported yet"),
+    (["dir:{tree}", "-o", "{out}", "--pool", "p"], "--pool"),
     (["dir:{tree}", "-o", "{out}", "--log-level", "loud"], "log level \"loud\""),
     (["dir:{tree}", "-o", "{out}", "--log-format", "xml"], "log format \"xml\""),
     (["dir:{tree}", "-o", "{out}", "--unknown"], "--unknown"),
@@ -42,6 +49,13 @@ FAILED = [
     (["dir:{tree}/a", "-o", "{out}"], "Not a directory"),
     (["dir:{tree}", "-o", "{out}/none/image"], "No such file or directory"),
     (["dir:{tree}", "-o", "{tree}"], "not a regular file"),
+    (["dir:{tree}", "-o", "{tree}/image"], "inside the directory"),
+    (["tar:{tree}", "-o", "{out}"], "is a directory"),
+    (["tar:{tree}/none", "-o", "{out}"], "No such file or directory"),
+    (["tar:{tree}/a", "-o", "{out}"], "tar:"),
+    (["docker-archive:{tree}/none", "-o", "{out}", "--flatten"], "No such file or directory"),
+    (["docker-archive:{tree}", "-o", "{out}", "--flatten"], "is a directory"),
+    (["docker-archive:{tree}/a", "-o", "{out}", "--flatten"], "tar:"),
     (["dir:{tree}", "-o", "/dev/null"], "not a regular file"),
     (["oci:{tree}", "-o", "{out}", "--flatten"], "no OCI image layout"),
     (["oci:{tree}/none", "-o", "{out}", "--flatten"], "No such file or directory"),
@@ -148,7 +162,7 @@ def test_a_full_medium_leaves_nothing(build, world, args):
     assert list(world["made"].iterdir()) == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing(build, world, tmp_path, signum):
     layout = Layout(tmp_path / "large")
     layout.index(layout.image([tar_of([("small", "x")]), tar_of([("zeros", b"\0" * 100_000_000)])], compress=True))
@@ -172,6 +186,61 @@ def test_directory_to_image(build, ctl, world):
     assert image["size_bytes"] == world["out"].stat().st_size
     assert json.loads(ctl.ok("image", "info", world["out"], "--json"))["root"] == image["root"]
     assert ctl.ok("image", "cat", world["out"], "/a") == "a"
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_tar_from_a_file_and_from_standard_input(build, ctl, world, tmp_path, compress):
+    plain = tar_of([("etc/passwd", "root"), (".wh.gone", "")])
+    (tmp_path / "x.tar").write_bytes(compress(plain))
+    report = json.loads(build.ok(f"tar:{tmp_path / 'x.tar'}", "-o", world["out"], "--json"))
+    assert report["images"][0]["diff_id"] == "sha256:" + hashlib.sha256(plain).hexdigest()
+    assert ctl.ok("image", "cat", world["out"], "/etc/passwd") == "root"
+    ctl.ok("image", "stat", world["out"], "/.wh.gone")
+    first = world["out"].read_bytes()
+    with open(tmp_path / "x.tar", "rb") as stdin:
+        build.ok("tar:-", "-o", world["out"], stdin=stdin)
+    assert world["out"].read_bytes() == first
+    build.ok(f"tar:{tmp_path / 'x.tar'}", "-o", world["out"], "--profile", "layer")
+    assert "character" in ctl.ok("image", "stat", world["out"], "/gone")
+
+
+def test_standard_input_that_says_nothing(build, world):
+    """A signal ends the waiting, and a terminal is not read at all."""
+    read, write = os.pipe()
+    process = subprocess.Popen([build.path, "tar:-", "-o", world["out"]], stdin=read, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    os.close(read)
+    os.close(write)
+    assert process.returncode == 1 and "interrupted" in stderr
+    primary, secondary = os.openpty()
+    result = build.run("tar:-", "-o", world["out"], stdin=secondary)
+    os.close(primary)
+    os.close(secondary)
+    assert result.returncode == 1 and "which is a terminal" in result.stderr
+    assert list(world["made"].iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", ["--per-layer", "--flatten"])
+def test_a_docker_archive_is_the_same_image(build, world, tmp_path, mode):
+    tars = [tar_of([("etc/passwd", "root"), ("lib", "-> usr/lib")]),
+            tar_of([("etc/.wh.passwd", ""), ("etc/group", "x" * 5000)])]
+    (tmp_path / "saved.tar").write_bytes(docker_archive(tars, "name:tag"))
+    build.ok(f"oci:{world['oci']}", "-o", world["out"], mode)
+    build.ok(f"docker-archive:{tmp_path / 'saved.tar'}:name:tag", "-o", world["made"] / "saved", mode)
+    want, got = (digest_of(world["made"] / name) for name in ("out", "saved"))
+    if mode == "--per-layer":  # the configs are not the same bytes
+        want.pop("image.json"), got.pop("image.json")
+    assert got == want
+
+
+def test_zstd_layers(build, ctl, world, tmp_path):
+    layout = Layout(tmp_path / "zstd")
+    layout.index(layout.image([tar_of([("a", "x" * 5000)])], compress="zstd"))
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--flatten")
+    assert ctl.ok("image", "cat", world["out"], "/a") == "x" * 5000
 
 
 def test_an_older_image_is_replaced(build, ctl, world):
@@ -252,7 +321,17 @@ def test_failures_as_json(build, world):
     assert "/nonexistent" in report["error"]
 
 
+def test_wrong_usage_as_json(build):
+    result = build.run("--json", "nothing")
+    assert result.returncode == 2 and json.loads(result.stdout)["code"] == "INVALID_ARGUMENT"
+
+
 def test_json_log(build, world):
     result = build.run("dir:/nonexistent", "-o", world["out"], "--log-format", "json")
     line = json.loads(result.stderr)
     assert line["level"] == "error" and line["code"] == "NOT_FOUND"
+
+
+def test_the_last_word_names_the_program(build, world):
+    stderr = build.run("dir:/nonexistent", "-o", world["out"]).stderr
+    assert stderr == "daxfs-build: /nonexistent: No such file or directory\n"

@@ -4,26 +4,31 @@
 #include <memory>
 
 #include "common/convert/flatten.hpp"
-#include "common/convert/layer_source.hpp"
+#include "common/convert/tar_source.hpp"
 #include "common/format/verify.hpp"
 #include "common/oci/testing/text_source.hpp"
 
 namespace daxfs::convert::testing {
 namespace {
 
-Status ApplyTarTo(const LayerTarget& target, const std::string& tar) {
+Status ApplyTarTo(const TarTarget& target, const std::string& tar) {
   oci::testing::TextChunks source(tar, 1000);
   ASSIGN_OR_RETURN(const std::unique_ptr<oci::TarReader> reader, oci::TarReader::Open(source));
   CountingMonitor monitor;
-  return ApplyLayer(target, *reader, monitor);
+  return ApplyTar(target, *reader, monitor);
 }
 
 Result<std::vector<std::string>> Finished(BuiltImage& image) {
   RETURN_IF_ERROR(image.Finish().status());
   const format::Image opened = image.Open();
   RETURN_IF_ERROR(format::Verify(opened, format::VerifyLevel::kFull).status());
-  std::vector<std::string> lines = Listing(opened);
-  std::erase_if(lines, [](const std::string& line) { return line.starts_with("/ "); });
+  return Listing(opened);
+}
+
+Result<std::vector<std::string>> WithoutRoot(Result<std::vector<std::string>> lines) {
+  if (lines.ok()) {
+    std::erase_if(*lines, [](const std::string& line) { return line.starts_with("/ "); });
+  }
   return lines;
 }
 
@@ -31,11 +36,20 @@ Result<std::vector<std::string>> Finished(BuiltImage& image) {
 
 Status ApplyTar(BuiltImage& image, const std::string& tar) {
   ImageBuilder& builder = image.builder();
-  return ApplyTarTo({builder.tree(), builder.data(), builder.xattrs()}, tar);
+  return ApplyTarTo({builder.tree(), builder.data(), builder.xattrs(), builder.options().profile},
+                    tar);
 }
 
 Result<std::vector<std::string>> LayerListing(const oci::testing::TarBuilder& tar) {
   BuiltImage image;
+  RETURN_IF_ERROR(ApplyTar(image, tar.Finish()));
+  return WithoutRoot(Finished(image));
+}
+
+Result<std::vector<std::string>> ArchiveListing(const oci::testing::TarBuilder& tar) {
+  BuildOptions options;
+  options.profile = Profile::kArchive;
+  BuiltImage image(options);
   RETURN_IF_ERROR(ApplyTar(image, tar.Finish()));
   return Finished(image);
 }
@@ -48,7 +62,7 @@ Result<std::vector<std::string>> FlatListing(const std::vector<oci::testing::Tar
     RETURN_IF_ERROR(ApplyTarTo({layer, builder.data(), builder.xattrs()}, tar.Finish()));
     RETURN_IF_ERROR(MergeLayer(builder.tree(), layer, builder.xattrs()));
   }
-  return Finished(image);
+  return WithoutRoot(Finished(image));
 }
 
 }  // namespace daxfs::convert::testing

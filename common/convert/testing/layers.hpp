@@ -10,12 +10,15 @@
 
 namespace daxfs::convert::testing {
 
-// Applies a tar to an image being built.
+// Applies a tar to an image being built, by the profile of the image.
 Status ApplyTar(BuiltImage& image, const std::string& tar);
 
 // The verified listing of the image one layer makes (Listing, without the root's line), or its
 // error.
 Result<std::vector<std::string>> LayerListing(const oci::testing::TarBuilder& tar);
+
+// The same with the profile kArchive, the root's line included.
+Result<std::vector<std::string>> ArchiveListing(const oci::testing::TarBuilder& tar);
 
 // The same of several layers flattened into one image.
 Result<std::vector<std::string>> FlatListing(const std::vector<oci::testing::TarBuilder>& tars);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <isa-l/igzip_lib.h>
+#include <zstd.h>
 
 #include <array>
 #include <cstring>
@@ -61,11 +62,12 @@ TarBuilder& TarBuilder::Add(const TarSpec& spec) {
     Put(&block, 329, Number(spec.major, 8), 8);
     Put(&block, 337, Number(spec.minor, 8), 8);
   }
+  for (const auto& [offset, bytes] : spec.raw) Put(&block, offset, bytes, bytes.size());
   Put(&block, 148, "        ", 8);
   unsigned sum = 0;
   for (const char c : block) sum += static_cast<unsigned char>(c);
   Put(&block, 148, fmt::format("{:06o}", sum) + '\0' + " ", 8);
-  return Raw(block).Raw(Padded(spec.data));
+  return Raw(block).Raw(spec.extension).Raw(Padded(spec.data));
 }
 
 TarBuilder& TarBuilder::File(const std::string& name, const std::string& data) {
@@ -136,6 +138,29 @@ std::string Gzip(std::string_view text) {
   DAXFS_CHECK(isal_deflate_stateless(&stream) == COMP_OK);
   out.resize(stream.total_out);
   return out;
+}
+
+std::string GzipWithExtra(std::string_view text) {
+  std::string out = Gzip(text);
+  DAXFS_CHECK(out[3] == 0);
+  out[3] = 4 | 8 | 16;  // FEXTRA, FNAME, FCOMMENT (RFC 1952, 2.3.1)
+  const std::string extra("SG\x04\0test", 8);
+  out.insert(10, std::string("\x08\0", 2) + extra + "name" + '\0' + "comment" + '\0');
+  return out;
+}
+
+std::string Zstd(std::string_view text) {
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  const std::size_t n = ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 1);
+  DAXFS_CHECK(ZSTD_isError(n) == 0);
+  out.resize(n);
+  return out;
+}
+
+std::string ZstdSkippable(std::string_view text) {
+  std::string out("\x5a\x2a\x4d\x18", 4);
+  for (unsigned i = 0; i < 4; ++i) out += static_cast<char>(text.size() >> (8U * i));
+  return out.append(text);
 }
 
 }  // namespace daxfs::oci::testing

@@ -22,6 +22,8 @@ struct TarSpec {
   std::uint32_t major = 0;
   std::uint32_t minor = 0;
   std::string magic = std::string("ustar\0", 6) + "00";  // empty: a V7 header
+  std::vector<std::pair<std::size_t, std::string>> raw;  // bytes of the header by their offset
+  std::string extension;                                 // whole blocks between header and data
 };
 
 // Writes tars header by header, without libarchive, so that every trap can be laid.
@@ -48,5 +50,11 @@ class TarBuilder {
 
 // `text` as one gzip member.
 std::string Gzip(std::string_view text);
+// The same with an extra field, a name and a comment in its header, as eStargz and others write it.
+std::string GzipWithExtra(std::string_view text);
+// `text` as one zstd frame.
+std::string Zstd(std::string_view text);
+// A skippable zstd frame.
+std::string ZstdSkippable(std::string_view text);
 
 }  // namespace daxfs::oci::testing

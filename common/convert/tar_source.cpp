@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/convert/layer_source.hpp"
+#include "common/convert/tar_source.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/convert/profile.hpp"
+#include "common/oci/tar_extras.hpp"
 
 namespace daxfs::convert {
 namespace {
@@ -36,19 +37,6 @@ std::uint32_t ModeOf(oci::TarType type) {
   return 0;
 }
 
-Attributes FromEntry(const oci::TarEntry& entry, std::uint32_t type) {
-  Attributes out;
-  out.mode = type | entry.permissions;
-  out.uid = entry.uid;
-  out.gid = entry.gid;
-  out.rdev_major = entry.device_major;
-  out.rdev_minor = entry.device_minor;
-  out.mtime_seconds = entry.mtime_seconds;
-  out.mtime_nanoseconds = entry.mtime_nanoseconds;
-  ApplyProfile(Profile::kLayer, &out);
-  return out;
-}
-
 bool IsAufsLeftover(const std::vector<std::string>& path) {
   return std::any_of(path.begin(), path.end(), [](const std::string& part) {
     return part.starts_with(kWhiteoutMetaPrefix) && part != kOpaqueMarker;
@@ -68,7 +56,7 @@ std::optional<NodeId> Walk(const Tree& tree, const std::vector<std::string>& pat
 
 }  // namespace
 
-Result<NodeId> LayerApplier::MakeParents(const std::vector<std::string>& path) {
+Result<NodeId> TarApplier::MakeParents(const std::vector<std::string>& path) {
   NodeId at = Tree::kRoot;
   for (const std::string& part : path) {
     if (!target_.tree.IsDirectory(at)) return InvalidArgumentError("a parent is no directory");
@@ -86,24 +74,44 @@ Result<NodeId> LayerApplier::MakeParents(const std::vector<std::string>& path) {
   return at;
 }
 
-Status LayerApplier::Apply(const oci::TarEntry& entry, oci::TarReader& reader, Monitor& monitor) {
+Status TarApplier::Apply(const oci::TarEntry& entry, oci::TarReader& reader, Monitor& monitor) {
   if (entry.name.size() >= kPathMax) {
     return InvalidArgumentError("path of " + std::to_string(entry.name.size()) +
                                 " bytes: at most 4095 are possible");
   }
+  if (IsLayer() && entry.foreign_type != '\0') {
+    return InvalidArgumentError(entry.name + ": unhandled tar header type " +
+                                std::to_string(static_cast<unsigned char>(entry.foreign_type)));
+  }
+  if (!IsLayer() && entry.global) {
+    return UnimplementedError("the tar has a global PAX header with attributes: archive without");
+  }
   std::vector<std::string> path = CleanPath(entry.name);
-  if (path.empty() || IsAufsLeftover(path)) return Status::Ok();
+  if (path.empty()) return ApplyRoot(entry).WithContext("/");
+  if (IsLayer() && IsAufsLeftover(path)) return Status::Ok();
   Place place;
   place.name = std::move(path.back());
   path.pop_back();
   ASSIGN_OR_RETURN(path, ResolveInRoot(target_.tree, std::move(path)).WithContext(entry.name));
   ASSIGN_OR_RETURN(place.directory, MakeParents(path).WithContext(entry.name));
+  path_ = std::move(path);
+  path_.push_back(place.name);
   return ApplyAt(place, entry, reader, monitor).WithContext(entry.name);
 }
 
-Status LayerApplier::ApplyAt(const Place& place, const oci::TarEntry& entry, oci::TarReader& reader,
-                             Monitor& monitor) {
-  if (place.name.starts_with(kWhiteoutPrefix)) return ApplyWhiteout(place, entry);
+Status TarApplier::ApplyRoot(const oci::TarEntry& entry) {
+  if (IsLayer()) return Status::Ok();
+  if (entry.type != oci::TarType::kDirectory) {
+    return InvalidArgumentError("an entry for the root is no directory");
+  }
+  target_.tree.At(Tree::kRoot).attributes = FromEntry(entry, kTypeDirectory);
+  return SetXattrs(Tree::kRoot, entry);
+}
+
+Status TarApplier::ApplyAt(const Place& place, const oci::TarEntry& entry, oci::TarReader& reader,
+                           Monitor& monitor) {
+  if (IsLayer() && place.name.starts_with(kWhiteoutPrefix)) return ApplyWhiteout(place, entry);
+  if (!IsLayer() && entry.type == oci::TarType::kHardLink) return ApplyArchiveLink(place, entry);
   Tree& tree = target_.tree;
   const std::optional<NodeId> old = tree.Child(place.directory, place.name);
   if (old.has_value() && tree.IsDirectory(*old) && entry.type == oci::TarType::kDirectory) {
@@ -122,25 +130,46 @@ Status LayerApplier::ApplyAt(const Place& place, const oci::TarEntry& entry, oci
   return AddNode(place, entry, std::move(node));
 }
 
-Status LayerApplier::AddNode(const Place& place, const oci::TarEntry& entry, Node node) {
+Attributes TarApplier::FromEntry(const oci::TarEntry& entry, std::uint32_t type) const {
+  Attributes out;
+  out.mode = type | entry.permissions;
+  out.uid = entry.uid;
+  out.gid = entry.gid;
+  out.rdev_major = entry.device_major;
+  out.rdev_minor = entry.device_minor;
+  out.mtime_seconds = entry.mtime_seconds;
+  out.mtime_nanoseconds = entry.mtime_nanoseconds;
+  ApplyProfile(target_.profile, &out);
+  return out;
+}
+
+Status TarApplier::AddNode(const Place& place, const oci::TarEntry& entry, Node node) {
   ASSIGN_OR_RETURN(const NodeId id, target_.tree.Add(place.directory, place.name, std::move(node)));
   return SetXattrs(id, entry);
 }
 
-// Adds the entry's extended attributes to those the node has.
-Status LayerApplier::SetXattrs(NodeId id, const oci::TarEntry& entry) {
-  if (entry.xattrs.empty()) return Status::Ok();
+// kLayer adds the entry's extended attributes to those the node has.
+Status TarApplier::SetXattrs(NodeId id, const oci::TarEntry& entry) {
   Node& node = target_.tree.At(id);
-  XattrMap xattrs = target_.xattrs.Get(node.xattrs);
+  XattrMap xattrs;
+  if (IsLayer()) {
+    if (entry.xattrs.empty()) return Status::Ok();
+    xattrs = target_.xattrs.Get(node.xattrs);
+  } else {
+    for (const auto& [key, value] : entry.extras) {
+      ASSIGN_OR_RETURN(auto xattr, oci::DecodeExtraRecord(key, value));
+      xattrs.insert_or_assign(std::move(xattr.first), std::move(xattr.second));
+    }
+  }
   for (const auto& [name, value] : entry.xattrs) {
-    if (KeepsXattr(Profile::kLayer, node.attributes.mode, name)) xattrs[name] = value;
+    if (KeepsXattr(target_.profile, node.attributes.mode, name)) xattrs[name] = value;
   }
   ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
   return Status::Ok();
 }
 
-Status LayerApplier::ReadData(const oci::TarEntry& entry, oci::TarReader& reader, Monitor& monitor,
-                              Node* node) {
+Status TarApplier::ReadData(const oci::TarEntry& entry, oci::TarReader& reader, Monitor& monitor,
+                            Node* node) {
   node->size_bytes = entry.size_bytes;
   RETURN_IF_ERROR(target_.data.Begin(entry.size_bytes));
   while (entry.size_bytes > 0) {
@@ -154,7 +183,7 @@ Status LayerApplier::ReadData(const oci::TarEntry& entry, oci::TarReader& reader
   return Status::Ok();
 }
 
-Status LayerApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entry) {
+Status TarApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entry) {
   Tree& tree = target_.tree;
   if (place.name == kOpaqueMarker) {
     Node& directory = tree.At(place.directory);
@@ -178,7 +207,7 @@ Status LayerApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entr
 }
 
 // The parent is resolved, a symbolic link at the end is not followed (hardlinkRootPath).
-Result<NodeId> LayerApplier::FindLinkTarget(const std::string& link_name) {
+Result<std::optional<NodeId>> TarApplier::LookUpLinkTarget(const std::string& link_name) const {
   const std::size_t slash = link_name.rfind('/');
   const std::size_t base = slash == std::string::npos ? 0 : slash + 1;
   ASSIGN_OR_RETURN(std::vector<std::string> path,
@@ -187,18 +216,26 @@ Result<NodeId> LayerApplier::FindLinkTarget(const std::string& link_name) {
   for (const std::string& part : path) joined += part + "/";
   const std::optional<NodeId> found =
       Walk(target_.tree, CleanPath(joined + link_name.substr(base)));
-  if (!found.has_value()) {
-    return InvalidArgumentError("hard link to " + link_name + ", which this layer does not have");
-  }
-  if (target_.tree.IsDirectory(*found)) {
+  if (found.has_value() && target_.tree.IsDirectory(*found)) {
     return InvalidArgumentError("hard link to the directory " + link_name);
   }
-  return *found;
+  return found;
 }
 
-Status LayerApplier::ApplyHardLink(const Place& place, const oci::TarEntry& entry) {
+Result<NodeId> TarApplier::FindLinkTarget(const std::string& link_name) const {
+  ASSIGN_OR_RETURN(const std::optional<NodeId> found, LookUpLinkTarget(link_name));
+  if (found.has_value()) return *found;
+  return InvalidArgumentError("hard link to " + link_name + ", which this " +
+                              (IsLayer() ? "layer" : "tar") + " does not have");
+}
+
+Status TarApplier::ApplyHardLink(const Place& place, const oci::TarEntry& entry) {
   ASSIGN_OR_RETURN(const NodeId id, FindLinkTarget(entry.link_name));
   RETURN_IF_ERROR(target_.tree.Link(place.directory, place.name, id));
+  return TakeLinkAttributes(id, entry);
+}
+
+Status TarApplier::TakeLinkAttributes(NodeId id, const oci::TarEntry& entry) {
   Node& node = target_.tree.At(id);
   const Attributes before = node.attributes;
   const std::uint32_t type = before.mode & kTypeMask;
@@ -212,12 +249,63 @@ Status LayerApplier::ApplyHardLink(const Place& place, const oci::TarEntry& entr
   return SetXattrs(id, entry);
 }
 
-Status ApplyLayer(const LayerTarget& target, oci::TarReader& reader, Monitor& monitor) {
-  LayerApplier applier(target);
+Status TarApplier::ApplyArchiveLink(const Place& place, const oci::TarEntry& entry) {
+  Tree& tree = target_.tree;
+  ASSIGN_OR_RETURN(const std::optional<NodeId> found, LookUpLinkTarget(entry.link_name));
+  const bool ready = found.has_value() && !pending_.contains(*found);
+  const std::optional<NodeId> old = tree.Child(place.directory, place.name);
+  // GNU tar writes a file that was named twice as a link to itself.
+  if (ready && old == found) return Status::Ok();
+  if (old.has_value()) tree.Remove(place.directory, place.name);
+  // What was removed may have held the target.
+  if (ready && tree.At(*found).names > 0) return tree.Link(place.directory, place.name, *found);
+  Node node;
+  node.attributes.mode = kTypeFile;
+  ASSIGN_OR_RETURN(const NodeId id, tree.Add(place.directory, place.name, std::move(node)));
+  pending_[id] = {path_, entry.link_name, false, std::nullopt};
+  return Status::Ok();
+}
+
+// The file that a chain of pending links leads to; all of the chain learn it.
+Result<NodeId> TarApplier::FollowPending(NodeId id) {
+  std::vector<Pending*> chain;
+  for (auto link = pending_.find(id); link != pending_.end(); link = pending_.find(id)) {
+    if (link->second.end.has_value()) {
+      id = *link->second.end;
+      break;
+    }
+    if (std::exchange(link->second.visited, true)) {
+      return InvalidArgumentError("hard links in a circle");
+    }
+    chain.push_back(&link->second);
+    ASSIGN_OR_RETURN(id, FindLinkTarget(link->second.target));
+  }
+  for (Pending* link : chain) link->end = id;
+  return id;
+}
+
+Status TarApplier::Finish() {
+  for (const auto& [id, link] : pending_) {
+    // Something else may have taken its place since.
+    if (Walk(target_.tree, link.path) != id) continue;
+    const std::string& name = link.path.back();
+    const std::optional<NodeId> directory =
+        Walk(target_.tree, {link.path.begin(), link.path.end() - 1});
+    const Result<NodeId> end = FollowPending(id);
+    if (!end.ok()) return end.status().WithContext(name);
+    target_.tree.Remove(*directory, name);
+    RETURN_IF_ERROR(target_.tree.Link(*directory, name, *end));
+  }
+  pending_.clear();
+  return Status::Ok();
+}
+
+Status ApplyTar(const TarTarget& target, oci::TarReader& reader, Monitor& monitor) {
+  TarApplier applier(target);
   oci::TarEntry entry;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, reader.Next(&entry));
-    if (!more) return Status::Ok();
+    if (!more) return applier.Finish();
     RETURN_IF_ERROR(applier.Apply(entry, reader, monitor));
     RETURN_IF_ERROR(monitor.Advance(0, 1));
   }
