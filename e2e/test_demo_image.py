@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from e2e.collect import collect, compare
 from e2e.harness import daxfs, module, placement, programs
-from e2e.oci import content, walk
+from e2e.oci import content
 
 # What containerd's unpacking, which profile `layer` follows, makes of a time that is not a 63-bit number of
 # nanoseconds since 1970: the epoch.
@@ -51,11 +52,11 @@ def as_lower(layer):
 
 
 def differences(expected, found):
-    """As `walk.differences`, without what nobody says about whiteouts."""
+    """As `compare.differences`, without what nobody says about whiteouts."""
     marks = {entry["path"] for entry in expected if entry["type"] == "char" and entry["rdev"] == [0, 0]}
     found = [{name: value for name, value in entry.items() if entry["path"] not in marks or name not in UNSAID}
              for entry in found]
-    return walk.differences(expected, found)
+    return compare.differences(expected, found)
 
 
 def assert_same(expected, found):
@@ -152,7 +153,8 @@ def read_all(image, without_stat="none"):
     for item in listed:
         assert item.items() <= said.setdefault(item["path"], item | {"xattrs": {}}).items()
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda item: read_entry(image, item), said.values()))
+        entries = pool.map(lambda item: read_entry(image, item), said.values())
+        return collect.in_order(zip(entries, [item["inode"] for item in said.values()]))
 
 
 @pytest.mark.parametrize("view", [*LAYERS, "merged"])
@@ -180,14 +182,14 @@ def mounted(start_vms, new_memory, images, daxfs_module):
         daxfs.mount(vm, daxfs_module, where, vm.nvdimm[0] + image.offset, image.size_bytes)
     lowers = ":".join(f"/layers/{number}" for number in reversed(LAYERS))
     vm.run(f"mkdir /overlay && mount -t overlay -o lowerdir={lowers} none /overlay")
-    shutil.copy(walk.__file__, vm.share / "walk.py")
+    shutil.copy(collect.__file__, vm.share)
     return vm
 
 
 def walked(vm, where):
     """All entries below a folder of the guest, by its kernel."""
-    vm.run(f"python3 /mnt/share/walk.py {where} > /mnt/out/walked.json", timeout=300)
-    return json.loads((vm.out / "walked.json").read_text(encoding="utf-8"))
+    vm.run(f"python3 /mnt/share/collect.py --no-root {where} > /mnt/out/walked", timeout=300)
+    return compare.load(vm.out / "walked")
 
 
 @pytest.mark.parametrize("number", LAYERS)

@@ -12,7 +12,8 @@ import subprocess
 
 import pytest
 
-from e2e.oci import content, layout, walk
+from e2e.collect import collect, compare
+from e2e.oci import content, layout
 
 pytestmark = pytest.mark.part("set-up")
 
@@ -68,7 +69,7 @@ def empty(path):
 
 
 def test_unpacked_is_as_expected(image, unpacked):
-    lines = walk.differences(image[1]["merged"], walk.walk(unpacked))
+    lines = compare.differences(image[1]["merged"], collect.collect(unpacked, with_root=False))
     assert not lines, "\n".join(lines[:30])
 
 

@@ -11,6 +11,8 @@ import dataclasses
 import hashlib
 import posixpath
 
+from e2e.collect.collect import in_order
+
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 TYPES = ("file", "dir", "symlink", "char", "block", "fifo", "hardlink")
@@ -122,7 +124,7 @@ def merge(layers):
 
 
 def describe(path, entry, links):
-    """What a reader must find at `path`, as JSON. No link count for directories: readers differ."""
+    """What a reader must find at `path`, in the form of e2e/collect/collect.py."""
     found = {
         "path": path, "type": entry.type, "mode": entry.mode, "uid": entry.uid, "gid": entry.gid,
         "mtime_ns": entry.mtime_ns, "nlink": None if entry.type == "dir" else links,
@@ -145,10 +147,8 @@ def expected(layers):
     links = {}
     for _, inode in tree.values():
         links[inode] = links.get(inode, 0) + 1
-    return [
-        describe(path, entry, links[inode])
-        for path, (entry, inode) in sorted(tree.items(), key=lambda item: item[0].encode())
-    ]
+    return in_order((describe(path, entry, links[inode]), inode)
+                    for path, (entry, inode) in tree.items())
 
 
 def expected_layer(layer):
