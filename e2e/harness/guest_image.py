@@ -12,9 +12,9 @@ import shutil
 from e2e.harness import apt
 
 SUITE = "bookworm"
-PACKAGES = ("acl", "attr", "bash", "busybox-static", "daxctl", "e2fsprogs", "gdb-minimal",
-            "iproute2", "kmod", "libcap2-bin", "ndctl", "procps", "python3", "python3-minimal",
-            "runc", "strace", "util-linux")
+PACKAGES = ("acl", "attr", "bash", "busybox-static", "containerd", "daxctl", "e2fsprogs",
+            "gdb-minimal", "iproute2", "kmod", "libcap2-bin", "ndctl", "procps", "python3",
+            "python3-minimal", "runc", "strace", "util-linux", "xfsprogs")
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 SIZE_MIB = 1024
 RECIPE = 2  # raise when the way the image is made changes
@@ -24,7 +24,7 @@ def prepare(cache):
     """The path of the root image (ext4, raw, read-only for everybody), from the cache or made
     now."""
     source = apt.Apt(cache, SUITE)
-    versions = {"runc": source.candidate("runc")}
+    versions = {name: source.candidate(name) for name in ("containerd", "runc")}
     inputs = {
         "suite": SUITE, "packages": PACKAGES, "excluded": EXCLUDED, "size_mib": SIZE_MIB,
         "versions": versions, "recipe": RECIPE
