@@ -17,6 +17,7 @@
 #include "common/oci/tar_reader.hpp"
 #include "common/os/atomic_file.hpp"
 #include "common/os/temp_dir.hpp"
+#include "imagebuilder/build_dump.hpp"
 
 namespace daxfs::imagebuilder {
 namespace {
@@ -166,12 +167,21 @@ Result<BuildReport> BuildOci(const Options& options, Progress& progress, base::L
                                          : BuildFlattened(options, layout, source, progress);
 }
 
+Result<BuildReport> BuildSource(const Options& options, Progress& progress, base::Logger& log) {
+  switch (options.source.kind) {
+    case SourceKind::kDirectory:
+      return BuildDirectory(options, progress);
+    case SourceKind::kDump:
+      return BuildDump(options, progress);
+    default:
+      return BuildOci(options, progress, log);
+  }
+}
+
 }  // namespace
 
 Result<BuildReport> Build(const Options& options, Progress& progress, base::Logger& log) {
-  ASSIGN_OR_RETURN(BuildReport report, options.source.kind == SourceKind::kDirectory
-                                           ? BuildDirectory(options, progress)
-                                           : BuildOci(options, progress, log));
+  ASSIGN_OR_RETURN(BuildReport report, BuildSource(options, progress, log));
   report.output = options.output;
   report.source_bytes = progress.all_bytes();
   report.entries = progress.all_entries();

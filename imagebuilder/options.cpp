@@ -12,15 +12,16 @@ namespace daxfs::imagebuilder {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr std::array<std::string_view, 6> kLaterPrefixes = {
-    "tar:", "docker-archive:", "docker://", "containerd:", "dump:", "registry:"};
+constexpr std::array<std::string_view, 5> kLaterPrefixes = {"tar:", "docker-archive:", "docker://",
+                                                            "containerd:", "registry:"};
 
 // What the command line holds before it is checked.
 struct Raw {
   std::string source;
   std::string output;
   std::string profile;
-  std::string huge_min = "8M";
+  std::string huge_min;
+  std::string data;
   std::string pool;
   std::string log_level = "info";
   std::string log_format = "text";
@@ -29,7 +30,8 @@ struct Raw {
 };
 
 void Declare(CLI::App& app, Raw& raw, Options& options) {
-  app.add_option("SOURCE", raw.source, "dir:PATH, or oci:PATH[:REF] (an OCI image layout)")
+  app.add_option("SOURCE", raw.source,
+                 "dir:PATH, oci:PATH[:REF] (an OCI image layout), or dump:FILE (of daxfsctl)")
       ->required();
   app.add_option("-o,--output", raw.output, "image file to make; with --per-layer a directory")
       ->required();
@@ -41,6 +43,7 @@ void Declare(CLI::App& app, Raw& raw, Options& options) {
   app.add_option("--platform", options.platform, "os/arch[/variant] (default: this host's)");
   app.add_option("--huge-min", raw.huge_min,
                  "files of this size or more get 2 MiB alignment; 0: none (default: 8M)");
+  app.add_option("--data", raw.data, "with dump: the directory or image that has the files' bytes");
   app.add_option("--pool", raw.pool, "not supported yet");
   app.add_flag("--json", options.json, "end with one line of JSON on standard output");
   app.add_option("--log-level", raw.log_level, "debug, info, warning or error");
@@ -57,6 +60,9 @@ Status CheckMode(const Raw& raw, Options* options) {
   if (options->source.kind == SourceKind::kDirectory && asked) {
     return InvalidArgumentError("a directory has no layers: leave --per-layer and --flatten out");
   }
+  if (options->source.kind == SourceKind::kDump && asked) {
+    return InvalidArgumentError("a dump has no layers: leave --per-layer and --flatten out");
+  }
   if (options->source.kind == SourceKind::kOciLayout && !asked) {
     return InvalidArgumentError(
         "an image has layers: choose --per-layer (one image each, OUT becomes a directory) or "
@@ -64,6 +70,20 @@ Status CheckMode(const Raw& raw, Options* options) {
   }
   if (raw.per_layer) options->mode = Mode::kPerLayer;
   if (raw.flatten) options->mode = Mode::kFlatten;
+  return Status::Ok();
+}
+
+Status CheckData(const Raw& raw, Options* options) {
+  const bool dump = options->source.kind == SourceKind::kDump;
+  if (dump && !raw.profile.empty()) {
+    return InvalidArgumentError("a dump says its own profile: leave --profile out");
+  }
+  if (dump && raw.data.empty()) {
+    return InvalidArgumentError(
+        "a dump holds no bytes of files: say with --data where they are (a directory or an image)");
+  }
+  if (!dump && !raw.data.empty()) return InvalidArgumentError("--data goes with dump: only");
+  options->data = raw.data;
   return Status::Ok();
 }
 
@@ -87,9 +107,11 @@ Status Check(const Raw& raw, Options* options) {
   options->output = raw.output;
   if (!raw.pool.empty()) return UnimplementedError("--pool is not supported yet: use -o");
   RETURN_IF_ERROR(CheckMode(raw, options));
+  RETURN_IF_ERROR(CheckData(raw, options));
   RETURN_IF_ERROR(CheckProfile(raw, options));
-  ASSIGN_OR_RETURN(options->huge_min_bytes,
-                   base::ParseSize(raw.huge_min).WithContext("--huge-min"));
+  options->huge_min_given = !raw.huge_min.empty();
+  const std::string huge_min = options->huge_min_given ? raw.huge_min : "8M";
+  ASSIGN_OR_RETURN(options->huge_min_bytes, base::ParseSize(huge_min).WithContext("--huge-min"));
   ASSIGN_OR_RETURN(options->log.level, base::ParseLogLevel(raw.log_level));
   ASSIGN_OR_RETURN(options->log.format, base::ParseLogFormat(raw.log_format));
   return Status::Ok();
@@ -116,6 +138,9 @@ Result<Source> ParseSource(std::string_view text) {
     const std::size_t colon = text.find(':');
     source.path = text.substr(0, colon);
     if (colon != std::string_view::npos) source.reference = text.substr(colon + 1);
+  } else if (text.starts_with("dump:")) {
+    source.kind = SourceKind::kDump;
+    source.path = text.substr(5);
   } else {
     return InvalidArgumentError(
         fmt::format("SOURCE \"{0}\" has no prefix: is it dir:{0} (a directory) or oci:{0} (an OCI "

@@ -13,7 +13,7 @@
 
 namespace daxfs::imagebuilder {
 
-enum class SourceKind { kDirectory, kOciLayout };
+enum class SourceKind { kDirectory, kOciLayout, kDump };
 
 // SOURCE of the command line: "<prefix>:<rest>".
 struct Source {
@@ -34,7 +34,9 @@ struct Options {
   Mode mode = Mode::kSingle;
   convert::Profile profile = convert::Profile::kLayer;
   std::uint64_t huge_min_bytes = 0;
-  std::string platform;  // "os/arch[/variant]", empty: this host's
+  bool huge_min_given = false;  // otherwise a dump's own counts
+  std::string data;             // kDump: directory or image the files' bytes come from
+  std::string platform;         // "os/arch[/variant]", empty: this host's
   bool json = false;
   base::LogOptions log;
 };

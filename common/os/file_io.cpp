@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/os/file_io.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 
 namespace daxfs::os {
+
+Result<UniqueFd> OpenForReading(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return Status::FromErrno(errno, path);
+  return fd;
+}
 
 Result<std::size_t> ReadSome(int fd, std::span<std::byte> out) {
   for (;;) {

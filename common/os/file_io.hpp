@@ -7,8 +7,12 @@
 #include <string>
 
 #include "common/base/status.hpp"
+#include "common/os/unique_fd.hpp"
 
 namespace daxfs::os {
+
+// Opens a file, pipe or device for reading. Errors: by errno.
+Result<UniqueFd> OpenForReading(const std::string& path);
 
 // One read(2) retried over EINTR: the bytes read, 0 at the end of the file. Errors: by errno.
 Result<std::size_t> ReadSome(int fd, std::span<std::byte> out);
