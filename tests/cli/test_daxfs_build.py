@@ -277,6 +277,33 @@ def test_zstd_layers(build, ctl, world, tmp_path):
     assert ctl.ok("image", "cat", world["out"], "/a") == "x" * 5000
 
 
+@pytest.mark.parametrize("said", ["", "+gzip", "+zstd"])
+@pytest.mark.parametrize("compress", [False, True, "zstd"])
+def test_media_types_may_lie(build, ctl, world, tmp_path, said, compress):
+    layout = Layout(tmp_path / "lies")
+    layout.index(layout.image([tar_of([("a", "x")])], compress=compress, said=said))
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--flatten")
+    assert ctl.ok("image", "cat", world["out"], "/a") == "x"
+
+
+def test_many_layers_and_the_same_empty_one_twice(build, ctl, world, tmp_path):
+    layout = Layout(tmp_path / "many")
+    empty = tar_of([])
+    layout.index(layout.image([empty, empty] + [tar_of([(f"f{number}", str(number))]) for number in range(140)]))
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--per-layer")
+    assert len(list(world["out"].glob("*.daxfs"))) == 142
+    build.ok(f"oci:{layout.path}", "-o", world["made"] / "flat", "--flatten")
+    assert len(ctl.ok("image", "ls", world["made"] / "flat").splitlines()) == 140
+
+
+def test_a_bomb_of_zeros_is_a_hole(build, world, tmp_path):
+    layout = Layout(tmp_path / "bomb")
+    layout.index(layout.image([tar_of([("zeros", bytes(300_000_000))])], compress=True))
+    limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))  # noqa: E731
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--flatten", preexec_fn=limit)
+    assert world["out"].stat().st_size < 100_000
+
+
 def test_an_older_image_is_replaced(build, ctl, world):
     world["out"].write_text("old")
     assert str(world["out"]) in build.ok(f"dir:{world['tree']}", "-o", world["out"])
