@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo limits bench
+.PHONY: help deps build fmt lint unit test demo hostile limits bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ unit: build ## unit, abi, golden and tidy tests: no root, no network
 
 test: ## everything continuous integration runs
 	@$(TARGET) test -- scripts/test
+
+hostile: ## mutated images against core under ASan and UBSan, and planted bugs that must be caught (SEED=, COUNT=)
+	@$(TARGET) hostile -- scripts/hostile $(or $(SEED),1) $(or $(COUNT),100000)
 
 demo: ## the main job for a person to watch: an image placed once, containers from it in two kernels
 	@$(TARGET) demo -- scripts/demo

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 // Any bytes as an image, walked whole. The checksum is made good first, so the fuzzer gets past it.
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -15,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::memcpy(bytes.data() + 8, &crc, sizeof(crc));
     daxfs_encode_magic(bytes.data());
   }
-  daxfs::core_testing::Walk(bytes.data(), bytes.size(), 1000, 1 << 20);
+  if (!daxfs::core_testing::Walk(bytes.data(), bytes.size(), 1000, 1 << 20).violation.empty())
+    std::abort();
   return 0;
 }

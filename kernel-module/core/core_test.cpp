@@ -180,6 +180,7 @@ TEST_F(CoreTest, OpensOnlyWhatFits) {
 TEST_F(CoreTest, WholeImageWalks) {
   const WalkResult result = Walk(bytes_.data(), bytes_.size(), 1000, 1 << 20);
   EXPECT_EQ(result.error, 0) << result.why;
+  EXPECT_EQ(result.violation, "");
   EXPECT_EQ(result.inodes, 10u);  // one of them by two names, the root not counted
 }
 
@@ -218,6 +219,7 @@ TEST_F(CoreTest, RandomBytesAreSurvived) {
     ++(result.error == 0 ? walked : refused);
     ASSERT_TRUE(result.error == 0 || result.error == -EUCLEAN || result.error == -ENOENT)
         << result.error;
+    ASSERT_EQ(result.violation, "");
   }
   EXPECT_GT(walked, 0u);
   EXPECT_GT(refused, 1000u);

@@ -249,6 +249,7 @@ TEST_P(MustFailTest, IsRefusedWithItsReason) {
   EXPECT_TRUE(kept == made) << PathOf(item) << " is not what the table makes";
   const WalkResult result = Walk(kept.data(), kept.size(), 1000, 1 << 20);
   EXPECT_EQ(result.error, item.error) << result.why;
+  EXPECT_EQ(result.violation, "");
   EXPECT_THAT(result.why, testing::ContainsRegex(item.why));
 }
 
