@@ -80,10 +80,20 @@ void DeclareReaders(CLI::App& image, CommandLine& line) {
   MakeLong(verify, line);
 }
 
-void DeclareWriters(CLI::App& image, CommandLine& line) {
+void DeclareWholeImage(CLI::App& image, CommandLine& line) {
   CLI::App* dump = AddCommand(image, line, "dump", "the image as text", DumpImage);
   dump->add_option("-o,--output", line.arguments.output, "file to make (default: standard output)");
   MakeLong(dump, line);
+  CLI::App* diff = AddCommand(image, line, "diff", "what two images differ in", DiffImage);
+  diff->add_option("OTHER", line.arguments.other, "the image to compare with")->required();
+  diff->add_flag("--layout", line.arguments.layout, "also options, root and where data lies");
+  AddJson(diff, line);
+  MakeLong(diff, line);
+  CLI::App* extract = AddCommand(image, line, "extract", "make files of an image", ExtractImage);
+  extract->add_option("-o,--output", line.arguments.output, "dir:PATH, tar:FILE or tar:-")
+      ->required();
+  extract->add_flag("--skip-sockets", line.arguments.skip_sockets, "leave them out of a tar");
+  MakeLong(extract, line);
 }
 
 void Declare(CLI::App& app, CommandLine& line) {
@@ -91,11 +101,11 @@ void Declare(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version", "daxfsctl " DAXFS_VERSION_TEXT);
   app.add_option("--log-level", line.log_level, "debug, info, warning or error");
   app.add_option("--log-format", line.log_format, "text or json");
-  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
+  app.footer("Exit status: 0 done, 1 failed (diff: or they differ), 2 wrong usage.");
   CLI::App* image = app.add_subcommand("image", "look at an image");
   image->require_subcommand(1);
   DeclareReaders(*image, line);
-  DeclareWriters(*image, line);
+  DeclareWholeImage(*image, line);
 }
 
 Status CheckValues(CommandLine* line, base::LogOptions* log) {
@@ -109,6 +119,17 @@ Status CheckValues(CommandLine* line, base::LogOptions* log) {
     return InvalidArgumentError("--level \"" + line->level + "\": use none, meta or full");
   }
   return Status::Ok();
+}
+
+Status CheckOutput(const CommandLine& line) {
+  const std::string_view output = line.arguments.output;
+  if (line.command != ExtractImage || output.starts_with("tar:") || output.starts_with("dir:")) {
+    return output.size() == 4 && line.command == ExtractImage
+               ? InvalidArgumentError("-o names no path")
+               : Status::Ok();
+  }
+  return InvalidArgumentError("-o \"" + std::string(output) + "\": is it dir:" +
+                              std::string(output) + " or tar:" + std::string(output) + "?");
 }
 
 int UsageError(std::string_view message) {
@@ -141,7 +162,8 @@ int Run(const CommandLine& line, base::LogOptions options) {
   os::TerminalBar bar;
   const os::SteadyClock clock;
   // A bar among what the command itself prints helps nobody.
-  const bool prints = line.command != VerifyImage && line.arguments.output == "-";
+  const std::string& output = line.arguments.output;
+  const bool prints = line.command != VerifyImage && (output == "-" || output == "tar:-");
   const bool draws = terminal && options.format == base::LogFormat::kText &&
                      !(prints && os::IsTerminal(STDOUT_FILENO));
   const bool quiet = !line.is_long || options.level > base::LogLevel::kInfo;
@@ -166,9 +188,11 @@ int Main(int argc, char** argv) {
     return UsageError(error.what());
   }
   base::LogOptions log;
-  const Status status = CheckValues(&line, &log);
+  Status status = CheckValues(&line, &log);
+  if (status.ok()) status = CheckOutput(line);
   if (!status.ok()) return UsageError(status.message());
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // an error like a full disk
   return Run(line, log);
 }
 

@@ -11,6 +11,8 @@
 #include "common/base/units.hpp"
 #include "common/format/dump.hpp"
 #include "common/format/image.hpp"
+#include "tools/diff.hpp"
+#include "tools/extract.hpp"
 #include "tools/text.hpp"
 
 namespace daxfs::tools {
@@ -327,6 +329,49 @@ Status DumpImage(const ImageCommand& command, Context& context) {
     return format::Dump(image, out, context.Watch()).WithContext(command.image);
   }));
   context.progress.End();
+  return Status::Ok();
+}
+
+Status ExtractImage(const ImageCommand& command, Context& context) {
+  const bool tar = command.output.starts_with("tar:");
+  const std::string target = command.output.substr(std::min<std::size_t>(4, command.output.size()));
+  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  context.progress.Begin(command.image, 0);
+  if (!tar) {
+    RETURN_IF_ERROR(ExtractToDirectory(image, target, context).WithContext(command.image));
+  } else {
+    RETURN_IF_ERROR(WriteOutput(target, context, [&](const Output& out) {
+      return ExtractToTar(image, command.skip_sockets, out, context).WithContext(command.image);
+    }));
+  }
+  context.progress.End();
+  return Status::Ok();
+}
+
+Status DiffImage(const ImageCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const format::Image a, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const format::Image b, format::Image::Open(command.other));
+  context.progress.Begin(command.image + " " + command.other, 0);
+  const auto report = [&](const Difference& found) {
+    const bool only = found.field.starts_with("only-in-");
+    if (!command.json) {
+      return context.out(
+          only ? fmt::format("{}: {}\n", found.path, found.field)
+               : fmt::format("{}: {}: {} -> {}\n", found.path, found.field, found.a, found.b));
+    }
+    Json json;
+    json["path"] = found.path;
+    json["field"] = found.field;
+    if (!only) json["a"] = found.a;
+    if (!only) json["b"] = found.b;
+    return context.out(Line(json));
+  };
+  ASSIGN_OR_RETURN(const std::uint64_t count,
+                   DiffImages(a, b, {command.layout}, report, context.Watch()));
+  context.progress.End();
+  context.differ = count > 0;
+  if (command.json) return context.out(Line({{"same", count == 0}, {"differences", count}}));
+  if (count > 0) context.log.Info("the images differ", {{"differences", count}});
   return Status::Ok();
 }
 

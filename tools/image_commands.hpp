@@ -31,5 +31,9 @@ Status ShowStat(const ImageCommand& command, Context& context);
 Status CopyContent(const ImageCommand& command, Context& context);
 Status VerifyImage(const ImageCommand& command, Context& context);
 Status DumpImage(const ImageCommand& command, Context& context);
+// Requires: the output is dir:PATH or tar:FILE.
+Status ExtractImage(const ImageCommand& command, Context& context);
+// Sets context.differ.
+Status DiffImage(const ImageCommand& command, Context& context);
 
 }  // namespace daxfs::tools
