@@ -180,10 +180,11 @@ Status TarExtractor::Write(const format::WalkEntry& entry) {
   archive_entry_set_gid(to.get(), inode.gid);
   archive_entry_set_size(to.get(), 0);
   SetTime(inode, to.get());
+  // On hard links too: who applies them may set the owner again, which takes capabilities away.
+  RETURN_IF_ERROR(AddXattrs(inode, to.get()));
   if (entry.hard_link) {
     archive_entry_set_hardlink(to.get(), ArchiveName(entry.first_path).c_str());
   } else {
-    RETURN_IF_ERROR(AddXattrs(inode, to.get()));
     if (TypeOf(inode) == kTypeSymlink) {
       ASSIGN_OR_RETURN(const std::string_view target, image_.SymlinkTarget(inode));
       archive_entry_set_symlink(to.get(), std::string(target).c_str());
