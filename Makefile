@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test hostile demo bench
+.PHONY: help deps build fmt lint unit test demo hostile limits bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ hostile: ## mutated images against core under ASan and UBSan, and planted bugs t
 
 demo: ## the main job for a person to watch: an image placed once, containers from it in two kernels
 	@$(TARGET) demo -- scripts/demo
+
+limits: build ## a file of 10 GiB, a million files, a directory of a million, the longest path: time and memory
+	@$(TARGET) limits -- /usr/bin/python3 -B -m tests.limits $(BUILD)
 
 bench: ## all benchmarks beside their peers, one run; JSON and pictures into docs/bench/
 	@$(TARGET) bench -- scripts/bench

@@ -24,6 +24,7 @@
 #include "common/os/file_io.hpp"
 #include "common/os/stale.hpp"
 #include "common/os/temp_dir.hpp"
+#include "imagebuilder/build_dump.hpp"
 
 namespace daxfs::imagebuilder {
 namespace {
@@ -233,6 +234,8 @@ Result<BuildReport> BuildAny(const Options& options, Progress& progress, base::L
       return BuildDirectory(options, progress);
     case SourceKind::kTar:
       return BuildTar(options, progress);
+    case SourceKind::kDump:
+      return BuildDump(options, progress);
     case SourceKind::kOciLayout:
     case SourceKind::kDockerArchive:
       return BuildImage(options, progress, log);

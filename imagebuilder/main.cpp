@@ -23,15 +23,6 @@ namespace {
 
 using std::string_view_literals::operator""sv;
 
-// Standard error without newlines: the bar rewrites its own line.
-class BarSink final : public base::LogSink {
- public:
-  void Write(std::string_view text) override {
-    std::fwrite(text.data(), 1, text.size(), stderr);
-    std::fflush(stderr);
-  }
-};
-
 int Print(const std::string& text, base::Logger& log) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) == 0) return 0;
@@ -50,7 +41,7 @@ int Run(const Options& options) {
     log.Error("cannot watch for signals", {{"err", signals.status().message()}});
     return 1;
   }
-  BarSink bar;
+  os::TerminalBar bar;
   const os::SteadyClock clock;
   const bool quiet = log_options.level > base::LogLevel::kInfo;
   const bool draws = terminal && log_options.format == base::LogFormat::kText;

@@ -14,13 +14,14 @@ namespace daxfs::imagebuilder {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr std::array<std::string_view, 4> kLaterPrefixes = {"docker://",
-                                                            "containerd:", "dump:", "registry:"};
-constexpr std::array<std::pair<std::string_view, SourceKind>, 4> kPrefixes = {{
+constexpr std::array<std::string_view, 3> kLaterPrefixes = {"docker://",
+                                                            "containerd:", "registry:"};
+constexpr std::array<std::pair<std::string_view, SourceKind>, 5> kPrefixes = {{
     {"dir:", SourceKind::kDirectory},
     {"tar:", SourceKind::kTar},
     {"oci:", SourceKind::kOciLayout},
     {"docker-archive:", SourceKind::kDockerArchive},
+    {"dump:", SourceKind::kDump},
 }};
 
 // What the command line holds before it is checked.
@@ -28,7 +29,8 @@ struct Raw {
   std::string source;
   std::string output;
   std::string profile;
-  std::string huge_min = "8M";
+  std::string huge_min;
+  std::string data;
   std::string log_level = "info";
   std::string log_format = "text";
   bool per_layer = false;
@@ -38,7 +40,8 @@ struct Raw {
 void Declare(CLI::App& app, Raw& raw, Options& options) {
   app.add_option("SOURCE", raw.source,
                  "dir:PATH, tar:PATH or tar:- (standard input), oci:PATH[:REF] (an OCI image "
-                 "layout), docker-archive:PATH[:TAG] (of docker save); tars may be gzip or zstd")
+                 "layout), docker-archive:PATH[:TAG] (of docker save), dump:FILE (of daxfsctl); "
+                 "tars may be gzip or zstd")
       ->required()
       ->type_name("");
   app.add_option("-o,--output", raw.output, "image file to make; with --per-layer a directory")
@@ -55,6 +58,8 @@ void Declare(CLI::App& app, Raw& raw, Options& options) {
   app.add_option("--huge-min", raw.huge_min,
                  "files of this size or more get 2 MiB alignment; 0: none (default: 8M)")
       ->type_name("SIZE");
+  app.add_option("--data", raw.data, "with dump: the directory or image that has the files' bytes")
+      ->type_name("DIR|IMAGE");
   app.add_flag("--json", options.json, "end with one line of JSON on standard output");
   app.add_option("--log-level", raw.log_level, "debug, info, warning or error")->type_name("LEVEL");
   app.add_option("--log-format", raw.log_format, "text or json")->type_name("FORMAT");
@@ -70,10 +75,11 @@ Status CheckMode(const Raw& raw, Options* options) {
   const bool layers = HasLayers(options->source.kind);
   if (!layers && asked) {
     return InvalidArgumentError(
-        "a directory or tar has no layers: leave --per-layer and --flatten out");
+        "a directory, tar or dump has no layers: leave --per-layer and --flatten out");
   }
   if (!layers && !options->platform.empty()) {
-    return InvalidArgumentError("--platform chooses among images: a directory or tar has none");
+    return InvalidArgumentError(
+        "--platform chooses among images: a directory, tar or dump has none");
   }
   if (layers && !asked) {
     return InvalidArgumentError(
@@ -82,6 +88,20 @@ Status CheckMode(const Raw& raw, Options* options) {
   }
   if (raw.per_layer) options->mode = Mode::kPerLayer;
   if (raw.flatten) options->mode = Mode::kFlatten;
+  return Status::Ok();
+}
+
+Status CheckData(const Raw& raw, Options* options) {
+  const bool dump = options->source.kind == SourceKind::kDump;
+  if (dump && !raw.profile.empty()) {
+    return InvalidArgumentError("a dump says its own profile: leave --profile out");
+  }
+  if (dump && raw.data.empty()) {
+    return InvalidArgumentError(
+        "a dump holds no bytes of files: say with --data where they are (a directory or an image)");
+  }
+  if (!dump && !raw.data.empty()) return InvalidArgumentError("--data goes with dump: only");
+  options->data = raw.data;
   return Status::Ok();
 }
 
@@ -106,9 +126,11 @@ Status Check(const Raw& raw, Options* options) {
   if (raw.output.empty()) return InvalidArgumentError("-o needs a name");
   options->output = raw.output;
   RETURN_IF_ERROR(CheckMode(raw, options));
+  RETURN_IF_ERROR(CheckData(raw, options));
   RETURN_IF_ERROR(CheckProfile(raw, options));
-  ASSIGN_OR_RETURN(options->huge_min_bytes,
-                   base::ParseSize(raw.huge_min).WithContext("--huge-min"));
+  options->huge_min_given = !raw.huge_min.empty();
+  const std::string huge_min = options->huge_min_given ? raw.huge_min : "8M";
+  ASSIGN_OR_RETURN(options->huge_min_bytes, base::ParseSize(huge_min).WithContext("--huge-min"));
   ASSIGN_OR_RETURN(options->log.level, base::ParseLogLevel(raw.log_level));
   ASSIGN_OR_RETURN(options->log.format, base::ParseLogFormat(raw.log_format));
   return Status::Ok();

@@ -13,7 +13,7 @@
 
 namespace daxfs::imagebuilder {
 
-enum class SourceKind { kDirectory, kTar, kOciLayout, kDockerArchive };
+enum class SourceKind { kDirectory, kTar, kOciLayout, kDockerArchive, kDump };
 
 // Whether the source holds container images, which have layers.
 constexpr bool HasLayers(SourceKind kind) {
@@ -39,7 +39,9 @@ struct Options {
   Mode mode = Mode::kSingle;
   convert::Profile profile = convert::Profile::kLayer;
   std::uint64_t huge_min_bytes = 0;
-  std::string platform;  // "os/arch[/variant]", empty: this host's
+  bool huge_min_given = false;  // otherwise a dump's own counts
+  std::string data;             // kDump: directory or image the files' bytes come from
+  std::string platform;         // "os/arch[/variant]", empty: this host's
   bool json = false;
   base::LogOptions log;
 };

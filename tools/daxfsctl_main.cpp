@@ -3,15 +3,20 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "common/base/log.hpp"
+#include "common/os/clock.hpp"
 #include "common/os/file_io.hpp"
+#include "common/os/progress.hpp"
+#include "common/os/signal_watcher.hpp"
 #include "tools/image_commands.hpp"
 
 namespace daxfs::tools {
@@ -20,7 +25,7 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
-using Command = Status (*)(const ImageCommand&, const Output&);
+using Command = Status (*)(const ImageCommand&, Context&);
 
 struct CommandLine {
   ImageCommand arguments;
@@ -28,6 +33,7 @@ struct CommandLine {
   std::string log_level = "info";
   std::string log_format = "text";
   Command command = nullptr;
+  bool is_long = false;  // shows how far it is, cleans up behind itself when interrupted
 };
 
 Status WriteOut(std::string_view text) {
@@ -38,13 +44,9 @@ Status WriteOut(std::string_view text) {
 }
 
 CLI::App* AddCommand(CLI::App& parent, CommandLine& line, const char* name, const char* help,
-                     Command command, bool takes_path, bool path_required) {
+                     Command command) {
   CLI::App* app = parent.add_subcommand(name, help);
   app->add_option("IMAGE", line.arguments.image, "image file")->required();
-  if (takes_path) {
-    CLI::Option* path = app->add_option("PATH", line.arguments.path, "path inside the image");
-    if (path_required) path->required();
-  }
   app->callback([&line, command] { line.command = command; });
   return app;
 }
@@ -53,27 +55,57 @@ void AddJson(CLI::App* app, CommandLine& line) {
   app->add_flag("--json", line.arguments.json, "JSON, one object a line");
 }
 
+void AddPaths(CLI::App* app, CommandLine& line) {
+  app->add_option("PATH", line.arguments.paths, "paths inside the image")->required();
+}
+
+void MakeLong(CLI::App* app, CommandLine& line) {
+  app->parse_complete_callback([&line] { line.is_long = true; });
+}
+
+void DeclareReaders(CLI::App& image, CommandLine& line) {
+  AddJson(AddCommand(image, line, "info", "superblock and sections", ShowInfo), line);
+  CLI::App* ls = AddCommand(image, line, "ls", "list a directory", ListDirectory);
+  ls->add_option("PATH", line.arguments.path, "path inside the image");
+  ls->add_flag("-R,--recursive", line.arguments.recursive, "also what is below");
+  AddJson(ls, line);
+  CLI::App* stat = AddCommand(image, line, "stat", "everything about paths", ShowStat);
+  AddPaths(stat, line);
+  AddJson(stat, line);
+  AddPaths(AddCommand(image, line, "cat", "write files' bytes to standard output", CopyContent),
+           line);
+  CLI::App* verify = AddCommand(image, line, "verify", "check digests and rules", VerifyImage);
+  verify->add_option("--level", line.level, "none, meta or full (default: full)");
+  AddJson(verify, line);
+  MakeLong(verify, line);
+}
+
+void DeclareWholeImage(CLI::App& image, CommandLine& line) {
+  CLI::App* dump = AddCommand(image, line, "dump", "the image as text", DumpImage);
+  dump->add_option("-o,--output", line.arguments.output, "file to make (default: standard output)");
+  MakeLong(dump, line);
+  CLI::App* diff = AddCommand(image, line, "diff", "what two images differ in", DiffImage);
+  diff->add_option("OTHER", line.arguments.other, "the image to compare with")->required();
+  diff->add_flag("--layout", line.arguments.layout, "also options, root and where data lies");
+  AddJson(diff, line);
+  MakeLong(diff, line);
+  CLI::App* extract = AddCommand(image, line, "extract", "make files of an image", ExtractImage);
+  extract->add_option("-o,--output", line.arguments.output, "dir:PATH, tar:FILE or tar:-")
+      ->required();
+  extract->add_flag("--skip-sockets", line.arguments.skip_sockets, "leave them out of a tar");
+  MakeLong(extract, line);
+}
+
 void Declare(CLI::App& app, CommandLine& line) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "daxfsctl " DAXFS_VERSION_TEXT);
   app.add_option("--log-level", line.log_level, "debug, info, warning or error");
   app.add_option("--log-format", line.log_format, "text or json");
-  app.footer("Exit status: 0 done, 1 failed, 2 wrong usage.");
+  app.footer("Exit status: 0 done, 1 failed (diff: or they differ), 2 wrong usage.");
   CLI::App* image = app.add_subcommand("image", "look at an image");
   image->require_subcommand(1);
-  AddJson(AddCommand(*image, line, "info", "superblock and sections", ShowInfo, false, false),
-          line);
-  CLI::App* ls = AddCommand(*image, line, "ls", "list a directory", ListDirectory, true, false);
-  ls->add_flag("-R,--recursive", line.arguments.recursive, "also what is below");
-  AddJson(ls, line);
-  AddJson(AddCommand(*image, line, "stat", "everything about one path", ShowStat, true, true),
-          line);
-  AddCommand(*image, line, "cat", "write a file's bytes to standard output", CopyContent, true,
-             true);
-  CLI::App* verify =
-      AddCommand(*image, line, "verify", "check digests and rules", VerifyImage, false, false);
-  verify->add_option("--level", line.level, "none, meta or full (default: full)");
-  AddJson(verify, line);
+  DeclareReaders(*image, line);
+  DeclareWholeImage(*image, line);
 }
 
 Status CheckValues(CommandLine* line, base::LogOptions* log) {
@@ -89,24 +121,59 @@ Status CheckValues(CommandLine* line, base::LogOptions* log) {
   return Status::Ok();
 }
 
+Status CheckOutput(const CommandLine& line) {
+  const std::string_view output = line.arguments.output;
+  if (line.command != ExtractImage || output.starts_with("tar:") || output.starts_with("dir:")) {
+    return output.size() == 4 && line.command == ExtractImage
+               ? InvalidArgumentError("-o names no path")
+               : Status::Ok();
+  }
+  return InvalidArgumentError("-o \"" + std::string(output) + "\": is it dir:" +
+                              std::string(output) + " or tar:" + std::string(output) + "?");
+}
+
 int UsageError(std::string_view message) {
   fmt::print(stderr, "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image COMMAND --help\n",
              message);
   return kUsage;
 }
 
-int Run(const CommandLine& line, base::LogOptions options) {
-  base::StderrSink sink;
-  options.color = os::IsTerminal(STDERR_FILENO);
-  base::Logger log(sink, options);
-  Status status = line.command(line.arguments, WriteOut);
-  if (status.ok() && std::fflush(stdout) != 0) status = Status::FromErrno(errno, "standard output");
-  if (status.ok()) return 0;
+int Finish(const Status& status, bool differ, base::Logger& log) {
+  if (status.ok()) return differ ? kFailed : 0;
   // Whoever closed the pipe has seen enough.
   if (status.error_number() == EPIPE) return 0;
   log.Error("daxfsctl failed",
             {{"code", StatusCodeName(status.code())}, {"err", status.message()}});
   return kFailed;
+}
+
+int Run(const CommandLine& line, base::LogOptions options) {
+  base::StderrSink sink;
+  const bool terminal = os::IsTerminal(STDERR_FILENO);
+  options.color = terminal;
+  base::Logger log(sink, options);
+  std::unique_ptr<os::SignalWatcher> signals;
+  if (line.is_long) {
+    Result<std::unique_ptr<os::SignalWatcher>> started = os::SignalWatcher::Start();
+    if (!started.ok()) return Finish(started.status(), false, log);
+    signals = *std::move(started);
+  }
+  const std::atomic<bool> never{false};
+  os::TerminalBar bar;
+  const os::SteadyClock clock;
+  // A bar among what the command itself prints helps nobody.
+  const std::string& output = line.arguments.output;
+  const bool prints = line.command != VerifyImage && (output == "-" || output == "tar:-");
+  const bool draws = terminal && options.format == base::LogFormat::kText &&
+                     !(prints && os::IsTerminal(STDOUT_FILENO));
+  const bool quiet = !line.is_long || options.level > base::LogLevel::kInfo;
+  os::Progress progress(log, bar, clock, signals != nullptr ? signals->interrupted() : never,
+                        {draws, quiet});
+  Context context{WriteOut, progress, log};
+  Status status = line.command(line.arguments, context);
+  if (line.is_long && !status.ok()) progress.End();
+  if (status.ok() && std::fflush(stdout) != 0) status = Status::FromErrno(errno, "standard output");
+  return Finish(status, context.differ, log);
 }
 
 int Main(int argc, char** argv) {
@@ -121,9 +188,11 @@ int Main(int argc, char** argv) {
     return UsageError(error.what());
   }
   base::LogOptions log;
-  const Status status = CheckValues(&line, &log);
+  Status status = CheckValues(&line, &log);
+  if (status.ok()) status = CheckOutput(line);
   if (!status.ok()) return UsageError(status.message());
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // an error like a full disk
   return Run(line, log);
 }
 

@@ -9,7 +9,10 @@
 
 #include "common/base/hex.hpp"
 #include "common/base/units.hpp"
+#include "common/format/dump.hpp"
 #include "common/format/image.hpp"
+#include "tools/diff.hpp"
+#include "tools/extract.hpp"
 #include "tools/text.hpp"
 
 namespace daxfs::tools {
@@ -44,8 +47,9 @@ std::string UuidText(std::span<const std::byte> bytes) {
                      text.substr(16, 4), text.substr(20));
 }
 
-Result<format::Inode> Lookup(const format::Image& image, const ImageCommand& command) {
-  return image.Lookup(command.path).WithContext(command.image + ": " + PrintableName(command.path));
+Result<format::Inode> Lookup(const format::Image& image, const ImageCommand& command,
+                             const std::string& path) {
+  return image.Lookup(path).WithContext(command.image + ": " + PrintableName(path));
 }
 
 Json InfoJson(const std::string& path, const format::ImageInfo& info) {
@@ -214,17 +218,55 @@ Status PrintStatJson(const format::Image& image, const std::string& path,
   return out(Line(json));
 }
 
-}  // namespace
-
-Status ShowInfo(const ImageCommand& command, const Output& out) {
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
-  const format::ImageInfo info = image.Info();
-  return out(command.json ? Line(InfoJson(command.image, info)) : InfoText(command.image, info));
+Status CopyFile(const format::Image& image, const format::Inode& inode, const Output& out) {
+  static const std::string kZeros(65536, '\0');
+  for (std::uint64_t at = 0; at < inode.size_bytes;) {
+    ASSIGN_OR_RETURN(format::DataRun run, image.RunAt(inode, at));
+    if (run.hole) run.length = std::min<std::uint64_t>(run.length, kZeros.size());
+    const char* bytes = run.hole ? kZeros.data() : reinterpret_cast<const char*>(run.bytes.data());
+    RETURN_IF_ERROR(out({bytes, run.length}));
+    at += run.length;
+  }
+  return Status::Ok();
 }
 
-Status ListDirectory(const ImageCommand& command, const Output& out) {
+Status VerifyOpened(const ImageCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
-  ASSIGN_OR_RETURN(const format::Inode start, Lookup(image, command));
+  const bool full = command.level == format::VerifyLevel::kFull;
+  context.progress.Begin(command.image, full ? image.Info().data_bytes : 0);
+  ASSIGN_OR_RETURN(
+      const format::VerifySummary summary,
+      format::Verify(image, command.level, context.Watch()).WithContext(command.image));
+  context.progress.End();
+  if (!command.json) {
+    return context.out(fmt::format("{}: ok, {} inodes, {} names, {} data digests over {}\n",
+                                   command.image, summary.inodes, summary.directory_entries,
+                                   summary.data_pieces, base::HumanSize(summary.data_bytes)));
+  }
+  Json json;
+  json["ok"] = true;
+  json["path"] = command.image;
+  json["root"] = "sha256:" + base::ToHex(image.Info().root);
+  json["inodes"] = summary.inodes;
+  json["directory_entries"] = summary.directory_entries;
+  json["data_pieces"] = summary.data_pieces;
+  json["data_bytes"] = summary.data_bytes;
+  return context.out(Line(json));
+}
+
+}  // namespace
+
+Status ShowInfo(const ImageCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  const format::ImageInfo info = image.Info();
+  return context.out(command.json ? Line(InfoJson(command.image, info))
+                                  : InfoText(command.image, info));
+}
+
+Status ListDirectory(const ImageCommand& command, Context& context) {
+  const Output& out = context.out;
+  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const format::Inode start, Lookup(image, command, command.path));
   std::string base = command.path;
   while (!base.empty() && base.back() == '/') base.pop_back();
   if (!IsType(start, kTypeDirectory)) return PrintEntry(image, base, start, command.json, out);
@@ -244,49 +286,93 @@ Status ListDirectory(const ImageCommand& command, const Output& out) {
   return Status::Ok();
 }
 
-Status ShowStat(const ImageCommand& command, const Output& out) {
+Status ShowStat(const ImageCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
-  ASSIGN_OR_RETURN(const format::Inode inode, Lookup(image, command));
-  return command.json ? PrintStatJson(image, command.path, inode, out)
-                      : PrintStatText(image, command.path, inode, out);
-}
-
-Status CopyContent(const ImageCommand& command, const Output& out) {
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
-  ASSIGN_OR_RETURN(const format::Inode inode, Lookup(image, command));
-  if (!IsType(inode, kTypeFile)) {
-    return InvalidArgumentError(command.image + ": " + PrintableName(command.path) + ": is a " +
-                                std::string(TypeText(inode.mode)) + ", not a file");
-  }
-  static const std::string kZeros(65536, '\0');
-  for (std::uint64_t at = 0; at < inode.size_bytes;) {
-    ASSIGN_OR_RETURN(format::DataRun run, image.RunAt(inode, at));
-    if (run.hole) run.length = std::min<std::uint64_t>(run.length, kZeros.size());
-    const char* bytes = run.hole ? kZeros.data() : reinterpret_cast<const char*>(run.bytes.data());
-    RETURN_IF_ERROR(out({bytes, run.length}));
-    at += run.length;
+  for (const std::string& path : command.paths) {
+    ASSIGN_OR_RETURN(const format::Inode inode, Lookup(image, command, path));
+    if (!command.json && &path != &command.paths.front()) RETURN_IF_ERROR(context.out("\n"));
+    RETURN_IF_ERROR(command.json ? PrintStatJson(image, path, inode, context.out)
+                                 : PrintStatText(image, path, inode, context.out));
   }
   return Status::Ok();
 }
 
-Status VerifyImage(const ImageCommand& command, const Output& out) {
+Status CopyContent(const ImageCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
-  ASSIGN_OR_RETURN(const format::VerifySummary summary,
-                   format::Verify(image, command.level).WithContext(command.image));
-  if (!command.json) {
-    return out(fmt::format("{}: ok, {} inodes, {} names, {} data digests over {}\n", command.image,
-                           summary.inodes, summary.directory_entries, summary.data_pieces,
-                           base::HumanSize(summary.data_bytes)));
+  for (const std::string& path : command.paths) {
+    ASSIGN_OR_RETURN(const format::Inode inode, Lookup(image, command, path));
+    if (!IsType(inode, kTypeFile)) {
+      return InvalidArgumentError(command.image + ": " + PrintableName(path) + ": is a " +
+                                  std::string(TypeText(inode.mode)) + ", not a file");
+    }
+    RETURN_IF_ERROR(CopyFile(image, inode, context.out));
   }
+  return Status::Ok();
+}
+
+Status VerifyImage(const ImageCommand& command, Context& context) {
+  Status status = VerifyOpened(command, context);
+  if (status.ok() || !command.json) return status;
   Json json;
-  json["ok"] = true;
+  json["ok"] = false;
   json["path"] = command.image;
-  json["root"] = "sha256:" + base::ToHex(image.Info().root);
-  json["inodes"] = summary.inodes;
-  json["directory_entries"] = summary.directory_entries;
-  json["data_pieces"] = summary.data_pieces;
-  json["data_bytes"] = summary.data_bytes;
-  return out(Line(json));
+  json["code"] = StatusCodeName(status.code());
+  json["error"] = status.message();
+  RETURN_IF_ERROR(context.out(Line(json)));
+  return status;
+}
+
+Status DumpImage(const ImageCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  context.progress.Begin(command.image, 0);
+  RETURN_IF_ERROR(WriteOutput(command.output, context, [&](const Output& out) {
+    return format::Dump(image, out, context.Watch()).WithContext(command.image);
+  }));
+  context.progress.End();
+  return Status::Ok();
+}
+
+Status ExtractImage(const ImageCommand& command, Context& context) {
+  const bool tar = command.output.starts_with("tar:");
+  const std::string target = command.output.substr(std::min<std::size_t>(4, command.output.size()));
+  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  context.progress.Begin(command.image, 0);
+  if (!tar) {
+    RETURN_IF_ERROR(ExtractToDirectory(image, target, context).WithContext(command.image));
+  } else {
+    RETURN_IF_ERROR(WriteOutput(target, context, [&](const Output& out) {
+      return ExtractToTar(image, command.skip_sockets, out, context).WithContext(command.image);
+    }));
+  }
+  context.progress.End();
+  return Status::Ok();
+}
+
+Status DiffImage(const ImageCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const format::Image a, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const format::Image b, format::Image::Open(command.other));
+  context.progress.Begin(command.image + " " + command.other, 0);
+  const auto report = [&](const Difference& found) {
+    const bool only = found.field.starts_with("only-in-");
+    if (!command.json) {
+      return context.out(
+          only ? fmt::format("{}: {}\n", found.path, found.field)
+               : fmt::format("{}: {}: {} -> {}\n", found.path, found.field, found.a, found.b));
+    }
+    Json json;
+    json["path"] = found.path;
+    json["field"] = found.field;
+    if (!only) json["a"] = found.a;
+    if (!only) json["b"] = found.b;
+    return context.out(Line(json));
+  };
+  ASSIGN_OR_RETURN(const std::uint64_t count,
+                   DiffImages(a, b, {command.layout}, report, context.Watch()));
+  context.progress.End();
+  context.differ = count > 0;
+  if (command.json) return context.out(Line({{"same", count == 0}, {"differences", count}}));
+  if (count > 0) context.log.Info("the images differ", {{"differences", count}});
+  return Status::Ok();
 }
 
 }  // namespace daxfs::tools

@@ -193,6 +193,15 @@ TEST(TarSourceTest, XattrsTheKernelWouldRefuseAreDropped) {
                                       "/l 120777 0:0 1 0.0 1 -> f security.selinux=73"));
 }
 
+TEST(TarSourceTest, LargeXattrs) {
+  TarBuilder tar;
+  tar.Pax({{"SCHILY.xattr.user.large", std::string(65536, 'v')}}).File("f", "");
+  EXPECT_THAT(Lines(tar).size(), 1U);
+  TarBuilder larger;
+  larger.Pax({{"SCHILY.xattr.user.large", std::string(65537, 'v')}}).File("f", "");
+  EXPECT_EQ(Error(larger).code(), StatusCode::kInvalidArgument);
+}
+
 TEST(TarSourceTest, DevicesAndWhiteoutsWrittenAsDevices) {
   TarSpec device = Owned('3', "dev/tty", 0666, 0, 5);
   device.major = 5;

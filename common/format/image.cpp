@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "kernel-module/core/core.h"
@@ -123,6 +124,19 @@ Result<DirectoryEntry> Image::Entry(const Inode& directory, std::uint64_t index)
   return DirectoryEntry{{entry.name, entry.name_length}, entry.type, entry.ino};
 }
 
+Result<Inode> Image::Child(const Inode& directory, const DirectoryEntry& entry) const {
+  daxfs_attr attr = {};
+  RETURN_IF_ERROR(GetAttributes(directory.number, &attr));
+  daxfs_attr child = {};
+  RETURN_IF_ERROR(GetAttributes(entry.number, &child));
+  const daxfs_entry named = {entry.name.data(), static_cast<__u32>(entry.name.size()), entry.type,
+                             entry.number};
+  const char* why = "";
+  const int misfit = daxfs_child_check(&attr, &named, &child, &why);
+  if (misfit != 0) return FromCore(misfit, why, InodeName(entry.number));
+  return ToInode(child);
+}
+
 Result<Inode> Image::Find(const Inode& directory, std::string_view name) const {
   daxfs_attr attr = {};
   RETURN_IF_ERROR(GetAttributes(directory.number, &attr));
@@ -150,6 +164,20 @@ Result<Inode> Image::Lookup(std::string_view path) const {
     ASSIGN_OR_RETURN(at, Find(at, part));
   }
   return at;
+}
+
+Status Image::Check(const Inode& inode) const {
+  constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
+  daxfs_attr attr = {};
+  RETURN_IF_ERROR(GetAttributes(inode.number, &attr));
+  const char* why = "";
+  __u64 allocated = 0;
+  int error = daxfs_dir_check(core_.get(), &attr, 0, kAll, &why);
+  if (error == -ENOTDIR) {
+    error = daxfs_extents_check(core_.get(), &attr, 0, kAll, &allocated, &why);
+    if (error == -EINVAL) return Status::Ok();  // neither directory nor file
+  }
+  return error == 0 ? Status::Ok() : FromCore(error, why, InodeName(inode.number));
 }
 
 Result<std::string_view> Image::SymlinkTarget(const Inode& inode) const {

@@ -106,10 +106,16 @@ class Image {
   // Entry `index`, in readdir order. Errors: kNotFound past the end; kInvalidArgument if no
   // directory.
   Result<DirectoryEntry> Entry(const Inode& directory, std::uint64_t index) const;
+  // The inode an entry of `directory` names, checked to fit it.
+  Result<Inode> Child(const Inode& directory, const DirectoryEntry& entry) const;
   // By name. Errors: kNotFound; kInvalidArgument if no directory.
   Result<Inode> Find(const Inode& directory, std::string_view name) const;
   // By path from the root; symbolic links are not followed, ".." is refused. Errors: as Find.
   Result<Inode> Lookup(std::string_view path) const;
+
+  // What a kernel checks once before it uses an inode: order, names and hashes of a directory's
+  // entries; order, bounds and sum of a file's extents.
+  Status Check(const Inode& inode) const;
 
   // Errors: kInvalidArgument if it is no symbolic link.
   Result<std::string_view> SymlinkTarget(const Inode& inode) const;
@@ -118,7 +124,7 @@ class Image {
   Result<DataRun> RunAt(const Inode& inode, std::uint64_t position) const;
   Result<std::vector<XattrEntry>> Xattrs(const Inode& inode) const;
 
-  // For verify.cpp.
+  // For the rest of this room.
   const daxfs_image& core() const { return *core_; }
 
  private:

@@ -55,7 +55,7 @@ Sha256 HashOf(const Bytes& first, const Bytes& second) {
 
 class Verifier {
  public:
-  explicit Verifier(const Image& image) : core_(image.core()) {}
+  Verifier(const Image& image, const Advance& advance) : core_(image.core()), advance_(advance) {}
 
   Result<VerifySummary> Run(VerifyLevel level);
 
@@ -75,6 +75,7 @@ class Verifier {
   }
 
   const daxfs_image& core_;
+  const Advance& advance_;
   bool check_data_ = false;
   VerifySummary summary_;
   std::vector<std::uint64_t> names_;  // inode - 1 -> directory entries seen that name it
@@ -107,6 +108,7 @@ Status Verifier::CheckTree() {
   for (std::uint64_t number = 1; number <= summary_.inodes; ++number) {
     ASSIGN_OR_RETURN(const daxfs_attr attr, Get(number));
     RETURN_IF_ERROR(CheckNode(attr));
+    RETURN_IF_ERROR(Tell(advance_, 0, 1));
   }
   for (std::uint64_t number = 1; number <= summary_.inodes; ++number) {
     ASSIGN_OR_RETURN(const daxfs_attr attr, Get(number));
@@ -244,6 +246,7 @@ Status Verifier::CheckPieces() {
                            std::to_string(offset + length) + "): digest does not match");
     }
     summary_.data_bytes += length;
+    RETURN_IF_ERROR(Tell(advance_, length, 0));
   }
   return Status::Ok();
 }
@@ -259,8 +262,8 @@ Result<VerifySummary> Verifier::Run(VerifyLevel level) {
 
 }  // namespace
 
-Result<VerifySummary> Verify(const Image& image, VerifyLevel level) {
-  return Verifier(image).Run(level);
+Result<VerifySummary> Verify(const Image& image, VerifyLevel level, const Advance& advance) {
+  return Verifier(image, advance).Run(level);
 }
 
 }  // namespace daxfs::format

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "common/base/status.hpp"
+#include "common/format/advance.hpp"
 #include "common/format/image.hpp"
 
 namespace daxfs::format {
@@ -21,7 +22,8 @@ struct VerifySummary {
   std::uint64_t data_bytes = 0;   // under them
 };
 
-// Errors: kDataLoss with the first thing that is wrong.
-Result<VerifySummary> Verify(const Image& image, VerifyLevel level);
+// Tells `advance` of inodes and of bytes of the data area. Errors: kDataLoss with the first thing
+// that is wrong; those of `advance`.
+Result<VerifySummary> Verify(const Image& image, VerifyLevel level, const Advance& advance = {});
 
 }  // namespace daxfs::format

@@ -74,6 +74,7 @@ Result<std::pair<std::string_view, std::string_view>> NextRecord(std::string_vie
   records->remove_prefix(length);
   const std::size_t equals = record.find('=');
   if (equals == std::string_view::npos || equals == 0) return damaged;
+  if (record.substr(0, equals).find('\0') != std::string_view::npos) return damaged;
   return std::pair(record.substr(0, equals), record.substr(equals + 1));
 }
 

@@ -169,6 +169,28 @@ TEST(TarReaderTest, LongNames) {
   EXPECT_EQ(all[4].entry.name, "plain");
 }
 
+TEST(TarReaderTest, UstarPrefixes) {
+  TarSpec spec;
+  spec.name = std::string(100, 'n');
+  spec.raw = {{345, std::string(155, 'p')}};
+  TarSpec old = spec;
+  old.magic = "";  // no prefix before ustar: those bytes mean nothing
+  const std::vector<Seen> all = Read(TarBuilder().Add(spec).Add(old).Finish());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].entry.name, std::string(155, 'p') + "/" + std::string(100, 'n'));
+  EXPECT_EQ(all[1].entry.name, std::string(100, 'n'));
+}
+
+TEST(TarReaderTest, ExtensionHeadersHaveALimit) {
+  for (const char type : {'x', 'L', 'K', 'g'}) {
+    TarSpec spec;
+    spec.type = type;
+    spec.name = "extension";
+    spec.data = std::string(std::size_t{5} << 20U, 'x');
+    EXPECT_FALSE(ErrorOf(TarBuilder().Add(spec).File("f", "x").Finish()).ok()) << type;
+  }
+}
+
 TEST(TarReaderTest, PaxNumbersAndTimes) {
   const std::vector<Seen> all =
       Read(TarBuilder()
@@ -399,6 +421,43 @@ TEST(TarReaderTest, SparseFilesHaveTheirHoles) {
   EXPECT_EQ(all[3].data, "n");
 }
 
+Result<std::vector<Seen>> SparseFile(const std::string& map, const std::string& size,
+                                     const std::string& stored) {
+  return ReadTar(TarBuilder()
+                     .Pax({{"GNU.sparse.major", "1"},
+                           {"GNU.sparse.minor", "0"},
+                           {"GNU.sparse.name", "s"},
+                           {"GNU.sparse.realsize", size}})
+                     .File("GNUSparseFile.0/s", map + std::string(512 - map.size(), '\0') + stored)
+                     .File("next", "n")
+                     .Finish(),
+                 700);
+}
+
+TEST(TarReaderTest, SparseFilesOfNothing) {
+  const std::pair<std::string, std::string> table[] = {
+      {"0\n", ""}, {"1\n1000\n0\n", ""}, {"1\n0\n5\n", "first"}, {"2\n0\n5\n1000\n0\n", "first"}};
+  for (const auto& [map, stored] : table) {
+    const Result<std::vector<Seen>> all = SparseFile(map, "1000", stored);
+    ASSERT_TRUE(all.ok()) << map << all.status().message();
+    std::string content(1000, '\0');
+    content.replace(0, stored.size(), stored);
+    EXPECT_TRUE((*all)[0].data == content) << map;
+    EXPECT_EQ((*all)[1].data, "n") << map;
+  }
+}
+
+TEST(TarReaderTest, DamagedSparseMapsAreRefused) {
+  const std::string wrong[] = {"x\n",
+                               "2\n0\n5\n",
+                               "2\n5\n5\n0\n5\n",
+                               "2\n0\n5\n3\n5\n",
+                               "1\n-1\n5\n"};
+  for (const std::string& map : wrong) {
+    EXPECT_FALSE(SparseFile(map, "1000", "firstagain").ok()) << map;
+  }
+}
+
 TEST(TarReaderTest, RefusesDamage) {
   const std::string good = TarBuilder().File("a", std::string(2000, 'x')).Finish();
   for (const std::size_t cut :
@@ -418,7 +477,8 @@ TEST(TarReaderTest, RefusesDamagedPaxRecords) {
        {std::string("9 path=ab"), std::string("99 path=a\n"), std::string("x path=a\n"),
         std::string("8 path a\n"), std::string("0 path=a\n"), std::string("5 =a\n"),
         std::string("11 path=a\0b\n", 12), std::string("4 a\n"),
-        std::string("99999999999999999999 a=b\n")}) {
+        std::string("99999999999999999999 a=b\n"), std::string("8 a\0b=c\n", 8),
+        std::string("27 SCHILY.xattr.user.a\0b=c\n", 27)}) {
     TarSpec spec;
     spec.type = 'x';
     spec.name = "pax";

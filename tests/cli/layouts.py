@@ -60,11 +60,13 @@ class Layout:
     def blob_path(self, descriptor):
         return self.path / "blobs" / "sha256" / descriptor["digest"].removeprefix("sha256:")
 
-    def image(self, tars, compress=False, diff_ids=None, architecture="amd64", **more):
-        """Adds an image; returns its manifest's descriptor. `layers` keeps the layers' descriptors."""
+    def image(self, tars, compress=False, said=None, diff_ids=None, architecture="amd64", **more):
+        """Adds an image; returns its manifest's descriptor. `layers` keeps the layers' descriptors.
+
+        `said` is the ending of their media types, if it is not the one that fits."""
         pack, suffix = {False: (bytes, ""), True: (lambda tar: gzip.compress(tar, 1), "+gzip"),
                         "zstd": (zstd, "+zstd")}[compress]
-        self.layers = [self.blob(pack(tar), LAYER + suffix) for tar in tars]
+        self.layers = [self.blob(pack(tar), LAYER + (suffix if said is None else said)) for tar in tars]
         diff_ids = diff_ids or ["sha256:" + hashlib.sha256(tar).hexdigest() for tar in tars]
         config = {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}}
         manifest = {"schemaVersion": 2, "config": self.blob(json.dumps(config).encode(), "application/json"),

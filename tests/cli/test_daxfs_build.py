@@ -13,7 +13,7 @@ import time
 import pytest
 from layouts import Layout, docker_archive, tar_of
 
-LATER = ["docker://x", "containerd:x", "dump:x"]
+LATER = ["docker://x", "containerd:x"]
 
 # (arguments, part of the message); all are wrong usage: exit status 2 and nothing made.
 USAGE = [
@@ -23,14 +23,14 @@ USAGE = [
     (["x.tar.gz", "-o", "{out}"], "is it tar:x.tar.gz or docker-archive:x.tar.gz"),
     (["-", "-o", "{out}"], "is it tar:-"),
     (["tar:", "-o", "{out}"], "names no path"),
-    (["tar:{tree}", "-o", "{out}", "--flatten"], "a directory or tar has no layers"),
+    (["tar:{tree}", "-o", "{out}", "--flatten"], "a directory, tar or dump has no layers"),
     (["tar:{tree}", "-o", "{out}", "--platform", "linux/amd64"], "--platform chooses among images"),
     (["docker-archive:{tree}", "-o", "{out}"], "choose --per-layer"),
     (["dir:", "-o", "{out}"], "names no path"),
     (["floppy:x", "-o", "{out}"], "has no prefix"),
     (["dir:{tree}", "-o", ""], "-o needs a name"),
-    (["dir:{tree}", "-o", "{out}", "--per-layer"], "a directory or tar has no layers"),
-    (["dir:{tree}", "-o", "{out}", "--flatten"], "a directory or tar has no layers"),
+    (["dir:{tree}", "-o", "{out}", "--per-layer"], "a directory, tar or dump has no layers"),
+    (["dir:{tree}", "-o", "{out}", "--flatten"], "a directory, tar or dump has no layers"),
     (["oci:{oci}", "-o", "{out}"], "choose --per-layer"),
     (["oci:{oci}", "-o", "{out}", "--per-layer", "--flatten"], "exclude each other"),
     (["oci:{oci}", "-o", "{out}", "--flatten", "--profile", "archive"], "--profile archive is for tar: and dir:"),
@@ -41,6 +41,11 @@ USAGE = [
     (["dir:{tree}", "-o", "{out}", "--log-format", "xml"], "log format \"xml\""),
     (["dir:{tree}", "-o", "{out}", "--unknown"], "--unknown"),
     (["dir:{tree}", "dir:{tree}", "-o", "{out}"], "not expected"),
+    (["dump:{dump}", "-o", "{out}"], "say with --data where they are"),
+    (["dump:", "-o", "{out}", "--data", "{tree}"], "names no path"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{tree}", "--flatten"], "a directory, tar or dump has no layers"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{tree}", "--profile", "layer"], "a dump says its own profile"),
+    (["dir:{tree}", "-o", "{out}", "--data", "{tree}"], "--data goes with dump: only"),
 ] + [([source, "-o", "{out}"], "not supported yet") for source in LATER]
 
 # The same with exit status 1: the usage is right, the world is not.
@@ -57,6 +62,14 @@ FAILED = [
     (["docker-archive:{tree}", "-o", "{out}", "--flatten"], "is a directory"),
     (["docker-archive:{tree}/a", "-o", "{out}", "--flatten"], "tar:"),
     (["dir:{tree}", "-o", "/dev/null"], "not a regular file"),
+    (["dump:{dump}.none", "-o", "{out}", "--data", "{tree}"], "No such file or directory"),
+    (["dump:{tree}", "-o", "{out}", "--data", "{tree}"], "is a directory"),
+    (["dump:{tree}/a", "-o", "{out}", "--data", "{tree}"], "line 1"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{tree}/none"], "No such file or directory"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{tree}/a"], "shorter than a superblock"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{made}"], "line 13: /a: a: No such file or directory"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{oci}"], "line 13: /a: a: No such file or directory"),
+    (["dump:{dump}", "-o", "{out}/none/image", "--data", "{tree}"], "No such file or directory"),
     (["oci:{tree}", "-o", "{out}", "--flatten"], "no OCI image layout"),
     (["oci:{tree}/none", "-o", "{out}", "--flatten"], "No such file or directory"),
     (["oci:{oci}:tag", "-o", "{out}", "--flatten"], "in the layout; it has: sha256:"),
@@ -65,6 +78,25 @@ FAILED = [
     (["oci:{oci}", "-o", "{tree}", "--per-layer"], "exists"),
     (["oci:{oci}", "-o", "{out}/none/layers", "--per-layer"], "No such file or directory"),
 ]
+
+
+DIGEST = hashlib.sha256(b"a").hexdigest()
+DUMP = f"""daxfs-dump 1
+option profile archive
+option huge_min_bytes 8388608
+option data_align_bytes 4096
+option flattened no
+option user_xattr no
+image root sha256:0
+image image_bytes 0
+image data_bytes 0
+image waste_bytes 0
+image inodes 0
+/ directory mode=0755 uid=0 gid=0 mtime=5.000000000
+/a file mode=0644 uid=1 gid=2 mtime=-0.500000000 size=1 sha256={DIGEST}
+/b hardlink target=/a
+end
+"""
 
 
 @pytest.fixture
@@ -78,7 +110,9 @@ def world(tmp_path):
                                tar_of([("etc/.wh.passwd", ""), ("etc/group", "x" * 5000)])], compress=True))
     made = tmp_path / "made"
     made.mkdir()
-    return {"tree": tree, "oci": layout.path, "out": made / "out", "made": made, "layout": layout}
+    dump = tmp_path / "dump"
+    dump.write_text(DUMP)
+    return {"dump": dump, "tree": tree, "oci": layout.path, "out": made / "out", "made": made, "layout": layout}
 
 
 def fill(args, world):
@@ -243,6 +277,33 @@ def test_zstd_layers(build, ctl, world, tmp_path):
     assert ctl.ok("image", "cat", world["out"], "/a") == "x" * 5000
 
 
+@pytest.mark.parametrize("said", ["", "+gzip", "+zstd"])
+@pytest.mark.parametrize("compress", [False, True, "zstd"])
+def test_media_types_may_lie(build, ctl, world, tmp_path, said, compress):
+    layout = Layout(tmp_path / "lies")
+    layout.index(layout.image([tar_of([("a", "x")])], compress=compress, said=said))
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--flatten")
+    assert ctl.ok("image", "cat", world["out"], "/a") == "x"
+
+
+def test_many_layers_and_the_same_empty_one_twice(build, ctl, world, tmp_path):
+    layout = Layout(tmp_path / "many")
+    empty = tar_of([])
+    layout.index(layout.image([empty, empty] + [tar_of([(f"f{number}", str(number))]) for number in range(140)]))
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--per-layer")
+    assert len(list(world["out"].glob("*.daxfs"))) == 142
+    build.ok(f"oci:{layout.path}", "-o", world["made"] / "flat", "--flatten")
+    assert len(ctl.ok("image", "ls", world["made"] / "flat").splitlines()) == 140
+
+
+def test_a_bomb_of_zeros_is_a_hole(build, world, tmp_path):
+    layout = Layout(tmp_path / "bomb")
+    layout.index(layout.image([tar_of([("zeros", bytes(300_000_000))])], compress=True))
+    limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))  # noqa: E731
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--flatten", preexec_fn=limit)
+    assert world["out"].stat().st_size < 100_000
+
+
 def test_an_older_image_is_replaced(build, ctl, world):
     world["out"].write_text("old")
     assert str(world["out"]) in build.ok(f"dir:{world['tree']}", "-o", world["out"])
@@ -307,6 +368,45 @@ def test_the_same_bytes_everywhere(build, world, tmp_path):
             os.umask(old)
         made.append((digest_of(image), digest_of(layers), digest_of(flat)))
     assert made[0] == made[1]
+
+
+def test_a_dump_becomes_an_image(build, ctl, world):
+    """From a directory, from an image, from standard input: the same image; and its own dump makes it again."""
+    build.ok(f"dump:{world['dump']}", "-o", world["out"], "--data", world["tree"])
+    text = ctl.ok("image", "dump", world["out"])
+    figures = ("image ", "  extent ")
+    assert [line for line in text.splitlines() if not line.startswith(figures)] == \
+           [line for line in DUMP.splitlines() if not line.startswith(figures)]
+    again = world["made"] / "again"
+    build.ok("dump:-", "-o", again, "--data", world["out"], input=text)
+    assert again.read_bytes() == world["out"].read_bytes()
+    build.ok(f"dump:{world['dump']}", "-o", again, "--data", world["tree"], "--huge-min", "1")
+    assert json.loads(ctl.ok("image", "info", again, "--json"))["huge_min_bytes"] == 1
+    assert " huge\n" in ctl.ok("image", "dump", again)
+
+
+@pytest.mark.parametrize("content, message", [("b", "the data has sha256 3e23e816"), ("aa", "the data has 2 bytes")])
+def test_data_that_is_not_the_dumps_leaves_nothing(build, world, content, message):
+    (world["tree"] / "a").write_text(content)
+    result = build.run(f"dump:{world['dump']}", "-o", world["out"], "--data", world["tree"])
+    assert result.returncode == 1 and f"line 13: /a: {message}" in result.stderr
+    assert list(world["made"].iterdir()) == []
+
+
+def test_data_is_not_looked_for_outside(build, world):
+    (world["made"].parent / "secret").write_text("a")
+    (world["tree"] / "a").unlink()
+    (world["tree"] / "a").symlink_to("../secret")
+    result = build.run(f"dump:{world['dump']}", "-o", world["out"], "--data", world["tree"])
+    assert result.returncode == 1 and "/a: not a regular file" in result.stderr
+    assert list(world["made"].iterdir()) == []
+
+
+def test_a_cut_dump_leaves_nothing(build, world):
+    for size in range(0, len(DUMP), 7):
+        result = build.run("dump:-", "-o", world["out"], "--data", world["tree"], input=DUMP[:size])
+        assert result.returncode == 1 and "standard input: line " in result.stderr, DUMP[:size]
+        assert list(world["made"].iterdir()) == []
 
 
 def test_help_and_version(build):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """daxfsctl from outside: what it shows, and how it refuses."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -58,6 +59,36 @@ def test_cat(ctl, image):
     assert ctl.ok("image", "cat", image, "dir//./large") == "large" * 100_000
 
 
+def test_several_paths(ctl, image):
+    lines = ctl.ok("image", "stat", image, "--json", "dir/file", "/", "link").splitlines()
+    assert [json.loads(line)["path"] for line in lines] == ["dir/file", "/", "link"]
+    assert ctl.ok("image", "stat", image, "dir/file", "link").count("path     ") == 2
+    assert ctl.ok("image", "cat", image, "dir/file", "hard") == "content\0\n" * 2
+
+
+def test_dump(ctl, image, tmp_path):
+    text = ctl.ok("image", "dump", image)
+    lines = text.splitlines()
+    assert lines[0] == "daxfs-dump 1" and lines[-1] == "end"
+    assert [line.split(" ")[0] for line in lines if line.startswith("/")] == [
+        "/", "/caf\\xe9\\x0a", "/dir", "/dir/file", "/dir/large", "/hard", "/link"]
+    assert "/hard hardlink target=/dir/file" in lines
+    digest = hashlib.sha256(b"content\0\n").hexdigest()
+    assert any(line.startswith("/dir/file file ") and line.endswith(f" size=9 sha256={digest}") for line in lines)
+    ctl.ok("image", "dump", image, "-o", tmp_path / "dump")
+    assert (tmp_path / "dump").read_text() == text
+
+
+def test_a_dump_that_fails_leaves_nothing(ctl, image, tmp_path):
+    data = bytearray(image.read_bytes())
+    info = json.loads(ctl.ok("image", "info", image, "--json"))
+    data[info["sections"][1]["offset"]] ^= 1  # the hash of a name
+    (tmp_path / "bad").write_bytes(data)
+    result = ctl.run("image", "dump", tmp_path / "bad", "-o", tmp_path / "dump")
+    assert result.returncode == 1 and "hash" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad"]
+
+
 @pytest.mark.parametrize("level", ["none", "meta", "full"])
 def test_verify(ctl, image, level):
     assert json.loads(ctl.ok("image", "verify", image, "--level", level, "--json"))["ok"]
@@ -85,6 +116,14 @@ USAGE = [
     (["image", "cat", "{image}"], "PATH is required"),
     (["image", "verify", "{image}", "--level", "half"], "use none, meta or full"),
     (["image", "info", "{image}", "more"], "not expected"),
+    (["image", "dump"], "IMAGE is required"),
+    (["image", "diff", "{image}"], "OTHER is required"),
+    (["image", "diff", "{image}", "{image}", "{image}"], "not expected"),
+    (["image", "extract", "{image}"], "--output is required"),
+    (["image", "extract", "{image}", "-o", "out"], "is it dir:out or tar:out?"),
+    (["image", "extract", "{image}", "-o", "dir:"], "-o names no path"),
+    (["image", "extract", "{image}", "-o", "tar:"], "-o names no path"),
+    (["image", "dump", "{image}", "more"], "not expected"),
     (["--log-level", "loud", "image", "info", "{image}"], "log level"),
 ]
 
@@ -97,6 +136,14 @@ FAILED = [
     (["image", "ls", "{image}", "dir/file/x"], "Not a directory"),
     (["image", "stat", "{image}", "dir/../link"], " in a path"),
     (["image", "stat", "{image}", "n" * 300], "File name too long"),
+    (["image", "dump", __file__], "no DAXFS magic"),
+    (["image", "diff", "{image}", __file__], "no DAXFS magic"),
+    (["image", "diff", "{image}.none", "{image}"], "No such file"),
+    (["image", "extract", __file__, "-o", "dir:/none/out"], "no DAXFS magic"),
+    (["image", "extract", "{image}", "-o", "dir:/none/out"], "No such file"),
+    (["image", "extract", "{image}", "-o", "tar:/none/out"], "No such file"),
+    (["image", "dump", "{image}", "-o", "/none/dump"], "No such file"),
+    (["image", "dump", "{image}", "-o", "/dev/null"], "not a regular file"),
     (["image", "cat", "{image}", "/"], "is a directory, not a file"),
     (["image", "cat", "{image}", "link"], "is a symlink, not a file"),
 ]
@@ -121,6 +168,8 @@ def test_verify_finds_one_changed_byte(ctl, image, tmp_path):
         (tmp_path / "changed").write_bytes(changed)
         result = ctl.run("image", "verify", tmp_path / "changed", "--level", level)
         assert (result.returncode == 1) == fails, (position, level, result.stderr)
+        report = json.loads(ctl.run("image", "verify", tmp_path / "changed", "--level", level, "--json").stdout)
+        assert report["ok"] != fails and (not fails or report["code"] == "DATA_LOSS" and report["error"])
 
 
 def test_verify_refuses_short_files(ctl, image, tmp_path):
@@ -134,7 +183,7 @@ def test_verify_refuses_short_files(ctl, image, tmp_path):
 def test_bad_images_are_refused(ctl, path):
     result = ctl.run("image", "verify", path)
     assert result.returncode == 1 and result.stderr.startswith("error: daxfsctl failed code="), result.stderr
-    for command in (["ls", "-R"], ["stat"]):
+    for command in (["ls", "-R"], ["stat"], ["dump"]):
         extra = ["/"] if command == ["stat"] else []
         assert ctl.run("image", *command, path, *extra).returncode in (0, 1)
 

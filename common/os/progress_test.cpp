@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "imagebuilder/progress.hpp"
+#include "common/os/progress.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 
 #include "common/os/testing/manual_clock.hpp"
 
-namespace daxfs::imagebuilder {
+namespace daxfs::os {
 namespace {
 
 using ::testing::ElementsAre;
@@ -29,7 +29,7 @@ class ProgressTest : public ::testing::Test {
   Captured lines_;
   Captured bar_;
   base::Logger log_{lines_, {}};
-  os::testing::ManualClock clock_;
+  testing::ManualClock clock_;
   std::atomic<bool> interrupted_{false};
 };
 
@@ -91,7 +91,7 @@ TEST_F(ProgressTest, StepsAddUp) {
   EXPECT_EQ(progress.all_ms(), 5);
 }
 
-TEST_F(ProgressTest, AnInterruptionEndsTheBuild) {
+TEST_F(ProgressTest, AnInterruptionEndsTheWork) {
   Progress progress = Make({});
   progress.Begin("x", 0);
   interrupted_ = true;
@@ -99,4 +99,4 @@ TEST_F(ProgressTest, AnInterruptionEndsTheBuild) {
 }
 
 }  // namespace
-}  // namespace daxfs::imagebuilder
+}  // namespace daxfs::os

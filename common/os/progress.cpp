@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "imagebuilder/progress.hpp"
+#include "common/os/progress.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <utility>
 
 #include "common/base/units.hpp"
 
-namespace daxfs::imagebuilder {
+namespace daxfs::os {
 namespace {
 
 constexpr std::int64_t kBarEveryMs = 100;
@@ -18,6 +19,11 @@ constexpr unsigned kCallsPerLook = 64;  // at the clock
 constexpr std::string_view kEraseLine = "\r\033[K";
 
 }  // namespace
+
+void TerminalBar::Write(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
 
 Progress::Progress(base::Logger& log, base::LogSink& bar, const os::Clock& clock,
                    const std::atomic<bool>& interrupted, Options options)
@@ -80,4 +86,4 @@ void Progress::End() {
                       {"elapsed_ms", clock_.NowMs() - started_ms_}});
 }
 
-}  // namespace daxfs::imagebuilder
+}  // namespace daxfs::os
