@@ -34,3 +34,8 @@ def build():
 @pytest.fixture(scope="session")
 def ctl():
     return Program("DAXFSCTL")
+
+
+@pytest.fixture(scope="session")
+def fuse():
+    return Program("DAXFS_FUSE")
