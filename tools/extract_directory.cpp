@@ -9,6 +9,7 @@
 #include "common/format/walk.hpp"
 #include "common/os/file_io.hpp"
 #include "common/os/new_directory.hpp"
+#include "common/os/stale.hpp"
 #include "common/os/temp_dir.hpp"
 #include "tools/extract.hpp"
 #include "tools/text.hpp"
@@ -195,7 +196,8 @@ Status ExtractToDirectory(const format::Image& image, const std::string& path, C
   std::string target = path;
   while (target.size() > 1 && target.back() == '/') target.pop_back();
   ASSIGN_OR_RETURN(const bool replace, CheckTarget(target));
-  ASSIGN_OR_RETURN(os::TempDir made, os::TempDir::Create(target + ".part."));
+  os::RemoveStaleParts(target);
+  ASSIGN_OR_RETURN(os::TempDir made, os::TempDir::Create(os::PartPrefix(target)));
   ASSIGN_OR_RETURN(os::NewDirectory root, os::NewDirectory::Open(made.path()));
   RETURN_IF_ERROR(Extractor(image, std::move(root), context).Run());
   std::error_code error;

@@ -26,17 +26,26 @@ FAULTS = {
 LOWER = tar_of([("etc/passwd", "root"), ("big", "x" * 200_000)])
 UPPER = tar_of([("etc/.wh.passwd", ""), ("etc/group", "y" * 5000)])
 
-COMMANDS = {
+BUILD = {
     "dir": ["dir:{world}/tree"],
     "tar": ["tar:{world}/lower.tar.gz"],
     "per-layer": ["oci:{world}/oci", "--per-layer"],
     "flatten": ["oci:{world}/oci", "--flatten"],
     "docker-archive": ["docker-archive:{world}/saved.tar.gz", "--flatten"],
+    "dump": ["dump:{world}/dump", "--data", "{world}/tree"],
 }
+CTL = {
+    "dump": ["image", "dump", "{world}/image", "-o", "{out}"],
+    "extract-tar": ["image", "extract", "{world}/image", "-o", "tar:{out}"],
+    "extract-dir": ["image", "extract", "{world}/image", "-o", "dir:{out}"],
+}
+# daxfsctl starts no thread for these.
+CASES = [("build", name, fault) for name in BUILD for fault in FAULTS] + \
+        [("ctl", name, fault) for name in CTL for fault in FAULTS if fault != "thread"]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, build, ctl):
     """One source of each kind."""
     path = tmp_path_factory.mktemp("world")
     tree = path / "tree"
@@ -48,6 +57,8 @@ def world(tmp_path_factory):
     (path / "saved.tar.gz").write_bytes(gzip.compress(docker_archive([LOWER, UPPER], "name:tag")))
     layout = Layout(path / "oci")
     layout.index(layout.image([LOWER, UPPER], compress=True))
+    build.ok(f"dir:{tree}", "-o", path / "image")
+    ctl.ok("image", "dump", path / "image", "-o", path / "dump")
     return path
 
 
@@ -66,28 +77,30 @@ def run(program, args, fault=None, number=0, log=None):
     return subprocess.run([*strace, program.path, *args], capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_call_fails_once(build, world, tmp_path, command, fault):
+@pytest.mark.parametrize("which, command, fault", CASES)
+def test_every_call_fails_once(build, ctl, world, tmp_path, which, command, fault):
     made = tmp_path / "made"
     made.mkdir()
-    args = [*(arg.format(world=world) for arg in COMMANDS[command]), "-o", str(made / "out")]
-    assert run(build, args).returncode == 0
+    program = {"build": build, "ctl": ctl}[which]
+    line = [*BUILD[command], "-o", "{out}"] if which == "build" else CTL[command]
+    args = [arg.format(world=world, out=made / "out") for arg in line]
+    assert run(program, args).returncode == 0
     want = content(made / "out")
-    log = tmp_path / "strace"
+    calls, action = FAULTS[fault].split(":")
     failed = 0
-    for number in range(1, 2000):
-        subprocess.run(["rm", "-rf", made / "out"], check=True)
-        result = run(build, args, FAULTS[fault], number, log)
-        text = log.read_text(errors="replace")
-        if "(INJECTED)" not in text and "killed by SIGKILL" not in text:
-            break
-        check(made, want, result, fault == "kill", f"call {number}: {text[-300:]}{result.stderr}")
-        failed += result.returncode != 0
-    else:
-        pytest.fail("no end of system calls")
-    assert result.returncode == 0 and content(made / "out") == want
-    assert [file.name for file in made.iterdir()] == ["out"], "something was left behind"
+    for call in calls.split(","):
+        for number in range(1, 1000):
+            subprocess.run(["rm", "-rf", made / "out"], check=True)
+            result = run(program, args, f"{call}:{action}", number, tmp_path / "strace")
+            text = (tmp_path / "strace").read_text(errors="replace")
+            if "(INJECTED)" not in text and "killed by SIGKILL" not in text:
+                break
+            check(made, want, result, fault == "kill", f"{call} {number}: {text[-300:]}{result.stderr}")
+            failed += result.returncode != 0
+        else:
+            pytest.fail("no end of system calls")
+        assert result.returncode == 0 and content(made / "out") == want
+        assert [file.name for file in made.iterdir()] == ["out"], "something was left behind"
     assert failed > 0, "no call ever failed: nothing was tested"
 
 
