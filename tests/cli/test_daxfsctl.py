@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import pty
 import subprocess
 from pathlib import Path
 
@@ -105,6 +106,16 @@ def test_a_full_output_is_a_failure(ctl, image):
         result = subprocess.run([ctl.path, "image", "cat", image, "dir/large"], stdout=full, stderr=subprocess.PIPE,
                                 text=True, check=False)
     assert result.returncode == 1 and "No space left" in result.stderr
+
+
+def test_a_bar_on_a_terminal_only(ctl, image):
+    """It is taken away again at the end; elsewhere there is none."""
+    master, terminal = pty.openpty()
+    result = subprocess.run([ctl.path, "image", "verify", image], stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    assert os.read(master, 1000) == b"\r\x1b[K" and b": ok, " in result.stdout
+    os.close(master)
+    assert ctl.run("image", "verify", image).stderr == ""
 
 
 USAGE = [
