@@ -86,7 +86,8 @@ void Lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
   const Result<struct stat> found = Self(request).Lookup(parent, name);
   if (!found.ok() && ErrnoOf(found.status()) != ENOENT) return Refuse(request, found.status());
   // Number 0: there is no such name, and never will be.
-  const fuse_entry_param param = ToParam(found.ok() ? *found : (struct stat){});
+  const struct stat nothing {};
+  const fuse_entry_param param = ToParam(found.ok() ? *found : nothing);
   fuse_reply_entry(request, &param);
 }
 

@@ -82,7 +82,7 @@ class Mounted {
               mountpoint.c_str(), nullptr);
       ::_exit(127);
     }
-    for (int i = 0; i < 5000 && !IsMounted(mountpoint); ++i) {
+    for (int i = 0; i < 15000 && !IsMounted(mountpoint); ++i) {
       if (::waitpid(pid_, &status_, WNOHANG) == pid_) {
         pid_ = -1;
         return;

@@ -270,10 +270,17 @@ Status ListDirectory(const ImageCommand& command, Context& context) {
   std::string base = command.path;
   while (!base.empty() && base.back() == '/') base.pop_back();
   if (!IsType(start, kTypeDirectory)) return PrintEntry(image, base, start, command.json, out);
+  // No two directories share an entry, or a damaged image could make a list without an end.
+  std::uint64_t entries_left = image.Info().sections[1].count;
   std::vector<std::pair<std::string, format::Inode>> open = {{base, start}};
   while (!open.empty()) {
     const auto [path, directory] = std::move(open.back());
     open.pop_back();
+    if (directory.entries > entries_left) {
+      return DataLossError(command.image + ": " + PrintableName(path) +
+                           ": directories that share entries");
+    }
+    entries_left -= directory.entries;
     for (std::uint64_t i = 0; i < directory.entries; ++i) {
       ASSIGN_OR_RETURN(const format::DirectoryEntry entry, image.Entry(directory, i));
       // Through the name, as a kernel does: that checks that the entry and its inode fit.
