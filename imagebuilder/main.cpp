@@ -34,7 +34,7 @@ int Run(const Options& options) {
   base::StderrSink sink;
   base::LogOptions log_options = options.log;
   const bool terminal = os::IsTerminal(STDERR_FILENO);
-  log_options.color = terminal;
+  log_options.color = os::ShowsColor(STDERR_FILENO);
   base::Logger log(sink, log_options);
   const Result<std::unique_ptr<os::SignalWatcher>> signals = os::SignalWatcher::Start();
   if (!signals.ok()) {

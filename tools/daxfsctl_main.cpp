@@ -142,15 +142,14 @@ int Finish(const Status& status, bool differ, base::Logger& log) {
   if (status.ok()) return differ ? kFailed : 0;
   // Whoever closed the pipe has seen enough.
   if (status.error_number() == EPIPE) return 0;
-  log.Error("daxfsctl failed",
-            {{"code", StatusCodeName(status.code())}, {"err", status.message()}});
+  log.Failure("daxfsctl", status);
   return kFailed;
 }
 
 int Run(const CommandLine& line, base::LogOptions options) {
   base::StderrSink sink;
   const bool terminal = os::IsTerminal(STDERR_FILENO);
-  options.color = terminal;
+  options.color = os::ShowsColor(STDERR_FILENO);
   base::Logger log(sink, options);
   std::unique_ptr<os::SignalWatcher> signals;
   if (line.is_long) {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <string_view>
 
 namespace daxfs::os {
 
@@ -108,5 +109,12 @@ Result<std::string> ReadWholeFile(int fd, std::size_t limit_bytes) {
 }
 
 bool IsTerminal(int fd) { return ::isatty(fd) == 1; }
+
+bool ShowsColor(int fd) {
+  const char* off = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  const bool dumb = term != nullptr && std::string_view(term) == "dumb";
+  return IsTerminal(fd) && !dumb && (off == nullptr || *off == '\0');
+}
 
 }  // namespace daxfs::os

@@ -44,5 +44,7 @@ Result<std::string> ReadWholeFile(int fd, std::size_t limit_bytes);
 
 // Whether `fd` is a terminal.
 bool IsTerminal(int fd);
+// Whether colours are wanted there: a terminal that is not "dumb", and no $NO_COLOR.
+bool ShowsColor(int fd);
 
 }  // namespace daxfs::os

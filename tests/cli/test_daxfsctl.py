@@ -4,6 +4,7 @@
 import hashlib
 import json
 import os
+import pty
 import subprocess
 from pathlib import Path
 
@@ -107,6 +108,16 @@ def test_a_full_output_is_a_failure(ctl, image):
     assert result.returncode == 1 and "No space left" in result.stderr
 
 
+def test_a_bar_on_a_terminal_only(ctl, image):
+    """It is taken away again at the end; elsewhere there is none."""
+    master, terminal = pty.openpty()
+    result = subprocess.run([ctl.path, "image", "verify", image], stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    assert os.read(master, 1000) == b"\r\x1b[K" and b": ok, " in result.stdout
+    os.close(master)
+    assert ctl.run("image", "verify", image).stderr == ""
+
+
 USAGE = [
     ([], "subcommand is required"),
     (["picture"], "subcommand is required"),
@@ -182,7 +193,7 @@ def test_verify_refuses_short_files(ctl, image, tmp_path):
 @pytest.mark.parametrize("path", MUST_FAIL, ids=lambda path: path.stem)
 def test_bad_images_are_refused(ctl, path):
     result = ctl.run("image", "verify", path)
-    assert result.returncode == 1 and result.stderr.startswith("error: daxfsctl failed code="), result.stderr
+    assert result.returncode == 1 and result.stderr.startswith("daxfsctl: "), result.stderr
     for command in (["ls", "-R"], ["stat"], ["dump"]):
         extra = ["/"] if command == ["stat"] else []
         assert ctl.run("image", *command, path, *extra).returncode in (0, 1)
