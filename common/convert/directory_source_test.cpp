@@ -77,6 +77,23 @@ TEST(DirectorySourceTest, SameBytesWhateverThePathOrderAndUmask) {
   EXPECT_TRUE(first == BuildFrom(scratch.Path("one")));
 }
 
+TEST(DirectorySourceTest, SameBytesWhereverTheHolesAre) {
+  const Scratch scratch;
+  const std::string zeros(5 << 20, '\0');
+  for (const std::string tree : {"sparse", "full"}) {
+    std::filesystem::create_directories(scratch.Path(tree));
+    WriteFile(scratch.Path(tree + "/large"), tree == "full" ? "begin" + zeros : "begin");
+    WriteFile(scratch.Path(tree + "/empty"), tree == "full" ? zeros : "");
+    WriteFile(scratch.Path(tree + "/small"), tree == "full" ? "s" + zeros.substr(0, 9000) : "s");
+    std::filesystem::resize_file(scratch.Path(tree + "/large"), 5 + zeros.size());
+    std::filesystem::resize_file(scratch.Path(tree + "/empty"), zeros.size());
+    std::filesystem::resize_file(scratch.Path(tree + "/small"), 9001);
+    for (const char* name : {"/large", "/empty", "/small", ""})
+      SetTime(scratch.Path(tree + name), 1000);
+  }
+  EXPECT_EQ(BuildFrom(scratch.Path("sparse")), BuildFrom(scratch.Path("full")));
+}
+
 TEST(DirectorySourceTest, ArchiveKeepsEverything) {
   const Scratch scratch;
   const std::string root = scratch.Path("t");

@@ -21,6 +21,18 @@ Result<UniqueFd> OpenForReading(const std::string& path) {
   return fd;
 }
 
+Result<std::optional<std::uint64_t>> SeekData(int fd, std::uint64_t position) {
+  const auto wanted = static_cast<off_t>(position);
+  off_t found = ::lseek(fd, wanted, SEEK_DATA);
+  if (found < 0 && errno == ENXIO) {
+    if (::lseek(fd, 0, SEEK_END) < 0) return Status::FromErrno(errno, "lseek");
+    return std::optional<std::uint64_t>();
+  }
+  if (found < 0 && errno == EINVAL) found = ::lseek(fd, wanted, SEEK_SET);
+  if (found < 0) return Status::FromErrno(errno, "lseek");
+  return std::optional<std::uint64_t>(static_cast<std::uint64_t>(found));
+}
+
 Result<bool> WaitReadable(int fd, int timeout_ms) {
   pollfd entry = {fd, POLLIN, 0};
   const int n = ::poll(&entry, 1, timeout_ms);

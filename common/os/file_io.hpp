@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -26,6 +27,11 @@ Result<std::size_t> ReadSome(int fd, std::span<std::byte> out);
 
 // Fills `out` as far as the file goes: fewer bytes only at its end. Errors: by errno.
 Result<std::size_t> ReadFull(int fd, std::span<std::byte> out);
+
+// Moves from `position` on to the next byte that may be none of a hole, and says where that is;
+// to the end, and nothing, if only a hole is left. Where a filesystem does not know its
+// holes all is data. Errors: by errno.
+Result<std::optional<std::uint64_t>> SeekData(int fd, std::uint64_t position);
 
 // Fills `out` from `offset` bytes. Errors: by errno; kDataLoss if the file ends before.
 Status PReadExact(int fd, std::uint64_t offset, std::span<std::byte> out);

@@ -29,6 +29,22 @@ TEST(FileIoTest, ReadsExactlyOrSaysWhereItEnded) {
   EXPECT_EQ(*ReadSome(fd.get(), out), 0U);
 }
 
+TEST(FileIoTest, MovesOverHoles) {
+  const Scratch scratch;
+  WriteFile(scratch.Path("f"), "abcdef");
+  ASSERT_EQ(::truncate(scratch.Path("f").c_str(), 4 << 20), 0);
+  const UniqueFd fd = *(*Directory::Open(scratch.path())).OpenFile("f");
+  std::array<std::byte, 2> out{};
+  EXPECT_EQ(*SeekData(fd.get(), 2), 2U);
+  EXPECT_EQ(*ReadFull(fd.get(), out), 2U);
+  EXPECT_EQ(out[0], std::byte{'c'});
+  // Only a hole is left, unless the filesystem does not know that.
+  EXPECT_TRUE((*SeekData(fd.get(), 1 << 20)).value_or(1 << 20) == 1 << 20);
+  EXPECT_FALSE((*SeekData(fd.get(), 4 << 20)).has_value());
+  EXPECT_EQ(*ReadSome(fd.get(), out), 0U);
+  EXPECT_FALSE(SeekData(-1, 0).ok());
+}
+
 TEST(FileIoTest, WholeFileHasALimit) {
   const Scratch scratch;
   WriteFile(scratch.Path("f"), "abcdef");

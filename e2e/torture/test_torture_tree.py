@@ -2,6 +2,7 @@
 """The manifest has what it is for, is the same each time, and says of a made tree what the collector finds in it."""
 
 import base64
+import hashlib
 import json
 import os
 import tarfile
@@ -9,7 +10,7 @@ import tarfile
 import pytest
 
 from e2e.collect import collect, compare
-from e2e.torture import maker, manifest, tape
+from e2e.torture import dump, maker, manifest, tape
 
 pytestmark = pytest.mark.part("unit")
 
@@ -90,6 +91,45 @@ def test_the_tar_holds_all_but_sockets(items, tmp_path):
             assert said.encode("utf-8", "surrogateescape") == base64.b64decode(value)
         if entry["type"] == "file":
             assert member.size == entry.get("size", 0)
+
+
+def test_digests_are_of_the_content():
+    content = b"ab" + bytes(3 << 20) + b"c" + bytes(5)
+    entry = manifest.sparse("f", len(content), [(0, b"ab"), (2 + (3 << 20), b"c")])
+    assert manifest.plain_digest(entry) == hashlib.sha256(content).hexdigest()
+    assert manifest.content_digest(entry) == {"sha256": hashlib.sha256(content).hexdigest()}
+    assert manifest.plain_digest(manifest.file("f") | {"size": 0}) == hashlib.sha256().hexdigest()
+
+
+DUMP = r"""daxfs-dump 1
+option profile archive
+image inodes 5
+/ directory mode=0755 uid=0 gid=0 mtime=1700000000.000000000
+/a\x20b file mode=0644 uid=1000 gid=1000 mtime=-1.500000000 size=20000 sha256=2cf2
+  xattr user.n\x3d=caf\xc3\xa9\x00
+  extent logical=0 offset=4096 length=4096
+  extent logical=4096 offset=12288 length=4096
+  extent logical=16384 offset=8192 length=4096
+/dev character mode=0600 uid=0 gid=0 mtime=0.000000000 device=1:3
+/hard hardlink target=/a\x20b
+/link symlink mode=0777 uid=0 gid=0 mtime=0.000000001 target=a\x20\xff\x5cx20
+end
+"""
+
+
+def test_a_dump_is_read():
+    found = {entry["path"]: entry for entry in dump.parse(DUMP)}
+    assert list(found) == [".", "a b", "dev", "hard", "link"]
+    assert found["a b"] == {
+        "path": "a b", "type": "file", "mode": 0o644, "uid": 1000, "gid": 1000, "mtime_ns": -1_500_000_000, "nlink": 2,
+        "xattrs": {"user.n=": base64.b64encode("caf\xe9\0".encode()).decode()}, "size": 20000, "sha256": "2cf2",
+        "data": [[0, 8192], [16384, 4096]]}
+    assert found["hard"] == found["a b"] | {"path": "hard", "same": "a b"}
+    assert found["dev"]["rdev"] == [1, 3] and found["link"]["target"] == "a \udcff\\x20"
+    assert found["."]["nlink"] is None and found["link"]["mtime_ns"] == 1
+    for text in ("", DUMP.replace("end\n", ""), DUMP.replace("dump 1", "dump 2")):
+        with pytest.raises(dump.BadDump):
+            dump.parse(text)
 
 
 def test_what_the_filesystem_refuses_has_its_name(tmp_path, capsys, monkeypatch):
