@@ -79,13 +79,7 @@ Status TarApplier::Apply(const oci::TarEntry& entry, oci::TarReader& reader, Mon
     return InvalidArgumentError("path of " + std::to_string(entry.name.size()) +
                                 " bytes: at most 4095 are possible");
   }
-  if (IsLayer() && entry.foreign_type != '\0') {
-    return InvalidArgumentError(entry.name + ": unhandled tar header type " +
-                                std::to_string(static_cast<unsigned char>(entry.foreign_type)));
-  }
-  if (!IsLayer() && entry.global) {
-    return UnimplementedError("the tar has a global PAX header with attributes: archive without");
-  }
+  RETURN_IF_ERROR(CheckKnown(entry).WithContext(entry.name));
   std::vector<std::string> path = CleanPath(entry.name);
   if (path.empty()) return ApplyRoot(entry).WithContext("/");
   if (IsLayer() && IsAufsLeftover(path)) return Status::Ok();
@@ -97,6 +91,23 @@ Status TarApplier::Apply(const oci::TarEntry& entry, oci::TarReader& reader, Mon
   path_ = std::move(path);
   path_.push_back(place.name);
   return ApplyAt(place, entry, reader, monitor).WithContext(entry.name);
+}
+
+// Refuses what one reader would take and another would not.
+Status TarApplier::CheckKnown(const oci::TarEntry& entry) const {
+  if (!IsLayer()) {
+    if (!entry.global) return Status::Ok();
+    return UnimplementedError("the tar has a global PAX header with attributes: archive without");
+  }
+  if (entry.foreign_type != '\0') {
+    return InvalidArgumentError("unhandled tar header type " +
+                                std::to_string(static_cast<unsigned char>(entry.foreign_type)));
+  }
+  const bool device = entry.type == oci::TarType::kCharacter || entry.type == oci::TarType::kBlock;
+  if (device && entry.device_records) {
+    return InvalidArgumentError("its device number is in PAX records, which containerd ignores");
+  }
+  return Status::Ok();
 }
 
 Status TarApplier::ApplyRoot(const oci::TarEntry& entry) {

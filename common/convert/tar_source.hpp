@@ -65,6 +65,7 @@ class TarApplier {
     std::optional<NodeId> end;  // the file, once found
   };
   bool IsLayer() const { return target_.profile == Profile::kLayer; }
+  Status CheckKnown(const oci::TarEntry& entry) const;
   Status ApplyRoot(const oci::TarEntry& entry);
   Status ApplyAt(const Place& place, const oci::TarEntry& entry, oci::TarReader& reader,
                  Monitor& monitor);

@@ -109,12 +109,13 @@ void SetXattr(std::string_view name, std::string_view value, RawHeader* header) 
 
 // Numbers libarchive would read as far as they go, and keys it takes that containerd ignores.
 Status CheckRecord(std::string_view key, std::string_view value) {
-  const bool number = key == "uid" || key == "gid" || key == "size";
+  const bool number = key == "uid" || key == "gid" || key == "size" || key == "SCHILY.devmajor" ||
+                      key == "SCHILY.devminor";
   const bool empty = key == "size" && value.empty();
   if (empty || (number && value.find_first_not_of("0123456789") != std::string_view::npos)) {
     return InvalidArgumentError("damaged PAX " + std::string(key));
   }
-  if (key == "SCHILY.realsize" || key == "SCHILY.devmajor" || key == "SCHILY.devminor") {
+  if (key == "SCHILY.realsize") {
     return InvalidArgumentError("PAX " + std::string(key) + " is not supported");
   }
   return Status::Ok();
@@ -150,6 +151,8 @@ Status TakeRecord(std::string_view key, std::string_view value, RawHeader* heade
     if (header->extras.size() > kXattrsMax) {
       return InvalidArgumentError("more extended attributes than a file can list");
     }
+  } else if (key == "SCHILY.devmajor" || key == "SCHILY.devminor") {
+    header->device_records = true;
   } else if (key == "size") {
     header->pax_size = value != "0";
   }
@@ -179,6 +182,7 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   header->xattrs.clear();
   header->extras.clear();
   header->pax_size = false;
+  header->device_records = false;
   header->own_uid = header->own_gid = header->own_mtime = false;
   while (!records.empty() && records.front() != '\0') {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));

@@ -32,6 +32,7 @@ struct RawHeader {
   std::string sparse_name;        // PAX record GNU.sparse.name; path has it already
   std::optional<TarTime> mtime;   // PAX record
   std::string link_path;          // the same, GNU 'K' over PAX
+  bool device_records = false;    // PAX records SCHILY.devmajor, SCHILY.devminor
   bool pax_size = false;          // PAX record size, other than 0
   // A PAX record without a value leaves it to the header's own field, which libarchive passes over.
   bool own_uid = false;

@@ -222,6 +222,7 @@ Status TarReader::Fill(archive_entry* from, RawHeader raw, TarEntry* entry) {
     entry->size_bytes = static_cast<std::uint64_t>(size);
   }
   entry->foreign_type = ForeignType(raw);
+  entry->device_records = raw.device_records;
   global_ = global_ || raw.global;
   entry->global = global_;
   entry->xattrs = std::move(raw.xattrs);

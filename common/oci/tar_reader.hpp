@@ -38,6 +38,8 @@ struct TarEntry {
   // A typeflag on the way to this entry that is a file or a label to GNU tar and unknown to
   // containerd; '\0': none.
   char foreign_type = '\0';
+  // The device number is from PAX records that containerd passes over, or there are such records.
+  bool device_records = false;
   bool global = false;  // a global header says something of the entries behind it
 };
 

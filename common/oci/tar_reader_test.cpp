@@ -448,10 +448,7 @@ TEST(TarReaderTest, SparseFilesOfNothing) {
 }
 
 TEST(TarReaderTest, DamagedSparseMapsAreRefused) {
-  const std::string wrong[] = {"x\n",
-                               "2\n0\n5\n",
-                               "2\n5\n5\n0\n5\n",
-                               "2\n0\n5\n3\n5\n",
+  const std::string wrong[] = {"x\n", "2\n0\n5\n", "2\n5\n5\n0\n5\n", "2\n0\n5\n3\n5\n",
                                "1\n-1\n5\n"};
   for (const std::string& map : wrong) {
     EXPECT_FALSE(SparseFile(map, "1000", "firstagain").ok()) << map;
