@@ -32,7 +32,7 @@ TEST(HostileSeeds, AreWalkedWhole) {
 TEST(HostileMutator, RepeatsItself) {
   const Mutator one(HandMade(), 7), same(HandMade(), 7), other(HandMade(), 8);
   int different = 0;
-  for (const uint64_t index : {0, 1, 500, 99999}) {
+  for (const uint64_t index : {0U, 1U, 500U, 99999U}) {
     const Mutated made = one.Make(index), again = same.Make(index);
     EXPECT_EQ(made.bytes, again.bytes);
     EXPECT_EQ(made.story, again.story);

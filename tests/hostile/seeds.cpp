@@ -111,7 +111,7 @@ TinyImage Deep() {
 TinyImage Symlinks() {
   std::vector<daxfs_attr> links;
   std::string targets;
-  for (const uint64_t length : {1, 2, 7, 8, 63, 64, 255, 4094, 4095}) {
+  for (const uint64_t length : {1U, 2U, 7U, 8U, 63U, 64U, 255U, 4094U, 4095U}) {
     daxfs_attr link = Inode(S_IFLNK | 0777);
     link.size = link.data_count = length;
     link.data_start = targets.size();
