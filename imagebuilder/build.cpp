@@ -14,6 +14,7 @@
 #include "common/convert/directory_source.hpp"
 #include "common/convert/flatten.hpp"
 #include "common/convert/tar_source.hpp"
+#include "common/format/image.hpp"
 #include "common/oci/docker_archive.hpp"
 #include "common/oci/file_reader.hpp"
 #include "common/oci/layer_stream.hpp"
@@ -124,6 +125,10 @@ Result<BuildReport> BuildTar(const Options& options, Progress& progress) {
   RETURN_IF_ERROR(
       ReadTar(stream, {image.tree(), image.data(), image.xattrs(), options.profile}, progress)
           .WithContext(options.source.path));
+  if (stream.position() == 0) {
+    return InvalidArgumentError(options.source.path +
+                                ": no bytes at all (did the program before the pipe fail?)");
+  }
   BuildReport report;
   ASSIGN_OR_RETURN(const convert::ImageSummary summary, image.Finish());
   report.images.push_back({options.output, stream.diff_id().ToString(), summary});
@@ -228,6 +233,22 @@ Result<BuildReport> BuildImage(const Options& options, Progress& progress, base:
                                          : BuildFlattened(options, *images, source, progress);
 }
 
+// What has the output's name is only replaced if it is an image too, and not the source.
+Status CheckReplaced(const Options& options) {
+  const std::string& output = options.output;
+  std::error_code error;
+  if (options.mode == Mode::kPerLayer || !std::filesystem::is_regular_file(output, error) ||
+      std::filesystem::file_size(output, error) == 0) {
+    return Status::Ok();  // making it says what is wrong
+  }
+  if (os::IsSameFile(output, options.source.path) || os::IsSameFile(output, options.data)) {
+    return InvalidArgumentError(output + ": is what the image would be made of");
+  }
+  const Result<format::Image> old = format::Image::Open(output);
+  if (old.status().code() != StatusCode::kInvalidArgument) return Status::Ok();
+  return AlreadyExistsError(output + ": exists and is no DAXFS image; remove it first");
+}
+
 Result<BuildReport> BuildAny(const Options& options, Progress& progress, base::Logger& log) {
   switch (options.source.kind) {
     case SourceKind::kDirectory:
@@ -246,6 +267,7 @@ Result<BuildReport> BuildAny(const Options& options, Progress& progress, base::L
 }  // namespace
 
 Result<BuildReport> Build(const Options& options, Progress& progress, base::Logger& log) {
+  RETURN_IF_ERROR(CheckReplaced(options));
   ASSIGN_OR_RETURN(BuildReport report, BuildAny(options, progress, log));
   report.output = options.output;
   report.source_bytes = progress.all_bytes();

@@ -66,7 +66,7 @@ int Main(int argc, char** argv) {
     // Whoever asked for JSON gets some, also when nothing else could be understood.
     const bool json = std::any_of(argv, argv + argc, [](const char* a) { return a == "--json"sv; });
     if (leave->exit_code != 0 && json) {
-      const std::string text = FailureJson(InvalidArgumentError(leave->text)) + "\n";
+      const std::string text = FailureJson(InvalidArgumentError(leave->error)) + "\n";
       std::fwrite(text.data(), 1, text.size(), stdout);
     }
     return leave->exit_code;

@@ -124,6 +124,10 @@ Status CheckProfile(const Raw& raw, Options* options) {
 Status Check(const Raw& raw, Options* options) {
   ASSIGN_OR_RETURN(options->source, ParseSource(raw.source));
   if (raw.output.empty()) return InvalidArgumentError("-o needs a name");
+  if (raw.output == "-") return InvalidArgumentError("-o -: an image cannot go to a pipe");
+  if (options->source.kind == SourceKind::kDockerArchive && options->source.path == "-") {
+    return InvalidArgumentError("docker-archive: needs a file, it is read more than once");
+  }
   options->output = raw.output;
   RETURN_IF_ERROR(CheckMode(raw, options));
   RETURN_IF_ERROR(CheckData(raw, options));
@@ -137,7 +141,8 @@ Status Check(const Raw& raw, Options* options) {
 }
 
 Leave UsageError(std::string_view message) {
-  return {kUsage, fmt::format("daxfs-build: {}\nTry: daxfs-build --help\n", message)};
+  return {kUsage, fmt::format("daxfs-build: {}\nTry: daxfs-build --help\n", message),
+          std::string(message)};
 }
 
 bool LooksLikeTar(std::string_view text) {
@@ -148,7 +153,20 @@ bool LooksLikeTar(std::string_view text) {
          });
 }
 
+// "word:" at the front, but no Windows drive and no path.
+std::string_view PrefixOf(std::string_view text) {
+  const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz-");
+  const bool prefix = end != std::string_view::npos && end > 1 && text[end] == ':';
+  return prefix ? text.substr(0, end + 1) : std::string_view();
+}
+
 Status NoPrefix(std::string_view text) {
+  if (!PrefixOf(text).empty()) {
+    return InvalidArgumentError(fmt::format(
+        "SOURCE \"{}\": unknown prefix \"{}\"; use dir:, tar:, oci:, docker-archive: or "
+        "dump:",
+        text, PrefixOf(text)));
+  }
   if (LooksLikeTar(text)) {
     return InvalidArgumentError(fmt::format(
         "SOURCE \"{0}\" has no prefix: is it tar:{0} or docker-archive:{0} (of docker save)?",
@@ -183,16 +201,17 @@ Result<Source> ParseSource(std::string_view text) {
 }
 
 std::variant<Options, Leave> ParseOptions(int argc, const char* const* argv) {
-  CLI::App app("Makes DAXFS images of directories and container images.", "daxfs-build");
+  CLI::App app("Makes DAXFS images of directories, tars, container images and dumps.",
+               "daxfs-build");
   Raw raw;
   Options options;
   Declare(app, raw, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    return Leave{0, app.help()};
+    return Leave{0, app.help(), ""};
   } catch (const CLI::CallForVersion&) {
-    return Leave{0, "daxfs-build " DAXFS_VERSION_TEXT "\n"};
+    return Leave{0, "daxfs-build " DAXFS_VERSION_TEXT "\n", ""};
   } catch (const CLI::ParseError& error) {
     return UsageError(error.what());
   }

@@ -49,7 +49,8 @@ struct Options {
 // The command line asks for something else than a build: print `text` and leave.
 struct Leave {
   int exit_code = 0;
-  std::string text;  // for stdout if exit_code is 0, else for stderr
+  std::string text;   // for stdout if exit_code is 0, else for stderr
+  std::string error;  // what is wrong, alone
 };
 
 // Pure: reads nothing but its arguments.

@@ -4,6 +4,7 @@
 #define FUSE_USE_VERSION 312
 
 #include <fuse_lowlevel.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -261,7 +262,20 @@ int Serve(fuse_session* session) {
   return result < 0 ? -result : 0;  // positive: the signal that ended it
 }
 
-int Mount(const FuseCommand& command, const std::string& image, FuseFilesystem& filesystem) {
+void Announce(const std::string& image, const std::string& mountpoint) {
+  std::fprintf(stderr,
+               "daxfs-fuse: %s on %s through FUSE; this is not the kernel module: its pages are "
+               "copied, not shared\n",
+               image.c_str(), mountpoint.c_str());
+}
+
+int Fail(const std::string& what, int error) {
+  std::fprintf(stderr, "daxfs-fuse: %s: %s\n", what.c_str(), std::strerror(error));
+  return kFailed;
+}
+
+int Mount(const FuseCommand& command, const std::string& image, const std::string& mountpoint,
+          FuseFilesystem& filesystem) {
   Arguments arguments;
   for (const std::string& option : command.options) arguments.AddOption(option);
   for (const char* option : {"ro", "default_permissions", "subtype=daxfs"}) {
@@ -274,14 +288,20 @@ int Mount(const FuseCommand& command, const std::string& image, FuseFilesystem& 
   // What went wrong libfuse has said itself.
   if (session == nullptr || fuse_set_signal_handlers(session.get()) != 0) return kFailed;
   int error = 0;
-  const bool mounted = fuse_session_mount(session.get(), command.mountpoint.c_str()) == 0;
+  const bool mounted = fuse_session_mount(session.get(), mountpoint.c_str()) == 0;
   if (mounted) {
+    Announce(image, mountpoint);
     error = fuse_daemonize(command.foreground ? 1 : 0) == 0 ? Serve(session.get()) : EIO;
     fuse_session_unmount(session.get());
   }
   fuse_remove_signal_handlers(session.get());
   if (error != 0) std::fprintf(stderr, "daxfs-fuse: %s\n", std::strerror(error));
   return mounted && error == 0 ? 0 : kFailed;
+}
+
+std::string Absolute(const std::string& path) {
+  const std::unique_ptr<char, void (*)(void*)> whole(::realpath(path.c_str(), nullptr), std::free);
+  return whole == nullptr ? path : whole.get();
 }
 
 int Run(const FuseCommand& command) {
@@ -292,21 +312,21 @@ int Run(const FuseCommand& command) {
     std::fprintf(stderr, "daxfs-fuse: %s\n", image.status().message().c_str());
     return kFailed;
   }
-  const std::unique_ptr<char, void (*)(void*)> path(::realpath(command.image.c_str(), nullptr),
-                                                    std::free);
-  const std::string name = path == nullptr ? command.image : path.get();
-  std::fprintf(stderr,
-               "daxfs-fuse: %s on %s through FUSE; this is not the kernel module: its pages are "
-               "copied, not shared\n",
-               name.c_str(), command.mountpoint.c_str());
+  // Both whole: a program in the background works in the root directory.
+  const std::string path = Absolute(command.image);
+  const std::string mountpoint = Absolute(command.mountpoint);
+  struct stat info {};
+  if (::stat(mountpoint.c_str(), &info) != 0) return Fail(command.mountpoint, errno);
+  if (!S_ISDIR(info.st_mode)) return Fail(command.mountpoint, ENOTDIR);
   FuseFilesystem filesystem(*std::move(image), log);
-  return Mount(command, name, filesystem);
+  return Mount(command, path, mountpoint, filesystem);
 }
 
 int Main(const std::vector<std::string>& arguments) {
   const Result<FuseCommand> command = ParseFuseCommand(arguments);
   if (!command.ok()) {
-    std::fprintf(stderr, "daxfs-fuse: %s\n%s", command.status().message().c_str(), kUsage);
+    std::fprintf(stderr, "daxfs-fuse: %s\nTry: daxfs-fuse --help\n",
+                 command.status().message().c_str());
     return kUsageError;
   }
   if (command->help || command->version) {

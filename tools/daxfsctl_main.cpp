@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -175,6 +176,24 @@ int Run(const CommandLine& line, base::LogOptions options) {
   return Finish(status, context.differ, log);
 }
 
+// The library says "a subcommand is required", also to somebody who mistyped one.
+std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** argv) {
+  const CLI::App* at = &app;
+  for (int i = 1; i < argc && !at->get_subcommands({}).empty(); ++i) {
+    const std::string word = argv[i];
+    if (word.starts_with("-")) continue;
+    std::string known;
+    const CLI::App* next = nullptr;
+    for (const CLI::App* command : at->get_subcommands({})) {
+      if (command->get_name() == word) next = command;
+      known += (known.empty() ? "" : ", ") + command->get_name();
+    }
+    if (next == nullptr) return fmt::format("unknown command \"{}\"; there is: {}", word, known);
+    at = next;
+  }
+  return std::nullopt;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Looks at DAXFS images.", "daxfsctl");
   CommandLine line;
@@ -184,7 +203,7 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
     if (code == CLI::ExitCodes::Success) return app.exit(error);  // --help, --version
-    return UsageError(error.what());
+    return UsageError(UnknownCommand(app, argc, argv).value_or(error.what()));
   }
   base::LogOptions log;
   Status status = CheckValues(&line, &log);

@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::uint32_t kTypeMask = 0170000;
 constexpr std::uint32_t kTypeSocket = 0140000;
-constexpr std::uint32_t kTypeDirectory = 0040000;
 constexpr std::uint32_t kTypeFile = 0100000;
 constexpr std::uint32_t kTypeSymlink = 0120000;
 constexpr std::uint32_t kPerSecond = 1000000000;

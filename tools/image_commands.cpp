@@ -11,6 +11,7 @@
 #include "common/base/units.hpp"
 #include "common/format/dump.hpp"
 #include "common/format/image.hpp"
+#include "common/os/file_io.hpp"
 #include "tools/diff.hpp"
 #include "tools/extract.hpp"
 #include "tools/text.hpp"
@@ -230,6 +231,30 @@ Status CopyFile(const format::Image& image, const format::Inode& inode, const Ou
   return Status::Ok();
 }
 
+std::string_view LevelName(format::VerifyLevel level) {
+  switch (level) {
+    case format::VerifyLevel::kNone:
+      return "none";
+    case format::VerifyLevel::kMeta:
+      return "meta";
+    case format::VerifyLevel::kFull:
+      return "full";
+  }
+  return "unknown";
+}
+
+std::string VerifiedText(const ImageCommand& command, const format::VerifySummary& summary) {
+  if (command.level == format::VerifyLevel::kNone) {
+    return fmt::format("{}: ok as far as the superblock goes, nothing else was read\n",
+                       command.image);
+  }
+  const std::string names = fmt::format("{}: ok, {} inodes, {} names", command.image,
+                                        summary.inodes, summary.directory_entries);
+  if (command.level == format::VerifyLevel::kMeta) return names + "; data was not read\n";
+  return names + fmt::format(", {} data digests over {}\n", summary.data_pieces,
+                             base::HumanSize(summary.data_bytes));
+}
+
 Status VerifyOpened(const ImageCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
   const bool full = command.level == format::VerifyLevel::kFull;
@@ -239,13 +264,12 @@ Status VerifyOpened(const ImageCommand& command, Context& context) {
       format::Verify(image, command.level, context.Watch()).WithContext(command.image));
   context.progress.End();
   if (!command.json) {
-    return context.out(fmt::format("{}: ok, {} inodes, {} names, {} data digests over {}\n",
-                                   command.image, summary.inodes, summary.directory_entries,
-                                   summary.data_pieces, base::HumanSize(summary.data_bytes)));
+    return context.out(VerifiedText(command, summary));
   }
   Json json;
   json["ok"] = true;
   json["path"] = command.image;
+  json["level"] = LevelName(command.level);
   json["root"] = "sha256:" + base::ToHex(image.Info().root);
   json["inodes"] = summary.inodes;
   json["directory_entries"] = summary.directory_entries;
@@ -329,7 +353,14 @@ Status VerifyImage(const ImageCommand& command, Context& context) {
   return status;
 }
 
+// The output is renamed over what has its name: that must not be the image it is made of.
+Status CheckOther(const std::string& output, const std::string& image) {
+  if (output == "-" || !os::IsSameFile(output, image)) return Status::Ok();
+  return InvalidArgumentError(output + ": is the image itself");
+}
+
 Status DumpImage(const ImageCommand& command, Context& context) {
+  RETURN_IF_ERROR(CheckOther(command.output, command.image));
   ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
   context.progress.Begin(command.image, 0);
   RETURN_IF_ERROR(WriteOutput(command.output, context, [&](const Output& out) {
@@ -344,9 +375,13 @@ Status ExtractImage(const ImageCommand& command, Context& context) {
   const std::string target = command.output.substr(std::min<std::size_t>(4, command.output.size()));
   ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
   context.progress.Begin(command.image, 0);
+  if (!tar && command.skip_sockets) {
+    return InvalidArgumentError("--skip-sockets is for tar: only; a directory can hold them");
+  }
   if (!tar) {
     RETURN_IF_ERROR(ExtractToDirectory(image, target, context).WithContext(command.image));
   } else {
+    RETURN_IF_ERROR(CheckOther(target, command.image));
     RETURN_IF_ERROR(WriteOutput(target, context, [&](const Output& out) {
       return ExtractToTar(image, command.skip_sockets, out, context).WithContext(command.image);
     }));

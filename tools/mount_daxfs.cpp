@@ -76,7 +76,11 @@ Status MountDevice(const MountCommand& command, os::MountRequest request) {
 Status Mount(const MountCommand& command) {
   os::MountRequest request = MakeRequest(command);
   if (command.source.rfind("/dev/", 0) == 0) return MountDevice(command, std::move(request));
-  if (!HasOption(request, "phys") || !HasOption(request, "size")) {
+  if (HasOption(request, "phys") != HasOption(request, "size")) {
+    return InvalidArgumentError(HasOption(request, "phys") ? "-o size=BYTES is missing"
+                                                           : "-o phys=ADDRESS is missing");
+  }
+  if (!HasOption(request, "phys")) {
     return InvalidArgumentError("say where the image is: a device, or -o phys=ADDRESS,size=BYTES");
   }
   return command.fake ? Status::Ok() : os::MountFilesystem(request);
@@ -85,7 +89,8 @@ Status Mount(const MountCommand& command) {
 int Main(const std::vector<std::string>& arguments) {
   const Result<MountCommand> command = ParseMountCommand(arguments);
   if (!command.ok()) {
-    std::fprintf(stderr, "mount.daxfs: %s\n%s", command.status().message().c_str(), kUsage);
+    std::fprintf(stderr, "mount.daxfs: %s\nTry: mount.daxfs --help\n",
+                 command.status().message().c_str());
     return 2;
   }
   if (command->help || command->version) {

@@ -98,6 +98,26 @@ void Logger::Log(LogLevel level, std::string_view event, LogFields fields) {
   sink_.Write(line);
 }
 
+std::string Printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t length = Utf8Length(text);
+    const auto first = static_cast<unsigned char>(text[0]);
+    // Control characters, also those of two bytes (U+0080 to U+009F), speak to terminals.
+    const bool control =
+        first < 0x20 || first == 0x7f ||
+        (first == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0);
+    if (length == 0 || control) {
+      out += fmt::format("\\x{:02x}", first);
+      text.remove_prefix(1);
+      continue;
+    }
+    out += text.substr(0, length);
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
 void Logger::Failure(std::string_view program, const Status& status) {
   if (options_.format == LogFormat::kJson) {
     Error(
@@ -106,9 +126,10 @@ void Logger::Failure(std::string_view program, const Status& status) {
     return;
   }
   const LevelRow& row = kLevels.at(static_cast<std::size_t>(LogLevel::kError));
-  const std::string line =
-      options_.color ? fmt::format("{}{}:\033[0m {}", row.color, program, status.message())
-                     : fmt::format("{}: {}", program, status.message());
+  const std::string message = Printable(status.message());
+  const std::string line = options_.color
+                               ? fmt::format("{}{}:\033[0m {}", row.color, program, message)
+                               : fmt::format("{}: {}", program, message);
   const std::scoped_lock lock(mutex_);
   sink_.Write(line);
 }

@@ -82,4 +82,7 @@ class Logger {
 // `text` as a JSON string with quotes. Bytes that are not UTF-8 become U+FFFD.
 std::string JsonQuote(std::string_view text);
 
+// `text` with what is no printable character as \xHH: names in it come from anywhere.
+std::string Printable(std::string_view text);
+
 }  // namespace daxfs::base

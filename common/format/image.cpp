@@ -17,7 +17,9 @@ constexpr std::array<std::string_view, DAXFS_SECTION_COUNT> kSectionNames = {
 
 // core's negative errno with its reason.
 Status FromCore(int error, const char* why, std::string_view what) {
-  if (error == -EUCLEAN || error == -EFBIG) return DataLossError(std::string(what) + ": " + why);
+  if (error == -EFBIG)
+    return DataLossError("cut short: the superblock says more bytes than are there");
+  if (error == -EUCLEAN) return DataLossError(std::string(what) + ": " + why);
   if (error == -EOPNOTSUPP) return UnimplementedError(std::string(what) + ": " + why);
   if (error == -EINVAL && *why != '\0') {
     return InvalidArgumentError(std::string(what) + ": " + why);

@@ -14,11 +14,19 @@
 namespace daxfs::os {
 
 Result<UniqueFd> OpenForReading(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   struct stat info {};
   if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return Status::FromErrno(errno, path);
   if (S_ISDIR(info.st_mode)) return InvalidArgumentError(path + ": is a directory");
+  if (::fcntl(fd.get(), F_SETFL, 0) != 0) return Status::FromErrno(errno, path);
   return fd;
+}
+
+bool IsSameFile(const std::string& a, const std::string& b) {
+  struct stat first {};
+  struct stat second {};
+  return ::stat(a.c_str(), &first) == 0 && ::stat(b.c_str(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
 }
 
 Result<std::optional<std::uint64_t>> SeekData(int fd, std::uint64_t position) {

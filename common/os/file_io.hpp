@@ -12,8 +12,12 @@
 
 namespace daxfs::os {
 
-// A file, pipe or device to read. Errors: by errno; kInvalidArgument for a directory.
+// A file, pipe or device to read; a pipe nobody writes to yet is no reason to wait. Errors: by
+// errno; kInvalidArgument for a directory.
 Result<UniqueFd> OpenForReading(const std::string& path);
+
+// Whether both names are of one existing file.
+bool IsSameFile(const std::string& a, const std::string& b);
 
 // A temporary file without a name, in $TMPDIR or else /var/tmp; it is gone when it is closed.
 // Errors: by errno.

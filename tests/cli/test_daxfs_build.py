@@ -27,8 +27,11 @@ USAGE = [
     (["tar:{tree}", "-o", "{out}", "--platform", "linux/amd64"], "--platform chooses among images"),
     (["docker-archive:{tree}", "-o", "{out}"], "choose --per-layer"),
     (["dir:", "-o", "{out}"], "names no path"),
-    (["floppy:x", "-o", "{out}"], "has no prefix"),
+    (["floppy:x", "-o", "{out}"], "unknown prefix \"floppy:\""),
     (["dir:{tree}", "-o", ""], "-o needs a name"),
+    (["dir:{tree}", "-o", "-"], "cannot go to a pipe"),
+    (["docker-archive:-", "-o", "{out}", "--flatten"], "needs a file"),
+    (["dirr:{tree}", "-o", "{out}"], "unknown prefix \"dirr:\""),
     (["dir:{tree}", "-o", "{out}", "--per-layer"], "a directory, tar or dump has no layers"),
     (["dir:{tree}", "-o", "{out}", "--flatten"], "a directory, tar or dump has no layers"),
     (["oci:{oci}", "-o", "{out}"], "choose --per-layer"),
@@ -55,6 +58,9 @@ FAILED = [
     (["dir:{tree}", "-o", "{out}/none/image"], "No such file or directory"),
     (["dir:{tree}", "-o", "{tree}"], "not a regular file"),
     (["dir:{tree}", "-o", "{tree}/image"], "inside the directory"),
+    (["dir:{tree}", "-o", "{oci}/index.json"], "exists and is no DAXFS image"),
+    (["tar:{oci}/index.json", "-o", "{oci}/index.json"], "is what the image would be made of"),
+    (["tar:/dev/null", "-o", "{out}"], "no bytes at all"),
     (["tar:{tree}", "-o", "{out}"], "is a directory"),
     (["tar:{tree}/none", "-o", "{out}"], "No such file or directory"),
     (["tar:{tree}/a", "-o", "{out}"], "tar:"),
@@ -257,6 +263,20 @@ def test_standard_input_that_says_nothing(build, world):
     assert list(world["made"].iterdir()) == []
 
 
+def test_a_pipe_nobody_writes_to(build, world, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    process = subprocess.Popen([build.path, f"tar:{tmp_path / 'fifo'}", "-o", world["out"]], stderr=subprocess.PIPE)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[1].endswith(b"interrupted\n") and process.returncode == 1
+
+
+def test_names_cannot_command_a_terminal(build, world, tmp_path):
+    (tmp_path / "x.tar").write_bytes(tar_of([("a", "x"), ("a/\033[31mred\x9b", "y")]))
+    stderr = build.run(f"tar:{tmp_path / 'x.tar'}", "-o", world["out"]).stderr
+    assert "\\x1b[31mred\\xc2\\x9b" in stderr and "\033" not in stderr
+
+
 @pytest.mark.parametrize("mode", ["--per-layer", "--flatten"])
 def test_a_docker_archive_is_the_same_image(build, world, tmp_path, mode):
     tars = [tar_of([("etc/passwd", "root"), ("lib", "-> usr/lib")]),
@@ -305,7 +325,7 @@ def test_a_bomb_of_zeros_is_a_hole(build, world, tmp_path):
 
 
 def test_an_older_image_is_replaced(build, ctl, world):
-    world["out"].write_text("old")
+    build.ok(f"dir:{world['oci']}", "-o", world["out"])
     assert str(world["out"]) in build.ok(f"dir:{world['tree']}", "-o", world["out"])
     ctl.ok("image", "verify", world["out"])
     assert list(world["made"].iterdir()) == [world["out"]]

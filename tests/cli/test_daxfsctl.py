@@ -120,7 +120,7 @@ def test_a_bar_on_a_terminal_only(ctl, image):
 
 USAGE = [
     ([], "subcommand is required"),
-    (["picture"], "subcommand is required"),
+    (["picture"], "unknown command"),
     (["image"], "subcommand is required"),
     (["image", "info"], "IMAGE is required"),
     (["image", "stat", "{image}"], "PATH is required"),
@@ -201,3 +201,32 @@ def test_bad_images_are_refused(ctl, path):
 
 def test_there_are_bad_images():
     assert len(MUST_FAIL) > 50
+
+
+@pytest.mark.parametrize("args, message", [
+    (["image", "inf", "x"], 'unknown command "inf"; there is: info, ls, '),
+    (["imag", "info"], 'unknown command "imag"; there is: image'),
+    (["--log-level", "error"], "unknown command"),
+])
+def test_mistyped_commands(ctl, args, message):
+    result = ctl.run(*args)
+    assert result.returncode == 2 and message in result.stderr
+
+
+@pytest.mark.parametrize("level, text", [("none", "nothing else was read"), ("meta", "data was not read"),
+                                         ("full", "data digests over")])
+def test_verify_says_how_far_it_went(build, ctl, tmp_path, level, text):
+    (tmp_path / "tree").mkdir()
+    build.ok(f"dir:{tmp_path / 'tree'}", "-o", tmp_path / "image")
+    assert text in ctl.ok("image", "verify", "--level", level, tmp_path / "image")
+    assert json.loads(ctl.ok("image", "verify", "--json", "--level", level, tmp_path / "image"))["level"] == level
+
+
+def test_the_image_is_not_its_own_output(build, ctl, tmp_path):
+    (tmp_path / "tree").mkdir()
+    build.ok(f"dir:{tmp_path / 'tree'}", "-o", tmp_path / "image")
+    before = (tmp_path / "image").read_bytes()
+    for args in (["dump", "-o", tmp_path / "image"], ["extract", "-o", f"tar:{tmp_path / 'image'}"]):
+        result = ctl.run("image", *args, tmp_path / "image")
+        assert result.returncode == 1 and "is the image itself" in result.stderr
+    assert (tmp_path / "image").read_bytes() == before
