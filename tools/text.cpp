@@ -83,12 +83,13 @@ std::string PrintableName(std::string_view name) {
   while (!name.empty()) {
     const std::size_t length = base::Utf8Length(name);
     const auto byte = static_cast<unsigned char>(name[0]);
-    if (length == 0 || byte < 0x20 || byte == 0x7f || byte == '\\') {
+    if (length == 0 || byte == '\\' || base::CommandsTerminal(name.substr(0, length))) {
       text += fmt::format("\\x{:02x}", byte);
+      name.remove_prefix(1);
     } else {
       text += name.substr(0, length);
+      name.remove_prefix(length);
     }
-    name.remove_prefix(length == 0 ? 1 : length);
   }
   return text;
 }

@@ -103,11 +103,7 @@ std::string Printable(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = Utf8Length(text);
     const auto first = static_cast<unsigned char>(text[0]);
-    // Control characters, also those of two bytes (U+0080 to U+009F), speak to terminals.
-    const bool control =
-        first < 0x20 || first == 0x7f ||
-        (first == 0xc2 && length == 2 && static_cast<unsigned char>(text[1]) < 0xa0);
-    if (length == 0 || control) {
+    if (length == 0 || CommandsTerminal(text.substr(0, length))) {
       out += fmt::format("\\x{:02x}", first);
       text.remove_prefix(1);
       continue;

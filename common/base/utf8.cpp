@@ -26,4 +26,21 @@ std::size_t Utf8Length(std::string_view text) {
   return length;
 }
 
+bool CommandsTerminal(std::string_view sequence) {
+  if (sequence.size() == 1) {
+    const auto byte = static_cast<unsigned char>(sequence[0]);
+    return byte < 0x20 || byte == 0x7f;
+  }
+  if (sequence.size() == 2) {
+    return sequence[0] == '\xc2' && static_cast<unsigned char>(sequence[1]) < 0xa0;
+  }
+  const auto within = [&](std::string_view first, std::string_view last) {
+    return sequence >= first && sequence <= last;
+  };
+  // U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069.
+  return sequence.size() == 3 &&
+         (within("\xe2\x80\x8e", "\xe2\x80\x8f") || within("\xe2\x80\xaa", "\xe2\x80\xae") ||
+          within("\xe2\x81\xa6", "\xe2\x81\xa9"));
+}
+
 }  // namespace daxfs::base

@@ -14,6 +14,7 @@ namespace daxfs::convert {
 namespace {
 
 constexpr std::uint64_t kMost32 = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kMostId = 0xfffffffe;  // the last one means "unchanged" to chown(2)
 
 struct TypeRow {
   std::string_view word;
@@ -159,9 +160,9 @@ Status ParseInode(Words& words, std::uint32_t type, DumpRecord* record) {
   ASSIGN_OR_RETURN(const std::string_view mode_text, words.Value("mode"));
   ASSIGN_OR_RETURN(const std::uint32_t mode, ParseMode(mode_text));
   attributes.mode = type | mode;
-  ASSIGN_OR_RETURN(const std::uint64_t uid, NumberOf(words, "uid", kMost32));
+  ASSIGN_OR_RETURN(const std::uint64_t uid, NumberOf(words, "uid", kMostId));
   attributes.uid = static_cast<std::uint32_t>(uid);
-  ASSIGN_OR_RETURN(const std::uint64_t gid, NumberOf(words, "gid", kMost32));
+  ASSIGN_OR_RETURN(const std::uint64_t gid, NumberOf(words, "gid", kMostId));
   attributes.gid = static_cast<std::uint32_t>(gid);
   ASSIGN_OR_RETURN(const std::string_view time_text, words.Value("mtime"));
   ASSIGN_OR_RETURN(const format::DumpTime time, format::ParseDumpTime(time_text));

@@ -65,6 +65,9 @@ Result<NodeId> TarApplier::MakeParents(const std::vector<std::string>& path) {
       at = *child;
       continue;
     }
+    if (implicit_budget_-- == 0) {
+      return ResourceExhaustedError("more than 1000000 directories that no entry names");
+    }
     Node node;
     node.attributes.mode = kTypeDirectory | 0755;
     node.implicit = true;
@@ -86,7 +89,8 @@ Status TarApplier::Apply(const oci::TarEntry& entry, oci::TarReader& reader, Mon
   Place place;
   place.name = std::move(path.back());
   path.pop_back();
-  ASSIGN_OR_RETURN(path, ResolveInRoot(target_.tree, std::move(path)).WithContext(entry.name));
+  ASSIGN_OR_RETURN(
+      path, ResolveInRoot(target_.tree, std::move(path), &link_budget_).WithContext(entry.name));
   ASSIGN_OR_RETURN(place.directory, MakeParents(path).WithContext(entry.name));
   path_ = std::move(path);
   path_.push_back(place.name);
@@ -198,6 +202,8 @@ Status TarApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entry)
   Tree& tree = target_.tree;
   if (place.name == kOpaqueMarker) {
     Node& directory = tree.At(place.directory);
+    if (target_.xattrs.Get(directory.xattrs).contains("trusted.overlay.opaque"))
+      return Status::Ok();
     XattrMap xattrs = target_.xattrs.Get(directory.xattrs);
     xattrs["trusted.overlay.opaque"] = "y";
     ASSIGN_OR_RETURN(directory.xattrs, target_.xattrs.Intern(xattrs));
@@ -218,11 +224,12 @@ Status TarApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entry)
 }
 
 // The parent is resolved, a symbolic link at the end is not followed (hardlinkRootPath).
-Result<std::optional<NodeId>> TarApplier::LookUpLinkTarget(const std::string& link_name) const {
+Result<std::optional<NodeId>> TarApplier::LookUpLinkTarget(const std::string& link_name) {
   const std::size_t slash = link_name.rfind('/');
   const std::size_t base = slash == std::string::npos ? 0 : slash + 1;
-  ASSIGN_OR_RETURN(std::vector<std::string> path,
-                   ResolveInRoot(target_.tree, CleanPath(link_name.substr(0, base))));
+  ASSIGN_OR_RETURN(
+      std::vector<std::string> path,
+      ResolveInRoot(target_.tree, CleanPath(link_name.substr(0, base)), &link_budget_));
   std::string joined;
   for (const std::string& part : path) joined += part + "/";
   const std::optional<NodeId> found =
@@ -233,7 +240,7 @@ Result<std::optional<NodeId>> TarApplier::LookUpLinkTarget(const std::string& li
   return found;
 }
 
-Result<NodeId> TarApplier::FindLinkTarget(const std::string& link_name) const {
+Result<NodeId> TarApplier::FindLinkTarget(const std::string& link_name) {
   ASSIGN_OR_RETURN(const std::optional<NodeId> found, LookUpLinkTarget(link_name));
   if (found.has_value()) return *found;
   return InvalidArgumentError("hard link to " + link_name + ", which this " +
@@ -254,9 +261,11 @@ Status TarApplier::TakeLinkAttributes(NodeId id, const oci::TarEntry& entry) {
   node.attributes.rdev_major = before.rdev_major;
   node.attributes.rdev_minor = before.rdev_minor;
   // containerd chowns through the new name, and chown takes file capabilities away.
-  XattrMap xattrs = target_.xattrs.Get(node.xattrs);
-  xattrs.erase("security.capability");
-  ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
+  if (target_.xattrs.Get(node.xattrs).contains("security.capability")) {
+    XattrMap xattrs = target_.xattrs.Get(node.xattrs);
+    xattrs.erase("security.capability");
+    ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
+  }
   return SetXattrs(id, entry);
 }
 

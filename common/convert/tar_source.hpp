@@ -74,8 +74,8 @@ class TarApplier {
   Status TakeLinkAttributes(NodeId id, const oci::TarEntry& entry);
   Status ApplyHardLink(const Place& place, const oci::TarEntry& entry);
   Status ApplyArchiveLink(const Place& place, const oci::TarEntry& entry);
-  Result<std::optional<NodeId>> LookUpLinkTarget(const std::string& link_name) const;
-  Result<NodeId> FindLinkTarget(const std::string& link_name) const;
+  Result<std::optional<NodeId>> LookUpLinkTarget(const std::string& link_name);
+  Result<NodeId> FindLinkTarget(const std::string& link_name);
   Result<NodeId> FollowPending(NodeId id);
   Attributes FromEntry(const oci::TarEntry& entry, std::uint32_t type) const;
   Status AddNode(const Place& place, const oci::TarEntry& entry, Node node);
@@ -85,6 +85,9 @@ class TarApplier {
   const TarTarget target_;
   std::map<NodeId, Pending> pending_;  // by the node that keeps the place
   std::vector<std::string> path_;      // of the current entry, its parents resolved
+  // What a small tar may make of itself: components walked for links, parents nobody names.
+  std::uint64_t link_budget_ = std::uint64_t{1} << 25U;
+  std::uint64_t implicit_budget_ = 1000000;
 };
 
 // All entries of a tar. Errors: as TarApplier; the reader's.

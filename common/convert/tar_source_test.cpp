@@ -446,6 +446,31 @@ TEST(TarSourceTest, SparseFilesMayBeLargerThanAnyMemory) {
   EXPECT_LT(image.bytes().size(), std::size_t{8} << 20U);
 }
 
+// A long walk for each link of each entry, a million parents from a few names, lists copied again
+// and again: small tars that would take minutes or gigabytes.
+TEST(TarSourceTest, WorkHasABudget) {
+  std::string deep;
+  while (deep.size() < 3900) deep += "/d";
+  TarBuilder links;
+  links.GnuLong('L', deep).Directory("x");
+  for (int i = 0; i < 200; ++i) {
+    const std::string next = i == 199 ? deep : deep + "/l" + std::to_string(i + 1);
+    links.GnuLong('L', deep + "/l" + std::to_string(i)).GnuLong('K', next).Symlink("x", "x");
+  }
+  links.GnuLong('K', deep + "/l0").Symlink("start", "x");
+  for (int i = 0; i < 200; ++i) links.File("start/f" + std::to_string(i), "");
+  EXPECT_EQ(Error(links).code(), StatusCode::kResourceExhausted);
+  TarBuilder parents;
+  for (int i = 0; i < 600; ++i) parents.GnuLong('L', std::to_string(i) + deep + "/f").File("x", "");
+  EXPECT_EQ(Error(parents).code(), StatusCode::kResourceExhausted);
+  TarBuilder lists;
+  std::vector<std::pair<std::string, std::string>> many;
+  for (int i = 0; i < 3000; ++i) many.emplace_back("SCHILY.xattr.user." + std::to_string(i), "");
+  lists.Pax(many).Directory("d");
+  for (int i = 0; i < 30000; ++i) lists.File("d/.wh..wh..opq", "");
+  EXPECT_TRUE(Error(lists).ok());
+}
+
 TEST(TarSourceTest, EmptyTars) {
   EXPECT_THAT(Lines(TarBuilder()), IsEmpty());
   testing::BuiltImage image;

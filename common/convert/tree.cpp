@@ -134,7 +134,8 @@ std::vector<std::string> CleanPath(std::string_view path) {
   return parts;
 }
 
-Result<std::vector<std::string>> ResolveInRoot(const Tree& tree, std::vector<std::string> path) {
+Result<std::vector<std::string>> ResolveInRoot(const Tree& tree, std::vector<std::string> path,
+                                               std::uint64_t* budget) {
   int links = 0;
   NodeId at = Tree::kRoot;
   for (std::size_t i = 0; i < path.size();) {
@@ -148,6 +149,11 @@ Result<std::vector<std::string>> ResolveInRoot(const Tree& tree, std::vector<std
       continue;
     }
     if (++links > kMaxLinks) return InvalidArgumentError("too many symbolic links");
+    // Each link starts again at the root.
+    if (*budget < i) {
+      return ResourceExhaustedError("symbolic links lead through too many directories in all");
+    }
+    *budget -= i;
     std::string joined;
     if (!node.target.starts_with('/')) {
       for (std::size_t k = 0; k < i; ++k) joined += path[k] + "/";

@@ -103,7 +103,9 @@ std::vector<std::string> CleanPath(std::string_view path);
 // What a path leads to when symbolic links are followed inside the tree, as continuity's
 // fs.RootPath does: absolute targets start at the tree's root, ".." never leaves it, missing
 // components stay as they are. Errors: kInvalidArgument for more than 255 links or a component
-// below something that is no directory.
-Result<std::vector<std::string>> ResolveInRoot(const Tree& tree, std::vector<std::string> path);
+// below something that is no directory; kResourceExhausted when all calls with this `budget` have
+// walked that many components on behalf of links.
+Result<std::vector<std::string>> ResolveInRoot(const Tree& tree, std::vector<std::string> path,
+                                               std::uint64_t* budget);
 
 }  // namespace daxfs::convert

@@ -10,6 +10,7 @@ namespace daxfs::convert {
 namespace {
 
 constexpr std::size_t kNamesMax = 65536;  // what listxattr(2) can return
+constexpr std::uint64_t kSeenMax = std::uint64_t{1} << 26U;
 constexpr std::size_t kTotalMax = std::size_t{256} << 20U;
 
 Status CheckXattr(const std::string& name, const std::string& value) {
@@ -33,6 +34,10 @@ XattrTable::XattrTable() { lists_.push_back(&ids_.emplace(XattrMap(), kNoXattrs)
 
 Result<XattrId> XattrTable::Intern(const XattrMap& xattrs) {
   if (xattrs.empty()) return kNoXattrs;
+  seen_ += xattrs.size();
+  if (seen_ > kSeenMax) {
+    return ResourceExhaustedError("more than 2^26 extended attributes in one image");
+  }
   const auto known = ids_.find(xattrs);
   if (known != ids_.end()) return known->second;
   std::size_t name_bytes = 0;

@@ -23,11 +23,12 @@ class XattrTable {
   XattrTable();
 
   // Errors: kInvalidArgument for a name, value or list the format cannot hold; kResourceExhausted
-  // when all lists ever interned pass 256 MiB.
+  // when all lists ever interned pass 256 MiB, or all attributes handed in 2^26.
   Result<XattrId> Intern(const XattrMap& xattrs);
   const XattrMap& Get(XattrId id) const { return *lists_[id]; }
 
  private:
+  std::uint64_t seen_ = 0;  // attributes ever handed in
   std::size_t total_bytes_ = 0;
   std::map<XattrMap, XattrId> ids_;
   std::vector<const XattrMap*> lists_;  // into ids_

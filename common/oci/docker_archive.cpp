@@ -39,8 +39,16 @@ Result<os::UniqueFd> Spool(InflateReader& archive) {
   std::vector<std::byte> buffer(kCopyBytes);
   for (std::uint64_t at = 0;;) {
     ASSIGN_OR_RETURN(const std::size_t n, archive.Read(buffer));
-    if (n == 0) return fd;
-    RETURN_IF_ERROR(os::PWriteAll(fd.get(), at, std::span(buffer).first(n)));
+    if (n == 0) {
+      RETURN_IF_ERROR(os::Truncate(fd.get(), at));
+      return fd;
+    }
+    const auto bytes = std::span(buffer).first(n);
+    const auto zero = [](std::byte b) { return b == std::byte{0}; };
+    // A bomb of zeros costs no disk.
+    if (!std::all_of(bytes.begin(), bytes.end(), zero)) {
+      RETURN_IF_ERROR(os::PWriteAll(fd.get(), at, bytes));
+    }
     at += n;
   }
 }

@@ -13,6 +13,7 @@ namespace daxfs::oci {
 namespace {
 
 constexpr std::size_t kTextMax = std::size_t{8} << 20U;  // registries cut manifests off at 4 MiB
+constexpr std::size_t kLayersMax = 1024;                 // runtimes stop at 127 to 500
 constexpr int kMaxDepth = 4;
 constexpr std::size_t kMaxImages = 1000;
 
@@ -48,6 +49,9 @@ std::vector<std::string> ReferencesOf(const std::vector<Descriptor>& all) {
 }  // namespace
 
 Status CheckLayerCount(const ImageConfig& config, std::size_t count) {
+  if (count > kLayersMax) {
+    return ResourceExhaustedError(std::to_string(count) + " layers: at most 1024 are taken");
+  }
   if (config.diff_ids.size() == count) return Status::Ok();
   return InvalidArgumentError("manifest has " + std::to_string(count) + " layers, its config " +
                               std::to_string(config.diff_ids.size()));

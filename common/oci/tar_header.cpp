@@ -21,6 +21,16 @@ constexpr Field kUid = {108, 8};
 constexpr Field kGid = {116, 8};
 constexpr Field kSize = {124, 12};
 constexpr Field kMtime = {136, 12};
+constexpr Field kName = {0, 100};
+constexpr Field kLink = {157, 100};
+constexpr Field kMagic = {257, 8};
+constexpr Field kMajor = {329, 8};
+constexpr Field kMinor = {337, 8};
+constexpr Field kPrefix = {345, 155};
+constexpr Field kGnuAtime = {345, 12};
+constexpr Field kGnuCtime = {357, 12};
+constexpr std::string_view kGnuMagic("ustar  \0", 8);
+constexpr std::string_view kUstarMagic("ustar\0", 6);
 constexpr std::size_t kTypeOffset = 156;
 constexpr std::uint64_t kExtensionMax = std::uint64_t{4} << 20U;  // libarchive stops at 1 MiB
 constexpr int kExtensionsMax = 64;
@@ -31,15 +41,20 @@ std::string_view Text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-// An octal field: leading blanks, digits, then a blank or NUL.
+// An octal field: blanks and NULs around the digits mean nothing, but one that begins with a NUL is
+// 0 to some readers, and a number to others.
 Result<std::uint64_t> Octal(std::string_view field) {
-  while (!field.empty() && field.front() == ' ') field.remove_prefix(1);
+  const Status damaged = InvalidArgumentError("tar header with a damaged number");
+  const bool starts_with_nul = field.front() == '\0';
+  const std::string_view blanks(" \0", 2);
+  const std::size_t first = field.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return std::uint64_t{0};
+  field = field.substr(first, field.find_last_not_of(blanks) - first + 1);
+  field = field.substr(0, field.find('\0'));
   std::uint64_t value = 0;
   const auto [stop, error] = std::from_chars(field.data(), field.data() + field.size(), value, 8);
-  const bool none = stop == field.data() && !field.empty() && field.front() != '\0';
-  if (none || error == std::errc::result_out_of_range) {
-    return InvalidArgumentError("tar header with a damaged number");
-  }
+  const bool whole = error == std::errc() && stop == field.data() + field.size();
+  if (starts_with_nul || !whole) return damaged;
   return value;
 }
 
@@ -163,14 +178,22 @@ Status TakeRecord(std::string_view key, std::string_view value, RawHeader* heade
 Result<bool> SaysSomething(std::string_view records) {
   constexpr std::string_view kAttributes[] = {"path", "linkpath", "size",  "uid",
                                               "gid",  "uname",    "gname", "mtime"};
-  while (!records.empty() && records.front() != '\0') {
+  bool says = false;
+  while (!records.empty()) {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
     const std::string_view key = record.first;
     const bool attribute =
         std::find(std::begin(kAttributes), std::end(kAttributes), key) != std::end(kAttributes);
-    if (attribute || key.starts_with(kXattrPrefix) || IsExtraRecord(key)) return true;
+    says = says || attribute || key.starts_with(kXattrPrefix) || IsExtraRecord(key);
   }
-  return false;
+  return says;
+}
+
+// A record that only a sparse file has: the map of versions 0.0 and 0.1, or the version 1 that says
+// that it comes with the data.
+bool IsSparseMap(std::string_view key, std::string_view value) {
+  return key == "GNU.sparse.map" || key == "GNU.sparse.offset" || key == "GNU.sparse.numblocks" ||
+         (key == "GNU.sparse.major" && value == "1");
 }
 
 Status TakeRecords(std::string_view records, RawHeader* header) {
@@ -184,15 +207,81 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   header->pax_size = false;
   header->device_records = false;
   header->own_uid = header->own_gid = header->own_mtime = false;
-  while (!records.empty() && records.front() != '\0') {
+  bool sparse = false;
+  bool map = false;
+  while (!records.empty()) {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
+    sparse = sparse || record.first.starts_with("GNU.sparse.");
+    map = map || IsSparseMap(record.first, record.second);
     RETURN_IF_ERROR(TakeRecord(record.first, record.second, header));
+  }
+  // Without a map Go takes them for nothing, others for a name and a size.
+  if (sparse && !map) return InvalidArgumentError("GNU.sparse records without a map");
+  return Status::Ok();
+}
+
+std::string_view FieldText(std::string_view block, const Field& field) {
+  const std::string_view text = block.substr(field.offset, field.length);
+  return text.substr(0, text.find('\0'));
+}
+
+// Go's writer once put a prefix into GNU headers, where the times of access and change belong; its
+// reader takes ASCII there that is no time for a prefix.
+bool HasOddPrefix(std::string_view block) {
+  if (block.substr(kMagic.offset, kMagic.length) != kGnuMagic) return false;
+  const auto no_time = [&](const Field& field) {
+    return block[field.offset] != '\0' && !Number(block, field).ok();
+  };
+  const std::string_view prefix = FieldText(block, kPrefix);
+  const bool ascii = std::all_of(prefix.begin(), prefix.end(),
+                                 [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  return (no_time(kGnuAtime) || no_time(kGnuCtime)) && !prefix.empty() && ascii;
+}
+
+// The name in the block itself.
+std::string OwnName(std::string_view block) {
+  const bool ustar = block.substr(kMagic.offset).starts_with(kUstarMagic);
+  const std::string name(FieldText(block, kName));
+  const std::string prefix(FieldText(block, kPrefix));
+  return (ustar && !prefix.empty()) || HasOddPrefix(block) ? prefix + "/" + name : name;
+}
+
+// What GNU long names and links said.
+struct GnuNames {
+  std::string name;
+  std::string link;
+  bool has_name = false;
+  bool has_link = false;
+};
+
+Status TakeExtension(char type, std::string_view body, GnuNames* gnu, RawHeader* header) {
+  if (type == 'x') return TakeRecords(body, header);
+  if (type == 'V') header->volume_label = true;
+  if (type == 'L') {
+    gnu->name = body.substr(0, body.find('\0'));
+    gnu->has_name = true;
+  }
+  if (type == 'K') {
+    gnu->link = body.substr(0, body.find('\0'));
+    gnu->has_link = true;
   }
   return Status::Ok();
 }
 
+// Numbers of which libarchive and Go think differently when they are damaged.
+Status CheckNumbers(std::string_view block) {
+  for (const Field& field : {kUid, kGid, kSize, kMtime}) {
+    RETURN_IF_ERROR(Number(block, field).status());
+  }
+  const char type = block[kTypeOffset];
+  if (type != '3' && type != '4') return Status::Ok();
+  RETURN_IF_ERROR(Number(block, kMajor).status());
+  return Number(block, kMinor).status();
+}
+
 // From the entry's own block.
 Status TakeFields(std::string_view block, bool extended, RawHeader* header) {
+  RETURN_IF_ERROR(CheckNumbers(block));
   ASSIGN_OR_RETURN(const std::int64_t mode, Number(block, kMode));
   header->permissions = static_cast<std::uint32_t>(mode) & 07777U;
   if (header->own_uid) {
@@ -205,30 +294,46 @@ Status TakeFields(std::string_view block, bool extended, RawHeader* header) {
     ASSIGN_OR_RETURN(const std::int64_t seconds, Number(block, kMtime));
     header->mtime = TarTime{seconds, 0};
   }
-  // Readers differ over whether bytes follow a hard link, and so over which entries there are.
+  // Readers differ over whether bytes follow what is no file, and so over which entries there are.
+  const bool file = std::string_view(
+                        "0\0"
+                        "7S",
+                        4)
+                        .find(header->type) != std::string_view::npos;
+  if (!file && header->pax_size) {
+    return InvalidArgumentError("PAX size of something that is no file");
+  }
   if (header->type != '1') return Status::Ok();
   ASSIGN_OR_RETURN(const std::int64_t size, Number(block, kSize));
-  if ((extended && size > 0) || header->pax_size) {
-    return InvalidArgumentError("hard link with a size");
-  }
+  if (extended && size > 0) return InvalidArgumentError("hard link with a size");
   return Status::Ok();
+}
+
+// The names of the entry behind `header`'s extensions, GNU's over PAX records over its own block.
+void TakeNames(std::string_view block, const GnuNames& gnu, RawHeader* header) {
+  if (!gnu.name.empty()) header->path = gnu.name;
+  if (!header->sparse_name.empty()) header->path = header->sparse_name;
+  if (!gnu.link.empty()) header->link_path = gnu.link;
+  // libarchive takes an empty long name for a name, and no prefix out of a GNU header.
+  if (header->path.empty() && (gnu.has_name || HasOddPrefix(block))) {
+    header->path = OwnName(block);
+  }
+  if (header->link_path.empty() && gnu.has_link) header->link_path = FieldText(block, kLink);
 }
 
 }  // namespace
 
 Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
   RawHeader header;
-  std::string gnu_name;
-  std::string gnu_link;
+  GnuNames gnu;
+  bool extended = false;
   std::uint64_t at = 0;
   for (int extensions = 0; extensions <= kExtensionsMax; ++extensions) {
     const std::string_view block = Text(bytes(at, kTarBlock));
     if (block.size() != kTarBlock) break;
     header.type = block[kTypeOffset];
     if (std::string_view("xgLKV").find(header.type) == std::string_view::npos) {
-      if (!gnu_name.empty()) header.path = std::move(gnu_name);
-      if (!header.sparse_name.empty()) header.path = header.sparse_name;
-      if (!gnu_link.empty()) header.link_path = std::move(gnu_link);
+      TakeNames(block, gnu, &header);
       RETURN_IF_ERROR(TakeFields(block, at > 0, &header));
       return header;
     }
@@ -236,14 +341,16 @@ Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
     if (size > kExtensionMax) return InvalidArgumentError("tar extension header is too large");
     const std::string_view body = Text(bytes(at + kTarBlock, size));
     if (body.size() != size) break;
-    if (header.type == 'x') RETURN_IF_ERROR(TakeRecords(body, &header));
-    if (header.type == 'L') gnu_name = body.substr(0, body.find('\0'));
-    if (header.type == 'K') gnu_link = body.substr(0, body.find('\0'));
-    if (header.type == 'V') header.volume_label = true;
     if (header.type == 'g') {
-      // A damaged one is ignored where global headers are.
-      const Result<bool> says = SaysSomething(body);
-      header.global = header.global || !says.ok() || *says;
+      // Go forgets what came before it, others do not.
+      if (extended) {
+        return InvalidArgumentError("global PAX header between an entry and its own headers");
+      }
+      ASSIGN_OR_RETURN(const bool says, SaysSomething(body));
+      header.global = header.global || says;
+    } else {
+      RETURN_IF_ERROR(TakeExtension(header.type, body, &gnu, &header));
+      extended = true;
     }
     at += kTarBlock + (size + kTarBlock - 1) / kTarBlock * kTarBlock;
   }

@@ -498,6 +498,79 @@ TEST(TarReaderTest, RefusesNumbersOutOfRange) {
   }
 }
 
+// What Go, GNU tar and libarchive read differently: two readers must not see two trees.
+TEST(TarReaderTest, HeadersReadDifferentlyAreRefused) {
+  const std::string nul_first = std::string(
+      "\0"
+      "00000001000",
+      12);
+  std::vector<TarBuilder> cases;
+  for (const std::size_t offset : {std::size_t{124}, std::size_t{136}}) {
+    TarSpec spec;
+    spec.name = "a";
+    spec.raw = {{offset, nul_first}};
+    cases.push_back(TarBuilder().Add(spec));
+  }
+  for (const std::size_t offset : {std::size_t{100}, std::size_t{108}, std::size_t{116}}) {
+    for (const std::string& value :
+         {nul_first.substr(0, 8), std::string("0000644x"), std::string("x")}) {
+      TarSpec spec;
+      spec.name = "a";
+      spec.raw = {{offset, value}};
+      cases.push_back(TarBuilder().Add(spec));
+    }
+  }
+  for (const char type : {'1', '2', '3', '4', '5', '6'}) {
+    TarSpec spec;
+    spec.type = type;
+    spec.name = "a";
+    spec.link = "b";
+    cases.push_back(TarBuilder().Pax({{"size", "512"}}).Add(spec));
+  }
+  cases.push_back(TarBuilder().Pax({{"path", "x"}}).Pax({{"comment", "c"}}, 'g').File("a", ""));
+  cases.push_back(TarBuilder().GnuLong('L', "x").Pax({{"comment", "c"}}, 'g').File("a", ""));
+  for (const char* key : {"GNU.sparse.realsize", "GNU.sparse.size", "GNU.sparse.name"}) {
+    cases.push_back(TarBuilder().Pax({{key, "0"}}).File("a", "data"));
+  }
+  TarSpec junk;
+  junk.type = 'x';
+  junk.name = "pax";
+  junk.data = std::string("9 path=a\n\0\0junk", 15);
+  cases.push_back(TarBuilder().Add(junk).File("a", ""));
+  junk.type = 'g';
+  cases.push_back(TarBuilder().Add(junk).File("a", ""));
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    EXPECT_FALSE(ErrorOf(cases[i].File("next", "x").Finish()).ok()) << i;
+  }
+}
+
+TEST(TarReaderTest, EmptyLongNamesLeaveTheHeaders) {
+  TarSpec link;
+  link.type = '2';
+  link.name = "l";
+  link.link = "target";
+  const std::vector<Seen> all =
+      Read(TarBuilder().GnuLong('L', "").File("a", "x").GnuLong('K', "").Add(link).Finish());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].entry.name, "a");
+  EXPECT_EQ(all[1].entry.link_name, "target");
+}
+
+// Go's writer once put prefixes into GNU headers, and its reader still finds them.
+TEST(TarReaderTest, GnuHeadersWithAPrefix) {
+  TarSpec spec;
+  spec.name = "a";
+  spec.magic = std::string("ustar  \0", 8);
+  spec.raw = {{345, "prefix/dir"}};
+  TarSpec times = spec;
+  times.name = "b";
+  times.raw = {{345, std::string("14000000000\0", 12)}, {357, std::string("14000000000\0", 12)}};
+  const std::vector<Seen> all = Read(TarBuilder().Add(spec).Add(times).Finish());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].entry.name, "prefix/dir/a");
+  EXPECT_EQ(all[1].entry.name, "b");
+}
+
 TEST(TarReaderTest, SourceErrorsPass) {
   const std::string good = TarBuilder().File("a", std::string(2000, 'x')).Finish();
   for (const std::size_t cut :

@@ -131,10 +131,10 @@ Status AtomicFile::Commit() {
   RETURN_IF_ERROR(copy.Close().WithContext(path_));
   if (temporary_.empty()) RETURN_IF_ERROR(NameUnnamed());
   if (temporary_.empty()) return fd_.Close().WithContext(path_);
-  RETURN_IF_ERROR(fd_.Close().WithContext(path_));
+  // The lock goes with the descriptor: not before the name is right.
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return Status::FromErrno(errno, path_);
   temporary_.clear();
-  return Status::Ok();
+  return fd_.Close().WithContext(path_);
 }
 
 }  // namespace daxfs::os

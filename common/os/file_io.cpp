@@ -116,6 +116,11 @@ Result<std::string> ReadWholeFile(int fd, std::size_t limit_bytes) {
   }
 }
 
+Status Truncate(int fd, std::uint64_t size_bytes) {
+  if (::ftruncate(fd, static_cast<off_t>(size_bytes)) == 0) return Status::Ok();
+  return Status::FromErrno(errno, "ftruncate");
+}
+
 bool IsTerminal(int fd) { return ::isatty(fd) == 1; }
 
 bool ShowsColor(int fd) {

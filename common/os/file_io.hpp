@@ -43,6 +43,9 @@ Status PReadExact(int fd, std::uint64_t offset, std::span<std::byte> out);
 // Writes all of `data` at `offset` bytes. Errors: by errno (kResourceExhausted for a full disk).
 Status PWriteAll(int fd, std::uint64_t offset, std::span<const std::byte> data);
 
+// Makes the file so long; what is new reads as zeros. Errors: by errno.
+Status Truncate(int fd, std::uint64_t size_bytes);
+
 // The whole file as text. Errors: by errno; kOutOfRange above `limit_bytes`.
 Result<std::string> ReadWholeFile(int fd, std::size_t limit_bytes);
 

@@ -94,8 +94,19 @@ Status NewDirectory::SetTime(const std::string& name, std::int64_t seconds,
                              std::uint32_t nanoseconds) const {
   const struct timespec time = {seconds, static_cast<long>(nanoseconds)};
   const struct timespec times[2] = {time, time};
-  if (name.empty()) return Outcome(::futimens(fd_.get(), times), "set time");
-  return Outcome(::utimensat(fd_.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW), "set time");
+  const int flags = AT_SYMLINK_NOFOLLOW | (name.empty() ? AT_EMPTY_PATH : 0);
+  const int result = name.empty()
+                         ? ::futimens(fd_.get(), times)
+                         : ::utimensat(fd_.get(), name.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  RETURN_IF_ERROR(Outcome(result, "set time"));
+  // Filesystems silently take the nearest time they can hold.
+  struct stat info {};
+  RETURN_IF_ERROR(Outcome(::fstatat(fd_.get(), name.c_str(), &info, flags), "stat"));
+  if (info.st_mtim.tv_sec == time.tv_sec && info.st_mtim.tv_nsec == time.tv_nsec) {
+    return Status::Ok();
+  }
+  return FailedPreconditionError("set time: this filesystem cannot hold " +
+                                 std::to_string(seconds) + "." + std::to_string(nanoseconds));
 }
 
 Status SetFileSize(int fd, std::uint64_t size_bytes) {
