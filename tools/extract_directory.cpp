@@ -11,6 +11,7 @@
 #include "common/os/new_directory.hpp"
 #include "common/os/stale.hpp"
 #include "common/os/temp_dir.hpp"
+#include "tools/directory_cache.hpp"
 #include "tools/extract.hpp"
 #include "tools/text.hpp"
 
@@ -44,39 +45,18 @@ class Extractor {
   Status SetXattrs(const os::NewDirectory& parent, const std::string& name,
                    const format::Inode& inode);
   Status FinishDirectories();
-  Result<const os::NewDirectory*> OpenPath(const std::string& path);
-  Result<const os::NewDirectory*> OpenParent(const std::string& path) {
-    return OpenPath(path.substr(0, path.rfind('/')));
+  static std::string_view ParentOf(std::string_view path) {
+    return path.substr(0, path.rfind('/'));
   }
 
   const format::Image& image_;
   const os::NewDirectory root_;
   Context& context_;
   std::vector<Made> directories_;
-  std::string open_path_;                 // of open_
-  std::optional<os::NewDirectory> open_;  // none: the root
+  DirectoryCache opened_{root_};
+  DirectoryCache opened_for_links_{root_};  // where the first names of hard links are
   std::uint64_t symlink_modes_ = 0;
 };
-
-// Names of one directory come one behind the other, so the last one stays open. "" is the root.
-// Valid until the next call.
-Result<const os::NewDirectory*> Extractor::OpenPath(const std::string& path) {
-  if (path.empty() || path == "/") return &root_;
-  if (path == open_path_) return &*open_;
-  open_path_.clear();
-  std::optional<os::NewDirectory> at;
-  for (std::size_t start = 1; start <= path.size();) {
-    const std::size_t slash = std::min(path.find('/', start), path.size());
-    const os::NewDirectory& above = at.has_value() ? *at : root_;
-    ASSIGN_OR_RETURN(os::NewDirectory below,
-                     above.OpenDirectory(path.substr(start, slash - start)));
-    at.emplace(std::move(below));
-    start = slash + 1;
-  }
-  open_.emplace(*std::move(at));
-  open_path_ = path;
-  return &*open_;
-}
 
 Status Extractor::Take(const format::WalkEntry& entry) {
   const std::uint32_t type = entry.inode.mode & kTypeMask;
@@ -84,15 +64,12 @@ Status Extractor::Take(const format::WalkEntry& entry) {
   if (entry.path == "/") return Status::Ok();
   const std::string name = NameOf(entry.path);
   if (entry.hard_link) {
-    // Opened anew: OpenPath keeps one directory only.
-    ASSIGN_OR_RETURN(const os::NewDirectory* from, OpenParent(entry.first_path));
-    std::optional<os::NewDirectory> first;
-    if (from != &root_) first.emplace(*std::exchange(open_, std::nullopt));
-    open_path_.clear();
-    ASSIGN_OR_RETURN(const os::NewDirectory* parent, OpenParent(entry.path));
-    return parent->Link(name, first.has_value() ? *first : root_, NameOf(entry.first_path));
+    ASSIGN_OR_RETURN(const os::NewDirectory* first,
+                     opened_for_links_.Open(ParentOf(entry.first_path)));
+    ASSIGN_OR_RETURN(const os::NewDirectory* parent, opened_.Open(ParentOf(entry.path)));
+    return parent->Link(name, *first, NameOf(entry.first_path));
   }
-  ASSIGN_OR_RETURN(const os::NewDirectory* parent, OpenParent(entry.path));
+  ASSIGN_OR_RETURN(const os::NewDirectory* parent, opened_.Open(ParentOf(entry.path)));
   if (type == kTypeDirectory) return parent->MakeDirectory(name);
   const format::Inode& inode = entry.inode;
   RETURN_IF_ERROR(Make(*parent, name, inode));
@@ -143,12 +120,12 @@ Status Extractor::SetXattrs(const os::NewDirectory& parent, const std::string& n
 Status Extractor::FinishDirectories() {
   std::reverse(directories_.begin(), directories_.end());
   for (const auto& [path, inode] : directories_) {
-    ASSIGN_OR_RETURN(const os::NewDirectory* directory, OpenPath(path));
+    ASSIGN_OR_RETURN(const os::NewDirectory* directory, opened_.Open(path));
     RETURN_IF_ERROR(directory->SetOwner("", inode.uid, inode.gid).WithContext(PrintableName(path)));
     RETURN_IF_ERROR(SetXattrs(*directory, "", inode).WithContext(PrintableName(path)));
   }
   for (const auto& [path, inode] : directories_) {
-    ASSIGN_OR_RETURN(const os::NewDirectory* directory, OpenPath(path));
+    ASSIGN_OR_RETURN(const os::NewDirectory* directory, opened_.Open(path));
     RETURN_IF_ERROR(directory->SetMode("", inode.mode).WithContext(PrintableName(path)));
     RETURN_IF_ERROR(directory->SetTime("", inode.mtime_seconds, inode.mtime_nanoseconds)
                         .WithContext(PrintableName(path)));
