@@ -21,8 +21,6 @@
 namespace daxfs::imagebuilder {
 namespace {
 
-using std::string_view_literals::operator""sv;
-
 int Print(const std::string& text, base::Logger& log) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) == 0) return 0;
@@ -64,7 +62,8 @@ int Main(int argc, char** argv) {
     std::FILE* out = leave->exit_code == 0 ? stdout : stderr;
     std::fwrite(leave->text.data(), 1, leave->text.size(), out);
     // Whoever asked for JSON gets some, also when nothing else could be understood.
-    const bool json = std::any_of(argv, argv + argc, [](const char* a) { return a == "--json"sv; });
+    const bool json = std::any_of(argv, argv + argc,
+                                  [](const char* a) { return std::string_view(a) == "--json"; });
     if (leave->exit_code != 0 && json) {
       const std::string text = FailureJson(InvalidArgumentError(leave->error)) + "\n";
       std::fwrite(text.data(), 1, text.size(), stdout);
