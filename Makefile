@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo hostile limits bench
+.PHONY: help deps build fmt lint unit test demo hostile sim limits bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: ## everything continuous integration runs
 
 hostile: ## mutated images against core under ASan and UBSan, and planted bugs that must be caught (SEED=, COUNT=)
 	@$(TARGET) hostile -- scripts/hostile $(or $(SEED),1) $(or $(COUNT),100000)
+
+sim: ## the pool's protocol: every interleaving of every small world, and each rule left out (SEED=, COUNT=)
+	@$(TARGET) sim -- scripts/sim $(or $(SEED),1) $(or $(COUNT),20000)
 
 demo: ## the main job for a person to watch: an image placed once, containers from it in two kernels
 	@$(TARGET) demo -- scripts/demo

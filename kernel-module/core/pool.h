@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/**
+ * DOC: objects that many hosts share
+ *
+ * The life of an object in a pool, as steps over shared words: docs/pool.md has
+ * the table of states and the rules, each with the test that needs it. The
+ * functions neither allocate, nor sleep, nor print, and every loop is bounded by
+ * a number of the view or by DAXFS_POOL_TRIES.
+ *
+ * A slot's functions are called under one lock of that participant: it writes its
+ * own use words by load and store, and runs one collection of a row at a time.
+ * Row, slot, chunk and hold numbers must be below the view's counts.
+ */
+#ifndef DAXFS_POOL_H
+#define DAXFS_POOL_H
+
+#include "daxfs/atomic.h"
+#include "daxfs/pool_words.h"
+
+#ifdef __KERNEL__
+#include <linux/errno.h>
+#else
+#include <errno.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How often a step is tried again when others keep changing the word. */
+#define DAXFS_POOL_TRIES	4
+
+/* The rules a test can leave out, to see that they are needed; no other build can. */
+enum daxfs_rule {
+	DAXFS_RULE_NONE,
+	DAXFS_RULE_USE_FENCE,		/* between own bit and the second look */
+	DAXFS_RULE_USE_RECHECK,		/* the second look */
+	DAXFS_RULE_HOLD_FENCE,		/* between valid and the second look */
+	DAXFS_RULE_HOLD_RECHECK,	/* the second look */
+	DAXFS_RULE_COLLECT_FENCE,	/* between dying and the scan */
+	DAXFS_RULE_COLLECT_UNDO,	/* dying back to ready when there is a reference */
+	DAXFS_RULE_COLLECT_SLOTS,	/* the slot table is read behind that fence */
+	DAXFS_RULE_FINISH_REMARK,	/* another's dying becomes one's own first */
+	DAXFS_RULE_PUBLISH_USE,		/* own use before ready */
+	DAXFS_RULE_GENERATION_END,	/* the generation grows where a life ends, only there */
+	DAXFS_RULE_FREE_EXACT,		/* owner words change by exact swap */
+	DAXFS_RULE_ORPHAN_ORDER,	/* the owner word is read before the row */
+	DAXFS_RULE_SWEEP_CLAIM,		/* a dead slot is swept by who has claimed it */
+	DAXFS_RULE_SWEEP_CLAIMS,	/* what a dead sweeper had claimed is dead again */
+	DAXFS_RULE_COUNT
+};
+
+#ifdef DAXFS_ATOMIC_SIMULATED
+extern enum daxfs_rule daxfs_sim_rule_left_out;
+#define DAXFS_RULE(name)	(daxfs_sim_rule_left_out != DAXFS_RULE_##name)
+#else
+#define DAXFS_RULE(name)	(DAXFS_RULE_##name != DAXFS_RULE_NONE)	/* always */
+#endif
+
+/**
+ * struct daxfs_pool - where the words of a pool are in this address space
+ * @rows: state word of each row
+ * @slots: state word of each participant
+ * @uses: @use_words words a slot
+ * @owners: a reference for each chunk; 0 is free
+ * @hold_states, @hold_targets: one each a hold
+ */
+struct daxfs_pool {
+	struct daxfs_word *rows;
+	struct daxfs_word *slots;
+	struct daxfs_word *uses;
+	struct daxfs_word *owners;
+	struct daxfs_word *hold_states;
+	struct daxfs_word *hold_targets;
+	__u32 row_count;
+	__u32 slot_count;
+	__u32 use_words;	/* at least (row_count + 63) / 64 */
+	__u32 owner_count;
+	__u32 hold_count;
+};
+
+static inline __u64 daxfs_word_make(__u32 state, __u32 slot, __u64 generation)
+{
+	__u64 wide_slot = slot;
+
+	return state | (wide_slot << DAXFS_WORD_SLOT_SHIFT) |
+	       (generation << DAXFS_WORD_GENERATION_SHIFT);
+}
+
+static inline __u32 daxfs_word_state(__u64 word)
+{
+	return word & ((1U << DAXFS_WORD_STATE_BITS) - 1);
+}
+
+static inline __u32 daxfs_word_slot(__u64 word)
+{
+	return (word >> DAXFS_WORD_SLOT_SHIFT) & DAXFS_SLOT_MAX;
+}
+
+static inline __u64 daxfs_word_generation(__u64 word)
+{
+	return word >> DAXFS_WORD_GENERATION_SHIFT;
+}
+
+/* What names (row, generation) in owner words and holds; never 0. */
+static inline __u64 daxfs_reference(__u32 row, __u64 generation)
+{
+	__u64 row_field = row + 1;
+
+	return row_field | (generation << DAXFS_WORD_GENERATION_SHIFT);
+}
+
+/* The row a reference other than 0 names; from 0, or from damage, one beyond every table. */
+static inline __u32 daxfs_reference_row(__u64 reference)
+{
+	__u32 row_field = reference & (DAXFS_ROW_MAX + 1);
+
+	return row_field - 1;
+}
+
+/**
+ * daxfs_row_claim() - begin a life: free -> building(@slot)
+ * Return: 0 with @generation; -EBUSY the row is not free, or was just taken.
+ */
+int daxfs_row_claim(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 *generation);
+
+/**
+ * daxfs_chunk_take() - make a free or orphaned chunk that of a row being built
+ * Return: 0; -EBUSY it has an owner, or was just taken.
+ */
+int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u64 generation);
+
+/** daxfs_chunk_free_orphan() - free a chunk whose owner's life is over. Return: 0; -EBUSY */
+int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk);
+
+/**
+ * daxfs_row_publish() - building(@slot) -> ready; the builder has a use of it from then on
+ * All bytes are written and daxfs_publish()ed before.
+ * Return: 0; -ESTALE the row was swept (a fence that stated what was not so).
+ */
+int daxfs_row_publish(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation);
+
+/** daxfs_row_abandon() - building(@slot) -> free, its chunks with it. Return: 0; -ESTALE */
+int daxfs_row_abandon(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation);
+
+/**
+ * daxfs_use_take() - a reference that dies with @slot
+ * For the first user of @row behind @slot, who has no use of it yet; later ones are
+ * counted by the participant. The caller compares the object's digest behind it.
+ * Return: 0; -ENOENT there is no such object (any more); -EAGAIN too much was going on.
+ */
+int daxfs_use_take(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation);
+
+/** daxfs_use_drop() - the last user of @row behind @slot has gone */
+void daxfs_use_drop(const struct daxfs_pool *pool, __u32 slot, __u32 row);
+
+/**
+ * daxfs_hold_take() - a reference that survives its taker, in hold row @hold
+ * Return: 0; -EBUSY the hold row is not free; -ENOENT, -EAGAIN as daxfs_use_take().
+ */
+int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32 row,
+		    __u64 generation);
+
+/** daxfs_hold_drop() - free a valid hold. Return: 0; -ENOENT it holds nothing like that */
+int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u32 row, __u64 generation);
+
+/**
+ * daxfs_collect() - free @row and its chunks, if nobody refers to it
+ * Goes on with another's dying too.
+ * Return: 0 freed; -EBUSY in use, now ready; -EAGAIN another took over; -ENOENT not ready.
+ */
+int daxfs_collect(const struct daxfs_pool *pool, __u32 slot, __u32 row);
+
+/** daxfs_collect_from() - private to core: daxfs_collect() of a row whose word was @word */
+int daxfs_collect_from(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 word);
+
+/** daxfs_reclaim() - private to core: free what reclaiming(@slot) @word of @row still has */
+void daxfs_reclaim(const struct daxfs_pool *pool, __u32 row, __u64 word);
+
+/** daxfs_attach() - free -> attached; look-ups may follow. Return: 0; -EBUSY */
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot);
+
+/**
+ * daxfs_sweep() - undo what the dead participant @dead left, and set its slot free
+ * What @dead was sweeping itself is dead again behind that, for anyone to sweep.
+ * Return: 0; -EBUSY another sweeps it; -ENOENT it is not dead.
+ */
+int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* DAXFS_POOL_H */

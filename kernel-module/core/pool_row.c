@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* A row's life up to ready, and the chunks it owns. */
+#include "pool.h"
+
+int daxfs_row_claim(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 *generation)
+{
+	__u64 word = daxfs_load(&pool->rows[row]);
+	__u64 current_generation = daxfs_word_generation(word);
+
+	if (daxfs_word_state(word) != DAXFS_ROW_FREE)
+		return -EBUSY;
+	*generation = current_generation;
+	if (daxfs_cas(&pool->rows[row], word,
+		      daxfs_word_make(DAXFS_ROW_BUILDING, slot, current_generation)) != word)
+		return -EBUSY;
+	return 0;
+}
+
+/*
+ * Does @owner name a life that is over? A row beyond the table is damage, not an
+ * orphan. @row_word was read behind the owner word (an acquire): a builder claims the
+ * row before it writes its owner word, so who sees the owner word sees that life.
+ */
+static int is_orphan(__u64 owner, __u64 row_word)
+{
+	return daxfs_word_generation(owner) != daxfs_word_generation(row_word) ||
+	       daxfs_word_state(row_word) == DAXFS_ROW_FREE;
+}
+
+/* Reads the owner word of @chunk; 1 if it may be swapped from @owner: free, or an orphan. */
+static int may_take(const struct daxfs_pool *pool, __u32 chunk, __u64 *owner)
+{
+	__u64 row_word = 0;
+	__u32 row;
+
+	if (!DAXFS_RULE(ORPHAN_ORDER))
+		row_word = daxfs_load(&pool->rows[0]);	/* worlds without the rule have one row */
+	*owner = daxfs_load(&pool->owners[chunk]);
+	if (!*owner)
+		return 1;
+	row = daxfs_reference_row(*owner);
+	if (row >= pool->row_count)
+		return 0;
+	if (DAXFS_RULE(ORPHAN_ORDER))
+		row_word = daxfs_load(&pool->rows[row]);
+	return is_orphan(*owner, row_word);
+}
+
+static int swap_owner(const struct daxfs_pool *pool, __u32 chunk, __u64 from, __u64 to)
+{
+	if (!DAXFS_RULE(FREE_EXACT)) {
+		daxfs_store(&pool->owners[chunk], to);
+		return 0;
+	}
+	return daxfs_cas(&pool->owners[chunk], from, to) == from ? 0 : -EBUSY;
+}
+
+int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u64 generation)
+{
+	__u64 owner;
+
+	if (!may_take(pool, chunk, &owner))
+		return -EBUSY;
+	return swap_owner(pool, chunk, owner, daxfs_reference(row, generation));
+}
+
+int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk)
+{
+	__u64 owner;
+
+	if (!may_take(pool, chunk, &owner) || !owner)
+		return -EBUSY;
+	return swap_owner(pool, chunk, owner, 0);
+}
+
+int daxfs_row_publish(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation)
+{
+	struct daxfs_word *uses = &pool->uses[slot * pool->use_words + row / 64];
+	__u64 building = daxfs_word_make(DAXFS_ROW_BUILDING, slot, generation);
+	__u64 ready = daxfs_word_make(DAXFS_ROW_READY, 0, generation);
+
+	if (!DAXFS_RULE(GENERATION_END))
+		ready = daxfs_word_make(DAXFS_ROW_READY, 0, generation + 1);
+	/*
+	 * The swap is a release, so whoever sees ready sees the bit: pairs with the
+	 * scan behind the fence in daxfs_collect().
+	 */
+	if (DAXFS_RULE(PUBLISH_USE))
+		daxfs_store(uses, daxfs_load(uses) | (1ULL << (row % 64)));
+	if (daxfs_cas(&pool->rows[row], building, ready) != building) {
+		daxfs_use_drop(pool, slot, row);
+		return -ESTALE;
+	}
+	if (!DAXFS_RULE(PUBLISH_USE))
+		daxfs_store(uses, daxfs_load(uses) | (1ULL << (row % 64)));
+	return 0;
+}
+
+int daxfs_row_abandon(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation)
+{
+	__u64 building = daxfs_word_make(DAXFS_ROW_BUILDING, slot, generation);
+	__u64 ended = daxfs_word_make(DAXFS_ROW_RECLAIMING, slot,
+				      (generation + 1) & DAXFS_GENERATION_MASK);
+
+	if (daxfs_cas(&pool->rows[row], building, ended) != building)
+		return -ESTALE;
+	daxfs_reclaim(pool, row, ended);
+	return 0;
+}

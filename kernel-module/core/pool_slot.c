@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* Participants: how one begins, and how what a dead one left is undone. */
+#include "pool.h"
+
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot)
+{
+	__u64 word = daxfs_load(&pool->slots[slot]);
+	__u64 attached = daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, daxfs_word_generation(word));
+
+	if (daxfs_word_state(word) != DAXFS_SLOT_FREE ||
+	    daxfs_cas(&pool->slots[slot], word, attached) != word)
+		return -EBUSY;
+	/* Pairs with the fence in daxfs_collect(): its scan sees this slot, or we see dying. */
+	daxfs_fence();
+	return 0;
+}
+
+/* A row whose word names the dead slot goes on under the sweeper's. */
+static void sweep_row(const struct daxfs_pool *pool, __u32 slot, __u32 dead, __u32 row)
+{
+	__u64 word = daxfs_load(&pool->rows[row]);
+	__u64 generation = daxfs_word_generation(word);
+	__u64 mine;
+
+	if (daxfs_word_slot(word) != dead)
+		return;
+	switch (daxfs_word_state(word)) {
+	case DAXFS_ROW_BUILDING:
+		generation = (generation + 1) & DAXFS_GENERATION_MASK;
+		break;
+	case DAXFS_ROW_RECLAIMING:
+		break;
+	case DAXFS_ROW_DYING:
+		daxfs_collect_from(pool, slot, row, word);
+		return;
+	default:
+		return;
+	}
+	mine = daxfs_word_make(DAXFS_ROW_RECLAIMING, slot, generation);
+	if (daxfs_cas(&pool->rows[row], word, mine) == word)
+		daxfs_reclaim(pool, row, mine);
+}
+
+static int claim_slot(const struct daxfs_pool *pool, __u32 slot, __u32 dead, __u64 *mine)
+{
+	__u64 word = daxfs_load(&pool->slots[dead]);
+
+	*mine = daxfs_word_make(DAXFS_SLOT_SWEEPING, slot, daxfs_word_generation(word));
+	if (daxfs_word_state(word) == DAXFS_SLOT_SWEEPING)
+		return -EBUSY;
+	if (daxfs_word_state(word) != DAXFS_SLOT_DEAD)
+		return -ENOENT;
+	if (!DAXFS_RULE(SWEEP_CLAIM)) {
+		*mine = word;
+		return 0;
+	}
+	return daxfs_cas(&pool->slots[dead], word, *mine) == word ? 0 : -EBUSY;
+}
+
+/* What the dead one was sweeping itself is dead again; nobody could claim it else. */
+static void give_back_claims(const struct daxfs_pool *pool, __u32 dead)
+{
+	__u32 i;
+
+	for (i = 0; i < pool->slot_count; i++) {
+		__u64 word = daxfs_load(&pool->slots[i]);
+
+		if (daxfs_word_state(word) == DAXFS_SLOT_SWEEPING && daxfs_word_slot(word) == dead)
+			daxfs_cas(&pool->slots[i], word,
+				  daxfs_word_make(DAXFS_SLOT_DEAD, 0, daxfs_word_generation(word)));
+	}
+}
+
+int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
+{
+	__u64 mine, word;
+	__u32 i;
+	int error = claim_slot(pool, slot, dead, &mine);
+
+	if (error)
+		return error;
+	for (i = 0; i < pool->use_words; i++)
+		daxfs_store(&pool->uses[dead * pool->use_words + i], 0);
+	for (i = 0; i < pool->row_count; i++)
+		sweep_row(pool, slot, dead, i);
+	for (i = 0; i < pool->hold_count; i++) {
+		word = daxfs_load(&pool->hold_states[i]);
+		if (daxfs_word_state(word) == DAXFS_HOLD_CLAIMED && daxfs_word_slot(word) == dead)
+			daxfs_cas(&pool->hold_states[i], word,
+				  daxfs_word_make(DAXFS_HOLD_FREE, 0, daxfs_word_generation(word)));
+	}
+	if (DAXFS_RULE(SWEEP_CLAIMS))
+		give_back_claims(pool, dead);
+	/* The swap is a release: who attaches to the slot finds it swept. */
+	daxfs_cas(&pool->slots[dead], mine,
+		  daxfs_word_make(DAXFS_SLOT_FREE, 0,
+				  (daxfs_word_generation(mine) + 1) & DAXFS_GENERATION_MASK));
+	return 0;
+}

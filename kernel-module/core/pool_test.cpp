@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+// pool.h alone, step by step, over real words; what happens when many step at once is tests/sim's
+// matter.
+#include "pool.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+
+namespace {
+
+// Two slots, attached; 70 rows, so that a use word is not the first; two chunks; one hold.
+class Pool : public testing::Test {
+ protected:
+  static constexpr __u32 kRows = 70;
+  Pool() {
+    pool = {.rows = rows.data(),
+            .slots = slots.data(),
+            .uses = uses.data(),
+            .owners = owners.data(),
+            .hold_states = &hold[0],
+            .hold_targets = &hold[1],
+            .row_count = kRows,
+            .slot_count = 2,
+            .use_words = 2,
+            .owner_count = 2,
+            .hold_count = 1};
+    EXPECT_EQ(daxfs_attach(&pool, 0), 0);
+    EXPECT_EQ(daxfs_attach(&pool, 1), 0);
+  }
+  __u32 RowState(__u32 row) { return daxfs_word_state(daxfs_load(&rows[row])); }
+  // Publishes `row` with chunk 0; slot 0 has the builder's use of it.
+  __u64 Publish(__u32 row) {
+    __u64 generation = 0;
+    EXPECT_EQ(daxfs_row_claim(&pool, 0, row, &generation), 0);
+    EXPECT_EQ(daxfs_chunk_take(&pool, 0, row, generation), 0);
+    EXPECT_EQ(daxfs_row_publish(&pool, 0, row, generation), 0);
+    return generation;
+  }
+
+  daxfs_pool pool;
+  std::array<daxfs_word, kRows> rows = {};
+  std::array<daxfs_word, 2> slots = {}, owners = {}, hold = {};
+  std::array<daxfs_word, 4> uses = {};
+};
+
+TEST_F(Pool, WordsAreLaidOutAsThePageSays) {
+  EXPECT_EQ(daxfs_word_make(DAXFS_ROW_DYING, 0x1234, 0xabcdef0123), 0xabcdef0123012343U);
+  EXPECT_EQ(daxfs_word_state(0xabcdef0123012343U), DAXFS_ROW_DYING);
+  EXPECT_EQ(daxfs_word_slot(0xabcdef0123012343U), 0x1234U);
+  EXPECT_EQ(daxfs_word_generation(0xabcdef0123012343U), 0xabcdef0123U);
+  EXPECT_EQ(daxfs_reference(5, 7), 0x7000006U);
+  EXPECT_EQ(daxfs_reference_row(0x7000006U), 5U);
+  EXPECT_EQ(daxfs_reference_row(daxfs_reference(DAXFS_ROW_MAX, 1)), DAXFS_ROW_MAX);
+  EXPECT_GT(daxfs_reference_row(0x7000000U), DAXFS_ROW_MAX);
+}
+
+TEST_F(Pool, ALifeFromFreeToFree) {
+  const __u64 generation = Publish(69);
+  EXPECT_EQ(generation, 0U);
+  EXPECT_EQ(RowState(69), DAXFS_ROW_READY);
+  EXPECT_EQ(daxfs_load(&uses[1]), 1U << 5);
+  EXPECT_EQ(daxfs_load(&owners[0]), daxfs_reference(69, 0));
+  EXPECT_EQ(daxfs_collect(&pool, 1, 69), -EBUSY);
+  daxfs_use_drop(&pool, 0, 69);
+  EXPECT_EQ(daxfs_collect(&pool, 1, 69), 0);
+  EXPECT_EQ(daxfs_load(&rows[69]), daxfs_word_make(DAXFS_ROW_FREE, 0, 1));
+  EXPECT_EQ(daxfs_load(&owners[0]), 0U);
+  EXPECT_EQ(daxfs_collect(&pool, 1, 69), -ENOENT);
+  EXPECT_EQ(daxfs_use_take(&pool, 1, 69, generation), -ENOENT);
+  EXPECT_EQ(daxfs_load(&uses[3]), 0U);
+}
+
+TEST_F(Pool, WhatIsTakenIsBusy) {
+  const __u64 generation = Publish(3);
+  __u64 other = 0;
+  EXPECT_EQ(daxfs_row_claim(&pool, 1, 3, &other), -EBUSY);
+  EXPECT_EQ(daxfs_row_claim(&pool, 1, 4, &other), 0);
+  EXPECT_EQ(daxfs_chunk_take(&pool, 0, 4, other), -EBUSY);
+  EXPECT_EQ(daxfs_chunk_free_orphan(&pool, 0), -EBUSY);
+  EXPECT_EQ(daxfs_chunk_free_orphan(&pool, 1), -EBUSY);
+  EXPECT_EQ(daxfs_attach(&pool, 1), -EBUSY);
+  EXPECT_EQ(daxfs_use_take(&pool, 1, 4, other), -ENOENT);  // not published yet
+  EXPECT_EQ(daxfs_row_abandon(&pool, 0, 4, other), -ESTALE);
+  EXPECT_EQ(daxfs_row_abandon(&pool, 1, 4, other), 0);
+  EXPECT_EQ(daxfs_row_publish(&pool, 1, 4, other), -ESTALE);
+  EXPECT_EQ(daxfs_load(&uses[2]), 0U);
+  EXPECT_EQ(daxfs_use_take(&pool, 1, 3, generation), 0);
+}
+
+TEST_F(Pool, AnOrphanIsTakenDamageIsNot) {
+  daxfs_store(&rows[3], daxfs_word_make(DAXFS_ROW_READY, 0, 8));
+  __u64 generation = 0;
+  EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &generation), 0);
+  const std::pair<__u64, int> kOwners[] = {
+      {daxfs_reference(3, 7), 0}, {daxfs_reference(3, 8), -EBUSY},
+      {daxfs_reference(5, 0), 0}, {daxfs_reference(kRows, 0), -EBUSY},
+      {0x7000000, -EBUSY},        {0, 0}};
+  for (const auto& [owner, taken] : kOwners) {
+    daxfs_store(&owners[1], owner);
+    EXPECT_EQ(daxfs_chunk_take(&pool, 1, 4, generation), taken) << std::hex << owner;
+  }
+}
+
+TEST_F(Pool, AHoldKeepsAndDyingIsRescued) {
+  const __u64 generation = Publish(0);
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation + 1), -ENOENT);
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation), 0);
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation), -EBUSY);
+  daxfs_use_drop(&pool, 0, 0);
+  EXPECT_EQ(daxfs_collect(&pool, 0, 0), -EBUSY);
+  EXPECT_EQ(daxfs_hold_drop(&pool, 0, 0, generation + 1), -ENOENT);
+  EXPECT_EQ(daxfs_hold_drop(&pool, 0, 0, generation), 0);
+  EXPECT_EQ(daxfs_hold_drop(&pool, 0, 0, generation), -ENOENT);
+  daxfs_store(&rows[0], daxfs_word_make(DAXFS_ROW_DYING, 0, generation));
+  EXPECT_EQ(daxfs_use_take(&pool, 1, 0, generation), 0);
+  EXPECT_EQ(RowState(0), DAXFS_ROW_READY);
+}
+
+TEST_F(Pool, ASweepUndoesWhatTheDeadLeft) {
+  EXPECT_EQ(daxfs_sweep(&pool, 1, 0), -ENOENT);
+  const __u64 generation = Publish(0);
+  __u64 built = 0;
+  EXPECT_EQ(daxfs_row_claim(&pool, 0, 1, &built), 0);
+  EXPECT_EQ(daxfs_chunk_take(&pool, 1, 1, built), 0);
+  daxfs_store(&hold[0], daxfs_word_make(DAXFS_HOLD_CLAIMED, 0, 4));
+  daxfs_store(&rows[2], daxfs_word_make(DAXFS_ROW_DYING, 0, 5));
+  daxfs_store(&rows[3], daxfs_word_make(DAXFS_ROW_RECLAIMING, 0, 6));
+  daxfs_store(&slots[0], daxfs_word_make(DAXFS_SLOT_DEAD, 0, 0));
+  EXPECT_EQ(daxfs_sweep(&pool, 1, 0), 0);
+  EXPECT_EQ(daxfs_load(&rows[0]), daxfs_word_make(DAXFS_ROW_READY, 0, generation));
+  EXPECT_EQ(daxfs_load(&rows[1]), daxfs_word_make(DAXFS_ROW_FREE, 0, built + 1));
+  EXPECT_EQ(daxfs_load(&rows[2]), daxfs_word_make(DAXFS_ROW_FREE, 0, 6));
+  EXPECT_EQ(daxfs_load(&rows[3]), daxfs_word_make(DAXFS_ROW_FREE, 0, 6));
+  EXPECT_EQ(daxfs_load(&hold[0]), daxfs_word_make(DAXFS_HOLD_FREE, 0, 4));
+  EXPECT_EQ(daxfs_load(&owners[1]), 0U);
+  EXPECT_EQ(daxfs_load(&uses[0]), 0U);
+  EXPECT_EQ(daxfs_load(&slots[0]), daxfs_word_make(DAXFS_SLOT_FREE, 0, 1));
+}
+
+}  // namespace

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* The two kinds of reference: a use dies with its participant, a hold does not. */
+#include "pool.h"
+
+/*
+ * The second look of a reference that is already to be seen: is the object still
+ * there? One that is dying is rescued. Behind a full fence, which pairs with the one
+ * in daxfs_collect(): either the collector's scan sees the reference, or this sees dying.
+ */
+static int confirm(const struct daxfs_pool *pool, __u32 row, __u64 generation)
+{
+	__u64 ready = daxfs_word_make(DAXFS_ROW_READY, 0, generation);
+	int tries;
+
+	for (tries = 0; tries < DAXFS_POOL_TRIES; tries++) {
+		__u64 word = daxfs_load(&pool->rows[row]);
+
+		if (daxfs_word_generation(word) != generation)
+			return -ENOENT;
+		if (daxfs_word_state(word) == DAXFS_ROW_READY)
+			return 0;
+		if (daxfs_word_state(word) != DAXFS_ROW_DYING)
+			return -ENOENT;
+		if (daxfs_cas(&pool->rows[row], word, ready) == word)
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+static struct daxfs_word *use_word(const struct daxfs_pool *pool, __u32 slot, __u32 row)
+{
+	return &pool->uses[slot * pool->use_words + row / 64];
+}
+
+int daxfs_use_take(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation)
+{
+	struct daxfs_word *uses = use_word(pool, slot, row);
+	int error = 0;
+
+	if (!DAXFS_RULE(USE_RECHECK))
+		error = confirm(pool, row, generation);
+	daxfs_store(uses, daxfs_load(uses) | (1ULL << (row % 64)));
+	/* Pairs with the fence in daxfs_collect(). */
+	if (DAXFS_RULE(USE_FENCE))
+		daxfs_fence();
+	if (DAXFS_RULE(USE_RECHECK))
+		error = confirm(pool, row, generation);
+	if (error)
+		daxfs_use_drop(pool, slot, row);
+	return error;
+}
+
+void daxfs_use_drop(const struct daxfs_pool *pool, __u32 slot, __u32 row)
+{
+	struct daxfs_word *uses = use_word(pool, slot, row);
+
+	daxfs_store(uses, daxfs_load(uses) & ~(1ULL << (row % 64)));
+}
+
+int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32 row,
+		    __u64 generation)
+{
+	struct daxfs_word *state = &pool->hold_states[hold];
+	__u64 word = daxfs_load(state);
+	__u64 sequence = daxfs_word_generation(word) + 1;
+	__u64 claimed = daxfs_word_make(DAXFS_HOLD_CLAIMED, slot, sequence & DAXFS_GENERATION_MASK);
+	__u64 valid = daxfs_word_make(DAXFS_HOLD_VALID, 0, sequence & DAXFS_GENERATION_MASK);
+	int error = 0;
+
+	if (daxfs_word_state(word) != DAXFS_HOLD_FREE)
+		return -EBUSY;
+	if (!DAXFS_RULE(HOLD_RECHECK))
+		error = confirm(pool, row, generation);
+	if (error)
+		return error;
+	if (daxfs_cas(state, word, claimed) != word)
+		return -EBUSY;
+	daxfs_store(&pool->hold_targets[hold], daxfs_reference(row, generation));
+	/* A release: who sees valid sees the target. Pairs with the scan in daxfs_collect(). */
+	daxfs_store(state, valid);
+	/* Pairs with the fence in daxfs_collect(). */
+	if (DAXFS_RULE(HOLD_FENCE))
+		daxfs_fence();
+	if (DAXFS_RULE(HOLD_RECHECK))
+		error = confirm(pool, row, generation);
+	if (error)
+		daxfs_cas(state, valid, daxfs_word_make(DAXFS_HOLD_FREE, 0,
+							daxfs_word_generation(valid)));
+	return error;
+}
+
+int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u32 row, __u64 generation)
+{
+	__u64 word = daxfs_load(&pool->hold_states[hold]);
+	__u64 target = daxfs_load(&pool->hold_targets[hold]);
+	__u64 unheld = daxfs_word_make(DAXFS_HOLD_FREE, 0, daxfs_word_generation(word));
+
+	if (daxfs_word_state(word) != DAXFS_HOLD_VALID ||
+	    target != daxfs_reference(row, generation))
+		return -ENOENT;
+	return daxfs_cas(&pool->hold_states[hold], word, unheld) == word ? 0 : -ENOENT;
+}

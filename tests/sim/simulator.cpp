@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "simulator.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+namespace daxfs::sim {
+namespace {
+
+constexpr size_t kStackBytes = 256 << 10;  // sanitizers make frames large
+
+Machine* current = nullptr;
+
+// A mistake of a world, not of what it tests: nothing sensible can follow.
+[[noreturn]] void Misuse(const char* what) {
+  std::fprintf(stderr, "sim: %s\n", what);
+  std::abort();
+}
+
+// splitmix64's finisher: every bit of the input changes half of the output's.
+uint64_t Mix(uint64_t hash, uint64_t value) {
+  hash = (hash ^ value) + 0x9e3779b97f4a7c15U;
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9U;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebU;
+  return hash ^ (hash >> 31);
+}
+
+const char* ExitName(Exit how) {
+  switch (how) {
+    case Exit::kDies:
+      return "dies";
+    case Exit::kPowerOff:
+      return "is powered off";
+    case Exit::kStops:
+      return "stops for ever";
+  }
+  return "?";
+}
+
+}  // namespace
+
+const char* MemoryName(Memory memory) {
+  switch (memory) {
+    case Memory::kSc:
+      return "sc";
+    case Memory::kTso:
+      return "tso";
+    case Memory::kWeak:
+      return "weak";
+  }
+  return "?";
+}
+
+Machine::Machine(World& world, Memory memory)
+    : world_(world),
+      memory_(memory),
+      words_(world.Words()),
+      fibers_(world.Participants()),
+      departures_(world.Departures()) {
+  for (Fiber& fiber : fibers_) fiber.stack = std::make_unique<char[]>(kStackBytes);
+}
+
+Machine::~Machine() {
+  if (current == this) current = nullptr;
+}
+
+Machine& Machine::Current() {
+  if (current == nullptr) Misuse("no machine runs");
+  return *current;
+}
+
+void Machine::Start(bool trace) {
+  current = this;
+  tracing_ = trace;
+  trace_.clear();
+  for (daxfs_word& word : words_) word.raw = 0;
+  std::ranges::fill(world_.Ghosts(), 0);
+  world_.Reset();
+  departed_.assign(departures_.size(), false);
+  for (size_t i = 0; i < fibers_.size(); ++i) {
+    fibers_[i].queue.clear();
+    fibers_[i].life = 0;
+    fibers_[i].gone = fibers_[i].restartable = false;
+    Begin(i);
+  }
+  ListChoices();
+}
+
+// A participant runs up to its first step at once: what lies before it touches nothing shared.
+void Machine::Begin(size_t participant) {
+  Fiber& fiber = fibers_[participant];
+  fiber.history = fiber.life;
+  fiber.finished = false;
+  fiber.awaited = nullptr;
+  if (getcontext(&fiber.context) != 0) Misuse("getcontext failed");
+  fiber.context.uc_stack.ss_sp = fiber.stack.get();
+  fiber.context.uc_stack.ss_size = kStackBytes;
+  fiber.context.uc_link = nullptr;
+  makecontext(&fiber.context, &Machine::Enter, 0);
+  Resume(participant);
+}
+
+void Machine::Enter() {
+  Machine& machine = Current();
+  const size_t self = machine.running_;
+  machine.world_.Run(self, machine.fibers_[self].life);
+  machine.fibers_[self].finished = true;
+  machine.fibers_[self].history = 0;  // what it has read no longer matters
+  swapcontext(&machine.fibers_[self].context, &machine.scheduler_);
+  Misuse("a finished participant went on");
+}
+
+void Machine::Resume(size_t participant) {
+  running_ = participant;
+  if (swapcontext(&scheduler_, &fibers_[participant].context) != 0) Misuse("swapcontext failed");
+}
+
+void Machine::Step() {
+  if (current != this) Misuse("an operation outside the machine that runs");
+  if (swapcontext(&fibers_[running_].context, &scheduler_) != 0) Misuse("swapcontext failed");
+}
+
+void Machine::ListChoices() {
+  choices_.clear();
+  for (size_t i = 0; i < fibers_.size(); ++i) {
+    const Fiber& fiber = fibers_[i];
+    const bool stepping = !fiber.finished && !fiber.gone;
+    if (stepping && (fiber.awaited == nullptr || (*fiber.awaited)()))
+      choices_.push_back({Choice::Kind::kRun, i, {}});
+    if (!fiber.queue.empty()) choices_.push_back({Choice::Kind::kDrain, i, {}});
+    if (fiber.gone && fiber.restartable && fiber.life + 1 < world_.Lives(i))
+      choices_.push_back({Choice::Kind::kRestart, i, {}});
+  }
+  ended_ = choices_.empty();
+  for (size_t d = 0; d < departures_.size(); ++d) {
+    const Fiber& fiber = fibers_[departures_[d].participant];
+    if (!departed_[d] && !fiber.finished && !fiber.gone)
+      choices_.push_back({Choice::Kind::kExit, departures_[d].participant, departures_[d].how});
+  }
+}
+
+void Machine::Take(size_t choice) {
+  const Choice taken = choices_.at(choice);
+  switch (taken.kind) {
+    case Choice::Kind::kRun:
+      Resume(taken.participant);
+      break;
+    case Choice::Kind::kDrain:
+      DrainOne(taken.participant);
+      break;
+    case Choice::Kind::kExit:
+      Leave(taken.participant, taken.how);
+      break;
+    case Choice::Kind::kRestart:
+      fibers_[taken.participant].gone = false;
+      ++fibers_[taken.participant].life;
+      if (tracing_) Say(taken.participant, "starts again");
+      Begin(taken.participant);
+      break;
+  }
+  ListChoices();
+}
+
+void Machine::Leave(size_t participant, Exit how) {
+  Fiber& fiber = fibers_[participant];
+  for (size_t d = 0; d < departures_.size(); ++d)
+    if (departures_[d].participant == participant && departures_[d].how == how) departed_[d] = true;
+  if (tracing_) Say(participant, ExitName(how));
+  if (how == Exit::kDies) DrainAll(participant);
+  if (how == Exit::kPowerOff) fiber.queue.clear();
+  fiber.gone = true;
+  fiber.restartable = how != Exit::kStops;
+  fiber.history = 0;
+  fiber.awaited = nullptr;
+  world_.Departed(participant, how);
+}
+
+uint64_t Machine::Hash() const {
+  uint64_t hash = 0;
+  for (const daxfs_word& word : words_) hash = Mix(hash, word.raw);
+  for (uint64_t ghost : world_.Ghosts()) hash = Mix(hash, ghost);
+  for (const Fiber& fiber : fibers_) {
+    hash = Mix(hash, fiber.history);
+    hash = Mix(hash, fiber.life * 8 + fiber.finished * 4 + fiber.gone * 2 + fiber.restartable);
+    hash = Mix(hash, fiber.queue.size());
+    for (const Stored& stored : fiber.queue) {
+      hash = Mix(hash, stored.word * 2 + stored.by_cas);
+      hash = Mix(hash, stored.value);
+    }
+  }
+  for (bool gone : departed_) hash = Mix(hash, gone);
+  return hash;
+}
+
+void Machine::Await(const std::function<bool()>& ready) {
+  if (!ready()) {
+    fibers_[running_].awaited = &ready;
+    Step();
+    fibers_[running_].awaited = nullptr;
+  }
+  Read(1);
+}
+
+void Machine::Forget(uint64_t tag) { fibers_[running_].history = Mix(0, tag); }
+
+size_t Machine::IndexOf(const daxfs_word* word) const {
+  if (word < words_.data() || word >= words_.data() + words_.size())
+    Misuse("an operation on a word that is not the world's");
+  return static_cast<size_t>(word - words_.data());
+}
+
+// Own stores are seen in order at once; the others' when they have left their queues.
+uint64_t Machine::Visible(size_t participant, size_t word) const {
+  const std::deque<Stored>& queue = fibers_[participant].queue;
+  for (auto stored = queue.rbegin(); stored != queue.rend(); ++stored)
+    if (stored->word == word) return stored->value;
+  return words_[word].raw;
+}
+
+// A swap has read and written in one step, so no store of another comes between: whoever's swap of
+// that word still waits goes first. No circle: a swap empties the other queues up to its word.
+void Machine::DrainOne(size_t participant) {
+  const size_t word = fibers_[participant].queue.front().word;
+  for (size_t other = 0; other < fibers_.size(); ++other)
+    if (other != participant) DrainThrough(other, word, true);
+  const Stored stored = fibers_[participant].queue.front();
+  if (stored.word != word) Misuse("two queues wait for each other");
+  fibers_[participant].queue.pop_front();
+  words_[word].raw = stored.value;
+  if (tracing_)
+    Say(participant,
+        "  " + world_.WordName(word) + " = " + world_.Show(word, stored.value) + " is seen by all");
+}
+
+void Machine::DrainThrough(size_t participant, size_t word, bool only_cas) {
+  const std::deque<Stored>& queue = fibers_[participant].queue;
+  while (std::ranges::any_of(
+      queue, [&](const Stored& s) { return s.word == word && (s.by_cas || !only_cas); }))
+    DrainOne(participant);
+}
+
+void Machine::DrainAll(size_t participant) {
+  while (!fibers_[participant].queue.empty()) DrainOne(participant);
+}
+
+void Machine::Read(uint64_t value) {
+  uint64_t& history = fibers_[running_].history;
+  history = Mix(history, value);
+}
+
+void Machine::Say(size_t participant, const std::string& what) {
+  trace_ += "p" + std::to_string(participant) + " " + what + "\n";
+}
+
+uint64_t Machine::Load(const daxfs_word* word) {
+  const size_t index = IndexOf(word);
+  Step();
+  const uint64_t value = Visible(running_, index);
+  Read(value);
+  if (tracing_) Say(running_, "reads " + world_.WordName(index) + ": " + world_.Show(index, value));
+  return value;
+}
+
+void Machine::Store(daxfs_word* word, uint64_t value) {
+  const size_t index = IndexOf(word);
+  Step();
+  Read(0);
+  if (tracing_)
+    Say(running_, "stores " + world_.WordName(index) + " = " + world_.Show(index, value));
+  fibers_[running_].queue.push_back({index, value, false});
+  if (memory_ == Memory::kSc) DrainAll(running_);
+}
+
+// Another's store to the same word that still waits is ordered first: fewer behaviours than arm64
+// has, for words that are both swapped and plainly stored.
+uint64_t Machine::Cas(daxfs_word* word, uint64_t expected, uint64_t desired) {
+  const size_t index = IndexOf(word);
+  Step();
+  const size_t self = running_;
+  if (memory_ != Memory::kWeak) DrainAll(self);
+  for (size_t other = 0; memory_ == Memory::kWeak && other < fibers_.size(); ++other)
+    if (other != self) DrainThrough(other, index, false);
+  const uint64_t found = Visible(self, index);
+  Read(found);
+  if (tracing_)
+    Say(self, "swaps " + world_.WordName(index) + ": " + world_.Show(index, expected) + " -> " +
+                  world_.Show(index, desired) +
+                  (found == expected ? "" : "; fails: " + world_.Show(index, found)));
+  if (found != expected) return found;
+  fibers_[self].queue.push_back({index, desired, true});
+  if (memory_ != Memory::kWeak) DrainAll(self);
+  return found;
+}
+
+void Machine::Fence() {
+  Step();
+  Read(0);
+  if (tracing_) Say(running_, "fences");
+  DrainAll(running_);
+}
+
+}  // namespace daxfs::sim
+
+// What daxfs/atomic.h calls in this build.
+using daxfs::sim::Machine;
+
+extern "C" {
+__u64 daxfs_sim_load(const struct daxfs_word* word) { return Machine::Current().Load(word); }
+void daxfs_sim_store(struct daxfs_word* word, __u64 value) {
+  Machine::Current().Store(word, value);
+}
+__u64 daxfs_sim_cas(struct daxfs_word* word, __u64 expected, __u64 desired) {
+  return Machine::Current().Cas(word, expected, desired);
+}
+void daxfs_sim_fence() { Machine::Current().Fence(); }
+// All memory modes there are today are coherent: bytes need neither.
+void daxfs_sim_publish(const void*, __u64) {}
+void daxfs_sim_refresh(const void*, __u64) {}
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// A deterministic machine with shared memory: participants are fibers, each operation of
+// daxfs/atomic.h is one step, and who steps next is a choice from outside (explore.hpp).
+#pragma once
+
+#include <ucontext.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "daxfs/atomic.h"
+
+namespace daxfs::sim {
+
+// What a participant's stores do before the others see them. A mode for memory without coherence
+// (a cache per participant, lines written back and dropped at will) belongs here when it comes:
+// Machine::Visible, Machine::DrainOne and the two hooks publish and refresh are its places.
+enum class Memory {
+  kSc,    // a store is visible at once
+  kTso,   // a queue of stores per participant; a swap or a fence empties it first (x86)
+  kWeak,  // the same, but a swap's own store is queued too: only a fence empties it (arm64)
+};
+const char* MemoryName(Memory memory);
+
+// How a participant can leave in the middle of anything.
+enum class Exit {
+  kDies,      // a local process: its stores arrive, and the world is told
+  kPowerOff,  // a remote host: its queued stores are lost, and the world is told
+  kStops,     // stalls for ever: its stores arrive, and nobody is told
+};
+
+struct Departure {
+  size_t participant;
+  Exit how;
+};
+
+// What is simulated. Participants may keep state only in locals without destructors that matter (a
+// fiber that leaves is dropped, not unwound), and may read nothing that changes but shared words.
+class World {
+ public:
+  virtual ~World() = default;
+  virtual std::string Name() const = 0;
+
+  // All shared words. They and the ghosts are zeroed, then Reset() is called, before each run.
+  virtual std::span<daxfs_word> Words() = 0;
+  // What checks remember beside memory: part of the state, written by participants and Departed().
+  virtual std::span<uint64_t> Ghosts() { return {}; }
+  virtual void Reset() {}
+
+  virtual size_t Participants() const = 0;
+  virtual void Run(size_t participant, unsigned life) = 0;
+
+  // Each of these may happen, once, to a participant that has not finished.
+  virtual std::vector<Departure> Departures() const { return {}; }
+  virtual void Departed(size_t /*participant*/, Exit /*how*/) {}
+  // How often a participant is started; more than once: again behind a departure that is no kStops.
+  virtual unsigned Lives(size_t /*participant*/) const { return 1; }
+
+  // What is wrong, "" = nothing: after each step, and where nobody can step any more.
+  virtual std::string Always() { return ""; }
+  virtual std::string AtEnd() { return ""; }
+
+  // For traces.
+  virtual std::string WordName(size_t index) const { return "w" + std::to_string(index); }
+  virtual std::string Show(size_t /*index*/, uint64_t value) const { return std::to_string(value); }
+};
+
+// One thing that may happen next.
+struct Choice {
+  enum class Kind { kRun, kDrain, kExit, kRestart };
+  Kind kind;
+  size_t participant;
+  Exit how;  // kExit only
+};
+
+// A world in one state. Between Start() and Start(), the same choices lead to the same states.
+class Machine {
+ public:
+  Machine(World& world, Memory memory);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  void Start(bool trace);
+  // What may happen now. Ended(): nothing but departures.
+  const std::vector<Choice>& Choices() const { return choices_; }
+  bool Ended() const { return ended_; }
+  void Take(size_t choice);
+
+  // Equal for two states only if everything that can follow is equal, up to collisions of 64 bits:
+  // memory, queues, ghosts, and for each participant the values it has read so far.
+  uint64_t Hash() const;
+  const std::string& trace() const { return trace_; }
+
+  // For a participant, from inside World::Run.
+  static Machine& Current();
+  // Waits, without steps, until `ready` holds; `ready` may read ghosts. What waits at the end has
+  // ended.
+  void Await(const std::function<bool()>& ready);
+  // Declares that what this participant has read so far no longer matters, but for `tag`.
+  void Forget(uint64_t tag);
+
+  uint64_t Load(const daxfs_word* word);
+  void Store(daxfs_word* word, uint64_t value);
+  uint64_t Cas(daxfs_word* word, uint64_t expected, uint64_t desired);
+  void Fence();
+
+ private:
+  struct Stored {
+    size_t word;
+    uint64_t value;
+    bool by_cas;
+  };
+  struct Fiber {
+    ucontext_t context = {};
+    std::unique_ptr<char[]> stack;
+    std::deque<Stored> queue;
+    uint64_t history = 0;  // of every value read
+    unsigned life = 0;
+    bool finished = false, gone = false, restartable = false;
+    const std::function<bool()>* awaited = nullptr;
+  };
+
+  static void Enter();
+  void Begin(size_t participant);
+  void Resume(size_t participant);
+  void Step();  // in a fiber: hand the choice to the scheduler
+  void Leave(size_t participant, Exit how);
+  void ListChoices();
+  size_t IndexOf(const daxfs_word* word) const;
+  uint64_t Visible(size_t participant, size_t word) const;
+  void DrainOne(size_t participant);
+  void DrainThrough(size_t participant, size_t word, bool only_cas);
+  void DrainAll(size_t participant);
+  void Read(uint64_t value);
+  void Say(size_t participant, const std::string& what);
+
+  World& world_;
+  Memory memory_;
+  std::span<daxfs_word> words_;
+  std::vector<Fiber> fibers_;
+  std::vector<bool> departed_;  // by index in departures_list_
+  std::vector<Departure> departures_;
+  std::vector<Choice> choices_;
+  ucontext_t scheduler_ = {};
+  size_t running_ = 0;
+  bool ended_ = false;
+  bool tracing_ = false;
+  std::string trace_;
+};
+
+}  // namespace daxfs::sim
