@@ -10,6 +10,7 @@
 namespace daxfs::convert {
 namespace {
 
+using oci::testing::Owned;
 using oci::testing::TarBuilder;
 using oci::testing::TarSpec;
 using testing::ArchiveListing;
@@ -27,20 +28,9 @@ std::vector<std::string> Lines(const TarBuilder& tar) {
 
 Status Error(const TarBuilder& tar) { return ArchiveListing(tar).status(); }
 
-TarSpec Spec(char type, const std::string& name, std::uint32_t mode, std::uint64_t uid,
-             std::int64_t mtime) {
-  TarSpec spec;
-  spec.type = type;
-  spec.name = name;
-  spec.mode = mode;
-  spec.uid = uid;
-  spec.mtime = mtime;
-  return spec;
-}
-
 TEST(ArchiveSourceTest, RootEntrySetsTheRoot) {
   TarBuilder tar;
-  tar.Pax({{"SCHILY.xattr.trusted.t", "1"}}).Add(Spec('5', "./", 01770, 7, 9));
+  tar.Pax({{"SCHILY.xattr.trusted.t", "1"}}).Add(Owned('5', "./", 01770, 7, 9));
   EXPECT_THAT(Lines(tar), ElementsAre("/ 41770 7:0 0 9.0 2 trusted.t=31"));
   EXPECT_THAT(Error(TarBuilder().File("/", "x")).message(), HasSubstr("no directory"));
   EXPECT_THAT(Error(TarBuilder().Symlink("..", "x")).message(), HasSubstr("no directory"));
@@ -48,9 +38,9 @@ TEST(ArchiveSourceTest, RootEntrySetsTheRoot) {
 
 TEST(ArchiveSourceTest, TimesAndModesAreKept) {
   TarBuilder tar;
-  tar.Add(Spec('0', "before", 0644, 0, -86400)).Add(Spec('0', "beyond", 0644, 0, 9223372037));
+  tar.Add(Owned('0', "before", 0644, 0, -86400)).Add(Owned('0', "beyond", 0644, 0, 9223372037));
   tar.Pax({{"mtime", "-0.5"}}).File("negative", "");
-  TarSpec link = Spec('2', "link", 0700, 4000000000U, -1);
+  TarSpec link = Owned('2', "link", 0700, 4000000000U, -1);
   link.link = "x";
   tar.Add(link);
   EXPECT_THAT(Lines(tar), ElementsAre(kRoot, "/before 100644 0:0 0 -86400.0 1 ",
@@ -91,14 +81,14 @@ TEST(ArchiveSourceTest, XattrsInEverySpelling) {
 TEST(ArchiveSourceTest, TheLastEntryOfADirectoryCountsAlone) {
   TarBuilder tar;
   tar.Pax({{"SCHILY.xattr.user.a", "1"}}).Directory("d", 0700).File("d/f", "x");
-  tar.Pax({{"SCHILY.xattr.user.b", "2"}}).Add(Spec('5', "d", 0711, 3, 4));
+  tar.Pax({{"SCHILY.xattr.user.b", "2"}}).Add(Owned('5', "d", 0711, 3, 4));
   EXPECT_THAT(Lines(tar), Contains("/d 40711 3:0 0 4.0 2 user.b=32"));
 }
 
 TEST(ArchiveSourceTest, HardLinksChangeNothingOfTheirFile) {
   TarBuilder tar;
   tar.Pax({{"SCHILY.xattr.security.capability", "c"}}).File("f", "data").Symlink("s", "f");
-  TarSpec link = Spec('1', "hard", 04711, 5, 77);
+  TarSpec link = Owned('1', "hard", 04711, 5, 77);
   link.link = "f";
   tar.Add(link).HardLink("s2", "s");
   EXPECT_THAT(Lines(tar), ElementsAre(kRoot, "/f 100644 0:0 4 0.0 2 security.capability=63 data",
@@ -160,12 +150,12 @@ TEST(ArchiveSourceTest, LongChainsOfLinks) {
 }
 
 TEST(ArchiveSourceTest, TypesOfGnuTar) {
-  TarSpec label = Spec('V', "volume", 0, 0, 0);
-  TarSpec contiguous = Spec('7', "c", 0644, 0, 0);
+  TarSpec label = Owned('V', "volume", 0, 0, 0);
+  TarSpec contiguous = Owned('7', "c", 0644, 0, 0);
   contiguous.data = "data";
   EXPECT_THAT(Lines(TarBuilder().Add(label).Add(contiguous)),
               ElementsAre(kRoot, "/c 100644 0:0 4 0.0 1 data"));
-  EXPECT_THAT(Error(TarBuilder().Add(Spec('D', "dump", 0, 0, 0))).message(),
+  EXPECT_THAT(Error(TarBuilder().Add(Owned('D', "dump", 0, 0, 0))).message(),
               HasSubstr("unhandled tar header type"));
 }
 

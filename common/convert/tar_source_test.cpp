@@ -13,6 +13,7 @@
 namespace daxfs::convert {
 namespace {
 
+using oci::testing::Owned;
 using oci::testing::TarBuilder;
 using oci::testing::TarSpec;
 using ::testing::ElementsAre;
@@ -27,17 +28,6 @@ std::vector<std::string> Lines(const TarBuilder& tar) {
 }
 
 Status Error(const TarBuilder& tar) { return LayerListing(tar).status(); }
-
-TarSpec Owned(char type, const std::string& name, std::uint32_t mode, std::uint64_t uid,
-              std::int64_t mtime) {
-  TarSpec spec;
-  spec.type = type;
-  spec.name = name;
-  spec.mode = mode;
-  spec.uid = uid;
-  spec.mtime = mtime;
-  return spec;
-}
 
 TEST(TarSourceTest, RootEntryIsIgnored) {
   EXPECT_THAT(Lines(TarBuilder()

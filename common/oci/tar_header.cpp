@@ -189,12 +189,27 @@ Result<bool> SaysSomething(std::string_view records) {
   return says;
 }
 
-// A record that only a sparse file has: the map of versions 0.0 and 0.1, or the version 1 that says
-// that it comes with the data.
-bool IsSparseMap(std::string_view key, std::string_view value) {
-  return key == "GNU.sparse.map" || key == "GNU.sparse.offset" || key == "GNU.sparse.numblocks" ||
-         (key == "GNU.sparse.major" && value == "1");
-}
+// What the GNU.sparse.* records of one header say together.
+struct SparseRecords {
+  bool any = false;
+  bool map = false;
+  std::string_view major;
+  std::string_view minor;
+
+  void Take(std::string_view key, std::string_view value) {
+    any = any || key.starts_with("GNU.sparse.");
+    map = map || key == "GNU.sparse.offset" || (key == "GNU.sparse.map" && !value.empty());
+    if (key == "GNU.sparse.major") major = value;
+    if (key == "GNU.sparse.minor") minor = value;
+  }
+  // Whether Go takes them for a sparse file's too; where it does not, others still take a name and
+  // a size from them.
+  bool Known() const {
+    if (major == "1" && minor == "0") return true;
+    const bool old = major == "0" && (minor == "0" || minor == "1");
+    return map && (old || (major.empty() && minor.empty()));
+  }
+};
 
 Status TakeRecords(std::string_view records, RawHeader* header) {
   // A later extended header replaces an earlier one as a whole.
@@ -207,16 +222,14 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   header->pax_size = false;
   header->device_records = false;
   header->own_uid = header->own_gid = header->own_mtime = false;
-  bool sparse = false;
-  bool map = false;
+  SparseRecords sparse;
   while (!records.empty()) {
     ASSIGN_OR_RETURN(const auto record, NextRecord(&records));
-    sparse = sparse || record.first.starts_with("GNU.sparse.");
-    map = map || IsSparseMap(record.first, record.second);
+    sparse.Take(record.first, record.second);
     RETURN_IF_ERROR(TakeRecord(record.first, record.second, header));
   }
-  // Without a map Go takes them for nothing, others for a name and a size.
-  if (sparse && !map) return InvalidArgumentError("GNU.sparse records without a map");
+  if (sparse.any && !sparse.Known())
+    return InvalidArgumentError("GNU.sparse records without a map");
   return Status::Ok();
 }
 

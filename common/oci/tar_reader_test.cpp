@@ -532,6 +532,10 @@ TEST(TarReaderTest, HeadersReadDifferentlyAreRefused) {
   for (const char* key : {"GNU.sparse.realsize", "GNU.sparse.size", "GNU.sparse.name"}) {
     cases.push_back(TarBuilder().Pax({{key, "0"}}).File("a", "data"));
   }
+  cases.push_back(
+      TarBuilder().Pax({{"GNU.sparse.major", "1"}, {"GNU.sparse.realsize", "9"}}).File("a", "0\n"));
+  cases.push_back(
+      TarBuilder().Pax({{"GNU.sparse.size", "9"}, {"GNU.sparse.numblocks", "0"}}).File("a", ""));
   TarSpec junk;
   junk.type = 'x';
   junk.name = "pax";

@@ -40,7 +40,13 @@ Result<UniqueFd> CreateNamed(const std::string& path, std::string* temporary) {
   for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
     *temporary = TemporaryName(path, attempt);
     UniqueFd fd(::open(temporary->c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (fd.valid()) return fd;
+    if (fd.valid()) {
+      static_cast<void>(LockPart(fd.get()));
+      struct stat info {};
+      // Until it was locked another process could take it for one that was left behind.
+      if (::fstat(fd.get(), &info) == 0 && info.st_nlink > 0) return fd;
+      continue;
+    }
     if (errno != EEXIST) return Status::FromErrno(errno, path);
   }
   return AlreadyExistsError(path + ": no free temporary name beside it");

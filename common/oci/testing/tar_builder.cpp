@@ -47,6 +47,17 @@ std::string Record(const std::string& key, const std::string& value) {
 
 }  // namespace
 
+TarSpec Owned(char type, const std::string& name, std::uint32_t mode, std::uint64_t uid,
+              std::int64_t mtime) {
+  TarSpec spec;
+  spec.type = type;
+  spec.name = name;
+  spec.mode = mode;
+  spec.uid = uid;
+  spec.mtime = mtime;
+  return spec;
+}
+
 TarBuilder& TarBuilder::Add(const TarSpec& spec) {
   std::string block(kBlock, '\0');
   Put(&block, 0, spec.name, 100);

@@ -26,6 +26,10 @@ struct TarSpec {
   std::string extension;                                 // whole blocks between header and data
 };
 
+// A header with the attributes that profiles treat differently.
+TarSpec Owned(char type, const std::string& name, std::uint32_t mode, std::uint64_t uid,
+              std::int64_t mtime);
+
 // Writes tars header by header, without libarchive, so that every trap can be laid.
 class TarBuilder {
  public:
