@@ -15,6 +15,7 @@
 #define DAXFS_POOL_H
 
 #include "daxfs/atomic.h"
+#include "daxfs/pool_layout.h"
 #include "daxfs/pool_words.h"
 
 #ifdef __KERNEL__
@@ -58,25 +59,58 @@ extern enum daxfs_rule daxfs_sim_rule_left_out;
 #endif
 
 /**
+ * struct daxfs_index - a hash table of aliases: buckets of 8 rows, two of them for each key
+ * @words: the rows' words, a line a bucket; behind the buckets @overflow rows
+ * @bodies: @body_words words a row
+ * @overflow_used: how many overflow rows were ever used; a look-up reads so many
+ * @seed: mixed into keys, so that nobody outside can choose a bucket
+ */
+struct daxfs_index {
+	struct daxfs_word *words;
+	struct daxfs_word *bodies;
+	struct daxfs_word *overflow_used;
+	__u32 body_words;
+	__u32 buckets;		/* a power of two */
+	__u32 overflow;
+	__u64 seed[2];
+};
+
+/**
  * struct daxfs_pool - where the words of a pool are in this address space
  * @rows: state word of each row
  * @slots: state word of each participant
  * @uses: @use_words words a slot
- * @owners: a reference for each chunk; 0 is free
+ * @owners: an owner word for each chunk; 0 is free
+ * @granules: DAXFS_CHUNK_GRANULES owner words a chunk, of meaning while it is split
  * @hold_states, @hold_targets: one each a hold
+ * @aliases, @names: who is found by what; names are unique
+ *
+ * What follows is beside the words: records, written by whoever has claimed the word.
  */
 struct daxfs_pool {
 	struct daxfs_word *rows;
 	struct daxfs_word *slots;
 	struct daxfs_word *uses;
 	struct daxfs_word *owners;
+	struct daxfs_word *granules;
 	struct daxfs_word *hold_states;
 	struct daxfs_word *hold_targets;
+	struct daxfs_word *hosts;
 	__u32 row_count;
 	__u32 slot_count;
 	__u32 use_words;	/* at least (row_count + 63) / 64 */
 	__u32 owner_count;
+	__u32 granule_count;	/* owner_count * DAXFS_CHUNK_GRANULES; 0 where nothing is split */
 	__u32 hold_count;
+	__u32 host_count;
+	struct daxfs_index aliases;
+	struct daxfs_index names;
+
+	daxfs_le32 *links;	/* the next chunk of the same row, DAXFS_NO_CHUNK at its end */
+	struct daxfs_pool_host *host_records;
+	struct daxfs_pool_slot *slot_records;
+	struct daxfs_pool_row *row_records;
+	struct daxfs_pool_hold *hold_records;
 };
 
 static inline __u64 daxfs_word_make(__u32 state, __u32 slot, __u64 generation)
@@ -100,6 +134,12 @@ static inline __u32 daxfs_word_slot(__u64 word)
 static inline __u64 daxfs_word_generation(__u64 word)
 {
 	return word >> DAXFS_WORD_GENERATION_SHIFT;
+}
+
+/* Words of one slot's uses: a bit a row. */
+static inline __u32 daxfs_use_words(__u32 row_count)
+{
+	return (row_count + 63) / 64;
 }
 
 /* What names (row, generation) in owner words and holds; never 0. */
@@ -130,6 +170,28 @@ int daxfs_row_claim(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 
  */
 int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u64 generation);
 
+/**
+ * daxfs_chunk_split() - a free or orphaned chunk from now on holds granules
+ * Return: 0; -EBUSY it has an owner, or was just taken.
+ */
+int daxfs_chunk_split(const struct daxfs_pool *pool, __u32 chunk);
+
+/**
+ * daxfs_granules_take() - make @count granules from @first on those of a row being built
+ * All in one split chunk, each free or an orphan; all or none. Behind the last one the
+ * chunk is looked at again, behind a full fence: pairs with that in daxfs_chunk_merge().
+ * Return: 0; -EBUSY.
+ */
+int daxfs_granules_take(const struct daxfs_pool *pool, __u32 first, __u32 count, __u32 row,
+			__u64 generation);
+
+/**
+ * daxfs_chunk_merge() - a split chunk without a granule in use is a free chunk again
+ * Frees orphans among its granules on the way.
+ * Return: 0; -EBUSY a granule has an owner; -ENOENT it is not split; -EAGAIN it just changed.
+ */
+int daxfs_chunk_merge(const struct daxfs_pool *pool, __u32 slot, __u32 chunk);
+
 /** daxfs_chunk_free_orphan() - free a chunk whose owner's life is over. Return: 0; -EBUSY */
 int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk);
 
@@ -154,15 +216,25 @@ int daxfs_use_take(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 g
 /** daxfs_use_drop() - the last user of @row behind @slot has gone */
 void daxfs_use_drop(const struct daxfs_pool *pool, __u32 slot, __u32 row);
 
+/** struct daxfs_hold_note - what a hold is for. @name: @length bytes, at most 192 */
+struct daxfs_hold_note {
+	__u64 created;		/* seconds since 1970 */
+	__u32 kind;		/* DAXFS_HOLD_* */
+	__u32 length;
+	const char *name;
+};
+
 /**
  * daxfs_hold_take() - a reference that survives its taker, in hold row @hold
+ * It belongs to the host of @slot from then on. @note may be NULL where there are no records.
+ * @word: what daxfs_hold_drop() wants
  * Return: 0; -EBUSY the hold row is not free; -ENOENT, -EAGAIN as daxfs_use_take().
  */
 int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32 row,
-		    __u64 generation);
+		    __u64 generation, const struct daxfs_hold_note *note, __u64 *word);
 
-/** daxfs_hold_drop() - free a valid hold. Return: 0; -ENOENT it holds nothing like that */
-int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u32 row, __u64 generation);
+/** daxfs_hold_drop() - free a valid hold whose word is @word. Return: 0; -ENOENT it has changed */
+int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u64 word);
 
 /**
  * daxfs_collect() - free @row and its chunks, if nobody refers to it
@@ -177,8 +249,20 @@ int daxfs_collect_from(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u
 /** daxfs_reclaim() - private to core: free what reclaiming(@slot) @word of @row still has */
 void daxfs_reclaim(const struct daxfs_pool *pool, __u32 row, __u64 word);
 
-/** daxfs_attach() - free -> attached; look-ups may follow. Return: 0; -EBUSY */
-int daxfs_attach(const struct daxfs_pool *pool, __u32 slot);
+/** daxfs_attach() - free -> attached(@host); look-ups may follow. Return: 0; -EBUSY */
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host);
+
+/**
+ * daxfs_mark_dead() - attached, as @word says -> dead; what @slot left is for anyone to sweep
+ * Requires: its life is over, seen by a proof or stated. Return: 0; -ESTALE it has changed.
+ */
+int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word);
+
+/**
+ * daxfs_fence_host() - @host is stated to be off: its slots are dead and swept, its holds free
+ * What it was sweeping is dead again. Another may do the same at once.
+ */
+void daxfs_fence_host(const struct daxfs_pool *pool, __u32 slot, __u32 host);
 
 /**
  * daxfs_sweep() - undo what the dead participant @dead left, and set its slot free

@@ -2,10 +2,10 @@
 /* Participants: how one begins, and how what a dead one left is undone. */
 #include "pool.h"
 
-int daxfs_attach(const struct daxfs_pool *pool, __u32 slot)
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host)
 {
 	__u64 word = daxfs_load(&pool->slots[slot]);
-	__u64 attached = daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, daxfs_word_generation(word));
+	__u64 attached = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, daxfs_word_generation(word));
 
 	if (daxfs_word_state(word) != DAXFS_SLOT_FREE ||
 	    daxfs_cas(&pool->slots[slot], word, attached) != word)
@@ -96,4 +96,34 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 		  daxfs_word_make(DAXFS_SLOT_FREE, 0,
 				  (daxfs_word_generation(mine) + 1) & DAXFS_GENERATION_MASK));
 	return 0;
+}
+
+int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word)
+{
+	__u64 dead = daxfs_word_make(DAXFS_SLOT_DEAD, 0, daxfs_word_generation(word));
+
+	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
+		return -ESTALE;
+	return daxfs_cas(&pool->slots[slot], word, dead) == word ? 0 : -ESTALE;
+}
+
+void daxfs_fence_host(const struct daxfs_pool *pool, __u32 slot, __u32 host)
+{
+	__u32 i;
+
+	for (i = 0; i < pool->slot_count; i++) {
+		__u64 word = daxfs_load(&pool->slots[i]);
+
+		if (i == slot || daxfs_word_state(word) != DAXFS_SLOT_ATTACHED ||
+		    daxfs_word_slot(word) != host)
+			continue;
+		if (!daxfs_mark_dead(pool, i, word))
+			daxfs_sweep(pool, slot, i);
+	}
+	for (i = 0; i < pool->hold_count; i++) {
+		__u64 word = daxfs_load(&pool->hold_states[i]);
+
+		if (daxfs_word_state(word) == DAXFS_HOLD_VALID && daxfs_word_slot(word) == host)
+			daxfs_hold_drop(pool, i, word);
+	}
 }

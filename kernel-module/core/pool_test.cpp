@@ -14,19 +14,19 @@ class Pool : public testing::Test {
  protected:
   static constexpr __u32 kRows = 70;
   Pool() {
-    pool = {.rows = rows.data(),
-            .slots = slots.data(),
-            .uses = uses.data(),
-            .owners = owners.data(),
-            .hold_states = &hold[0],
-            .hold_targets = &hold[1],
-            .row_count = kRows,
-            .slot_count = 2,
-            .use_words = 2,
-            .owner_count = 2,
-            .hold_count = 1};
-    EXPECT_EQ(daxfs_attach(&pool, 0), 0);
-    EXPECT_EQ(daxfs_attach(&pool, 1), 0);
+    pool.rows = rows.data();
+    pool.slots = slots.data();
+    pool.uses = uses.data();
+    pool.owners = owners.data();
+    pool.hold_states = &hold[0];
+    pool.hold_targets = &hold[1];
+    pool.row_count = kRows;
+    pool.slot_count = 2;
+    pool.use_words = daxfs_use_words(kRows);
+    pool.owner_count = 2;
+    pool.hold_count = 1;
+    EXPECT_EQ(daxfs_attach(&pool, 0, 3), 0);
+    EXPECT_EQ(daxfs_attach(&pool, 1, 3), 0);
   }
   __u32 RowState(__u32 row) { return daxfs_word_state(daxfs_load(&rows[row])); }
   // Publishes `row` with chunk 0; slot 0 has the builder's use of it.
@@ -38,7 +38,7 @@ class Pool : public testing::Test {
     return generation;
   }
 
-  daxfs_pool pool;
+  daxfs_pool pool = {};
   std::array<daxfs_word, kRows> rows = {};
   std::array<daxfs_word, 2> slots = {}, owners = {}, hold = {};
   std::array<daxfs_word, 4> uses = {};
@@ -79,7 +79,7 @@ TEST_F(Pool, WhatIsTakenIsBusy) {
   EXPECT_EQ(daxfs_chunk_take(&pool, 0, 4, other), -EBUSY);
   EXPECT_EQ(daxfs_chunk_free_orphan(&pool, 0), -EBUSY);
   EXPECT_EQ(daxfs_chunk_free_orphan(&pool, 1), -EBUSY);
-  EXPECT_EQ(daxfs_attach(&pool, 1), -EBUSY);
+  EXPECT_EQ(daxfs_attach(&pool, 1, 3), -EBUSY);
   EXPECT_EQ(daxfs_use_take(&pool, 1, 4, other), -ENOENT);  // not published yet
   EXPECT_EQ(daxfs_row_abandon(&pool, 0, 4, other), -ESTALE);
   EXPECT_EQ(daxfs_row_abandon(&pool, 1, 4, other), 0);
@@ -104,14 +104,16 @@ TEST_F(Pool, AnOrphanIsTakenDamageIsNot) {
 
 TEST_F(Pool, AHoldKeepsAndDyingIsRescued) {
   const __u64 generation = Publish(0);
-  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation + 1), -ENOENT);
-  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation), 0);
-  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation), -EBUSY);
+  __u64 word = 0;
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation + 1, nullptr, &word), -ENOENT);
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation, nullptr, &word), 0);
+  EXPECT_EQ(word, daxfs_word_make(DAXFS_HOLD_VALID, 3, 2)) << "the host's number, not the slot's";
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation, nullptr, &word), -EBUSY);
   daxfs_use_drop(&pool, 0, 0);
   EXPECT_EQ(daxfs_collect(&pool, 0, 0), -EBUSY);
-  EXPECT_EQ(daxfs_hold_drop(&pool, 0, 0, generation + 1), -ENOENT);
-  EXPECT_EQ(daxfs_hold_drop(&pool, 0, 0, generation), 0);
-  EXPECT_EQ(daxfs_hold_drop(&pool, 0, 0, generation), -ENOENT);
+  EXPECT_EQ(daxfs_hold_drop(&pool, 0, word + (1U << 24)), -ENOENT);
+  EXPECT_EQ(daxfs_hold_drop(&pool, 0, word), 0);
+  EXPECT_EQ(daxfs_hold_drop(&pool, 0, word), -ENOENT);
   daxfs_store(&rows[0], daxfs_word_make(DAXFS_ROW_DYING, 0, generation));
   EXPECT_EQ(daxfs_use_take(&pool, 1, 0, generation), 0);
   EXPECT_EQ(RowState(0), DAXFS_ROW_READY);

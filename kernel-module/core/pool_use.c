@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* The two kinds of reference: a use dies with its participant, a hold does not. */
+#include "bytes.h"
 #include "pool.h"
 
 /*
@@ -57,24 +58,41 @@ void daxfs_use_drop(const struct daxfs_pool *pool, __u32 slot, __u32 row)
 	daxfs_store(uses, daxfs_load(uses) & ~(1ULL << (row % 64)));
 }
 
+/* A hold's record is written while the hold is claimed, like its target. */
+static void write_note(const struct daxfs_pool *pool, __u32 hold,
+		       const struct daxfs_hold_note *note)
+{
+	struct daxfs_pool_hold *record = &pool->hold_records[hold];
+	__u32 length = note->length < sizeof(record->name) ? note->length : sizeof(record->name);
+
+	memset(record, 0, sizeof(*record));
+	record->created = __cpu_to_le64(note->created);
+	record->kind = __cpu_to_le32(note->kind);
+	record->name_length = __cpu_to_le32(length);
+	memcpy(record->name, note->name, length);
+}
+
 int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32 row,
-		    __u64 generation)
+		    __u64 generation, const struct daxfs_hold_note *note, __u64 *word)
 {
 	struct daxfs_word *state = &pool->hold_states[hold];
-	__u64 word = daxfs_load(state);
-	__u64 sequence = daxfs_word_generation(word) + 1;
-	__u64 claimed = daxfs_word_make(DAXFS_HOLD_CLAIMED, slot, sequence & DAXFS_GENERATION_MASK);
-	__u64 valid = daxfs_word_make(DAXFS_HOLD_VALID, 0, sequence & DAXFS_GENERATION_MASK);
+	__u32 host = daxfs_word_slot(daxfs_load(&pool->slots[slot]));
+	__u64 before = daxfs_load(state);
+	__u64 sequence = (daxfs_word_generation(before) + 1) & DAXFS_GENERATION_MASK;
+	__u64 claimed = daxfs_word_make(DAXFS_HOLD_CLAIMED, slot, sequence);
+	__u64 valid = daxfs_word_make(DAXFS_HOLD_VALID, host, sequence);
 	int error = 0;
 
-	if (daxfs_word_state(word) != DAXFS_HOLD_FREE)
+	if (daxfs_word_state(before) != DAXFS_HOLD_FREE)
 		return -EBUSY;
 	if (!DAXFS_RULE(HOLD_RECHECK))
 		error = confirm(pool, row, generation);
 	if (error)
 		return error;
-	if (daxfs_cas(state, word, claimed) != word)
+	if (daxfs_cas(state, before, claimed) != before)
 		return -EBUSY;
+	if (note)
+		write_note(pool, hold, note);
 	daxfs_store(&pool->hold_targets[hold], daxfs_reference(row, generation));
 	/* A release: who sees valid sees the target. Pairs with the scan in daxfs_collect(). */
 	daxfs_store(state, valid);
@@ -84,19 +102,16 @@ int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32
 	if (DAXFS_RULE(HOLD_RECHECK))
 		error = confirm(pool, row, generation);
 	if (error)
-		daxfs_cas(state, valid, daxfs_word_make(DAXFS_HOLD_FREE, 0,
-							daxfs_word_generation(valid)));
+		daxfs_hold_drop(pool, hold, valid);
+	*word = valid;
 	return error;
 }
 
-int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u32 row, __u64 generation)
+int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u64 word)
 {
-	__u64 word = daxfs_load(&pool->hold_states[hold]);
-	__u64 target = daxfs_load(&pool->hold_targets[hold]);
 	__u64 unheld = daxfs_word_make(DAXFS_HOLD_FREE, 0, daxfs_word_generation(word));
 
-	if (daxfs_word_state(word) != DAXFS_HOLD_VALID ||
-	    target != daxfs_reference(row, generation))
+	if (daxfs_word_state(word) != DAXFS_HOLD_VALID)
 		return -ENOENT;
 	return daxfs_cas(&pool->hold_states[hold], word, unheld) == word ? 0 : -ENOENT;
 }

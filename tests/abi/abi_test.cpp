@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "daxfs/format.h"
+#include "daxfs/pool_layout.h"
 
 namespace {
 
@@ -20,6 +21,13 @@ static_assert(kSharedMemorySafe<daxfs_extent>);
 static_assert(kSharedMemorySafe<daxfs_xattr>);
 static_assert(kSharedMemorySafe<daxfs_blob>);
 static_assert(kSharedMemorySafe<daxfs_signature>);
+static_assert(kSharedMemorySafe<daxfs_pool_super>);
+static_assert(kSharedMemorySafe<daxfs_pool_device>);
+static_assert(kSharedMemorySafe<daxfs_pool_live>);
+static_assert(kSharedMemorySafe<daxfs_pool_host>);
+static_assert(kSharedMemorySafe<daxfs_pool_slot>);
+static_assert(kSharedMemorySafe<daxfs_pool_row>);
+static_assert(kSharedMemorySafe<daxfs_pool_hold>);
 
 struct Padded {
   daxfs_le32 a;

@@ -48,11 +48,12 @@ void PoolWorld::Use(uint32_t slot, uint64_t generation) {
 }
 
 void PoolWorld::Hold(uint32_t slot, uint64_t generation) {
-  if (daxfs_hold_take(&pool_, slot, 0, 0, generation) != 0) return;
+  __u64 word = 0;
+  if (daxfs_hold_take(&pool_, slot, 0, 0, generation, nullptr, &word) != 0) return;
   ghosts_[kHeldAt] = generation + 1;
   daxfs_load(&words_[kSlotAt + slot]);
   ghosts_[kHeldAt] = 0;
-  daxfs_hold_drop(&pool_, 0, 0, generation);
+  daxfs_hold_drop(&pool_, 0, word);
 }
 
 void PoolWorld::Build(uint32_t slot, uint32_t chunk) {
@@ -190,7 +191,7 @@ Program Finder(uint32_t chunk = 0) {
 Program Newcomer() {
   return [](PoolWorld& world, uint32_t) {
     world.AwaitSlot(0, DAXFS_SLOT_FREE);
-    if (daxfs_attach(&world.pool(), 0) == 0) world.Use(0, 1);
+    if (daxfs_attach(&world.pool(), 0, 0) == 0) world.Use(0, 1);
   };
 }
 

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* Records beside the words: numbers and texts, and what they say about memory. */
+#include "pool_record.h"
+#include "bytes.h"
+
+void daxfs_object_write(const struct daxfs_pool *pool, __u32 row,
+			const struct daxfs_object_info *object)
+{
+	struct daxfs_pool_row *record = &pool->row_records[row];
+
+	daxfs_store(&record->progress, object->progress);
+	daxfs_store(&record->used, object->used);
+	record->size = __cpu_to_le64(object->size);
+	record->created = __cpu_to_le64(object->created);
+	record->kind = __cpu_to_le32(object->kind);
+	record->first = __cpu_to_le32(object->first);
+	record->chunk_count = __cpu_to_le32(object->chunk_count);
+	record->granule_count = __cpu_to_le32(object->granule_count);
+	memcpy(record->digest, object->digest, sizeof(record->digest));
+	memset(record->reserved, 0, sizeof(record->reserved));
+	daxfs_publish(record, sizeof(*record));
+}
+
+void daxfs_object_read(const struct daxfs_pool *pool, __u32 row, struct daxfs_object_info *object)
+{
+	const struct daxfs_pool_row *record = &pool->row_records[row];
+
+	object->progress = daxfs_load(&record->progress);
+	object->used = daxfs_load(&record->used);
+	object->size = get64(&record->size);
+	object->created = get64(&record->created);
+	object->kind = get32(&record->kind);
+	object->first = get32(&record->first);
+	object->chunk_count = get32(&record->chunk_count);
+	object->granule_count = get32(&record->granule_count);
+	memcpy(object->digest, record->digest, sizeof(object->digest));
+}
+
+void daxfs_link_write(const struct daxfs_pool *pool, __u32 chunk, __u32 next)
+{
+	pool->links[chunk] = __cpu_to_le32(next);
+}
+
+static int check_granules(const struct daxfs_pool *pool, __u64 owner,
+			  const struct daxfs_object_info *object, const char **why)
+{
+	__u32 i;
+
+	if (object->first >= pool->granule_count ||
+	    object->granule_count > DAXFS_CHUNK_GRANULES -
+				    object->first % DAXFS_CHUNK_GRANULES)
+		return bad(why, "granules outside their chunk");
+	if (object->size > (__u64)object->granule_count << DAXFS_GRANULE_SHIFT)
+		return bad(why, "object larger than its granules");
+	if (daxfs_load(&pool->owners[object->first / DAXFS_CHUNK_GRANULES]) != DAXFS_OWNER_SPLIT)
+		return bad(why, "granules in a chunk that is not split");
+	for (i = 0; i < object->granule_count; i++)
+		if (daxfs_load(&pool->granules[object->first + i]) != owner)
+			return bad(why, "granule belongs to another object");
+	return 0;
+}
+
+int daxfs_object_chunks(const struct daxfs_pool *pool, __u32 row, __u64 generation,
+			const struct daxfs_object_info *object, __u32 *chunks, __u32 room,
+			const char **why)
+{
+	__u64 owner = daxfs_reference(row, generation);
+	__u32 chunk = object->first;
+	__u32 i;
+	int err;
+
+	if (!object->chunk_count == !object->granule_count)
+		return bad(why, "object in neither chunks nor granules");
+	if (object->granule_count) {
+		err = check_granules(pool, owner, object, why);
+		if (!err && chunks && !room)
+			return -ENOSPC;
+		if (!err && chunks)
+			chunks[0] = object->first / DAXFS_CHUNK_GRANULES;
+		return err;
+	}
+	if (object->chunk_count > pool->owner_count)
+		return bad(why, "object of more chunks than there are");
+	if (object->size > (__u64)object->chunk_count << DAXFS_CHUNK_SHIFT)
+		return bad(why, "object larger than its chunks");
+	if (chunks && object->chunk_count > room)
+		return -ENOSPC;
+	for (i = 0; i < object->chunk_count; i++) {
+		if (chunk >= pool->owner_count)
+			return bad(why, "chain of chunks leaves the pool");
+		if (daxfs_load(&pool->owners[chunk]) != owner)
+			return bad(why, "chunk belongs to another object");
+		if (chunks)
+			chunks[i] = chunk;
+		chunk = get32(&pool->links[chunk]);
+	}
+	return chunk == DAXFS_NO_CHUNK ? 0 : bad(why, "chain of chunks does not end");
+}
+
+void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,
+			     const struct daxfs_participant_info *participant)
+{
+	struct daxfs_pool_slot *record = &pool->slot_records[slot];
+
+	daxfs_store(&record->heartbeat, participant->heartbeat);
+	record->started = __cpu_to_le64(participant->started);
+	record->pid = __cpu_to_le32(participant->pid);
+	record->kind = __cpu_to_le32(participant->kind);
+	memcpy(record->name, participant->name, sizeof(record->name));
+}
+
+void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
+			    struct daxfs_participant_info *participant)
+{
+	const struct daxfs_pool_slot *record = &pool->slot_records[slot];
+
+	participant->heartbeat = daxfs_load(&record->heartbeat);
+	participant->started = get64(&record->started);
+	participant->pid = get32(&record->pid);
+	participant->kind = get32(&record->kind);
+	memcpy(participant->name, record->name, sizeof(record->name));
+	participant->name[sizeof(record->name)] = 0;
+}
+
+/* Never 0; who has the same key has the same id, or one chance in 2^64. */
+static __u64 host_key(const __u8 *id)
+{
+	__u64 key = 0xcbf29ce484222325ULL;
+	int i;
+
+	for (i = 0; i < 16; i++)
+		key = (key ^ id[i]) * 0x100000001b3ULL;
+	return key | 1;
+}
+
+int daxfs_host_find(const struct daxfs_pool *pool, const __u8 *id, __u32 *host)
+{
+	__u64 key = host_key(id);
+	__u32 i;
+
+	for (i = 0; i < pool->host_count; i++) {
+		if (daxfs_load(&pool->hosts[i]) != key)
+			continue;
+		*host = i;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* The swap of the key makes the host known; whoever died behind it left the rest to the next. */
+static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id, const char *name)
+{
+	struct daxfs_pool_host *record = &pool->host_records[host];
+	__u32 n;
+
+	memcpy(record->id, id, sizeof(record->id));
+	memset(record->name, 0, sizeof(record->name));
+	for (n = 0; name[n] && n < sizeof(record->name); n++)
+		record->name[n] = (__u8)name[n];
+	daxfs_publish(record, sizeof(*record));
+}
+
+int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host)
+{
+	__u64 key = host_key(id);
+	__u32 i;
+
+	if (!daxfs_host_find(pool, id, host)) {
+		write_host(pool, *host, id, name);
+		return 0;
+	}
+	for (i = 0; i < pool->host_count; i++) {
+		if (daxfs_load(&pool->hosts[i]) || daxfs_cas(&pool->hosts[i], 0, key))
+			continue;
+		write_host(pool, i, id, name);
+		*host = i;
+		return 0;
+	}
+	return -ENOSPC;
+}
+
+void daxfs_host_set_boot(const struct daxfs_pool *pool, __u32 host, __u64 boot)
+{
+	daxfs_store(&pool->host_records[host].boot, boot);
+}
+
+void daxfs_host_leave(const struct daxfs_pool *pool, __u32 host)
+{
+	daxfs_host_set_boot(pool, host, 0);
+	daxfs_store(&pool->host_records[host].heartbeat, 0);
+	daxfs_store(&pool->hosts[host], 0);
+}
+
+int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host_info *info)
+{
+	const struct daxfs_pool_host *record = &pool->host_records[host];
+
+	if (!daxfs_load(&pool->hosts[host]))
+		return 0;
+	info->heartbeat = daxfs_load(&record->heartbeat);
+	info->boot = daxfs_load(&record->boot);
+	memcpy(info->id, record->id, sizeof(info->id));
+	memcpy(info->name, record->name, sizeof(record->name));
+	info->name[sizeof(record->name)] = 0;
+	return 1;
+}
+
+void daxfs_heartbeat(const struct daxfs_pool *pool, __u32 host, __u32 slot, __u64 now)
+{
+	daxfs_store(&pool->host_records[host].heartbeat, now);
+	daxfs_store(&pool->slot_records[slot].heartbeat, now);
+}
+
+int daxfs_hold_read(const struct daxfs_pool *pool, __u32 hold, struct daxfs_hold_info *info)
+{
+	const struct daxfs_pool_hold *record = &pool->hold_records[hold];
+	__u64 word = daxfs_load(&pool->hold_states[hold]);
+
+	if (daxfs_word_state(word) != DAXFS_HOLD_VALID)
+		return 0;
+	info->word = word;
+	info->host = daxfs_word_slot(word);
+	info->target = daxfs_load(&pool->hold_targets[hold]);
+	info->created = get64(&record->created);
+	info->kind = get32(&record->kind);
+	info->name_length = get32(&record->name_length);
+	if (info->name_length > sizeof(info->name))
+		info->name_length = sizeof(info->name);
+	memcpy(info->name, record->name, sizeof(info->name));
+	return daxfs_load(&pool->hold_states[hold]) == word;
+}
