@@ -39,7 +39,7 @@ Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
     daxfs_store(&words.row_records[row].progress, 0);
     return std::unique_ptr<Building>(new Building(*this, {row, generation}, kind));
   }
-  return Full("one more object beside " + std::to_string(words.row_count));
+  return Full("a row for one more object wanted, it has " + std::to_string(words.row_count));
 }
 
 std::optional<std::uint32_t> Participant::TakeFreeChunkLocked(Ref ref) {
@@ -65,8 +65,8 @@ Result<std::uint32_t> Participant::TakeChunk(Ref ref, std::size_t have) {
   if (merged) {
     if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
   }
-  return Full("2 MiB more beside the " + base::HumanSize(have * std::uint64_t{DAXFS_CHUNK_SIZE}) +
-              " it has");
+  return Full("2 MiB more wanted for an object that has " +
+              base::HumanSize(have * std::uint64_t{DAXFS_CHUNK_SIZE}));
 }
 
 std::optional<std::uint32_t> Participant::TakeGranulesLocked(Ref ref, std::uint32_t count) {
@@ -96,7 +96,7 @@ Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
     granule_chunk_ = chunk;
     if (const auto first = TakeGranulesLocked(ref, count)) return *first;
   }
-  return Full(base::HumanSize(std::uint64_t{count} << DAXFS_GRANULE_SHIFT));
+  return Full(base::HumanSize(std::uint64_t{count} << DAXFS_GRANULE_SHIFT) + " wanted");
 }
 
 Result<Use> Participant::PublishRow(Ref ref) {
@@ -111,16 +111,18 @@ Result<Use> Participant::PublishRow(Ref ref) {
 
 Status Participant::Full(const std::string& wanted) const {
   const UsageView usage = Usage(*memory_);
-  std::string text = memory_->name() + ": pool is full: " + wanted + " wanted, " +
-                     base::HumanSize(usage.chunks_free * std::uint64_t{DAXFS_CHUNK_SIZE}) + " of " +
-                     base::HumanSize(usage.chunks * std::uint64_t{DAXFS_CHUNK_SIZE}) + " free";
-  if (usage.collectable_objects == 0) {
-    return ResourceExhaustedError(text + "; all objects in it are in use or held");
+  const std::string text =
+      memory_->name() + ": pool is full: " + wanted + ", " +
+      base::HumanSize(usage.chunks_free * std::uint64_t{DAXFS_CHUNK_SIZE}) + " of " +
+      base::HumanSize(usage.chunks * std::uint64_t{DAXFS_CHUNK_SIZE}) + " free; ";
+  const std::uint32_t objects = usage.collectable_objects;
+  if (objects == 0) {
+    return ResourceExhaustedError(text + "all objects in it are in use or held");
   }
   return ResourceExhaustedError(
-      text + "; " + std::to_string(usage.collectable_objects) + " objects of " +
-      base::HumanSize(usage.collectable_bytes) +
-      " are used by nobody: daxfsctl pool gc frees them (--dry-run shows which)");
+      text + std::to_string(objects) + (objects == 1 ? " object of " : " objects of ") +
+      base::HumanSize(usage.collectable_bytes) + (objects == 1 ? " is" : " are") +
+      " used by nobody: daxfsctl pool gc frees (--dry-run shows) them");
 }
 
 Status Participant::CollectOne(Ref ref) {

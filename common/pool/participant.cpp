@@ -108,18 +108,26 @@ void Participant::Beat() {
   }
 }
 
-Participant::~Participant() {
-  if (!life_) return;
-  if (beat_.joinable()) {
-    {
-      const std::lock_guard lock(beat_mutex_);
-      leaving_ = true;
-    }
-    beat_wake_.notify_all();
-    beat_.join();
+void Participant::StopBeating() {
+  if (!beat_.joinable()) return;
+  {
+    const std::lock_guard lock(beat_mutex_);
+    leaving_ = true;
   }
+  beat_wake_.notify_all();
+  beat_.join();
+}
+
+Participant::~Participant() {
+  StopBeating();
+  if (!life_) return;
   DAXFS_CHECK(uses_.empty());
   daxfs_detach(&memory_->words(), slot_);
+}
+
+void Participant::DieForTesting() {
+  StopBeating();
+  life_.reset();
 }
 
 std::uint32_t Participant::SweepLocal() {

@@ -62,6 +62,8 @@ class Use {
   ~Use();
 
   Ref ref() const { return ref_; }
+  // As a killed process leaves it. For tests.
+  void ForgetForTesting() { participant_ = nullptr; }
 
  private:
   friend class Participant;
@@ -104,6 +106,9 @@ class Participant {
   ~Participant();
   Participant(const Participant&) = delete;
   Participant& operator=(const Participant&) = delete;
+
+  // Ends as a killed process does: nothing is undone, and its lock is gone. For tests.
+  void DieForTesting();
 
   const Memory& memory() const { return *memory_; }
   std::uint32_t slot() const { return slot_; }
@@ -164,6 +169,7 @@ class Participant {
   Status TakeSlot(const std::string& name);
   std::string LockPath(std::uint32_t slot) const;
   void Beat();
+  void StopBeating();
   void Drop(Ref ref);
   void TouchLocked(std::uint32_t row);
   Result<std::optional<Use>> FindIn(const daxfs_index& index, const daxfs_key& key);
