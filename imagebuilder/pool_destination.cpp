@@ -103,6 +103,7 @@ class InPool final : public Destination {
 }  // namespace
 
 Result<std::unique_ptr<Destination>> PoolDestination(const Options& options, Progress& progress) {
+  if (!options.name.empty()) RETURN_IF_ERROR(pool::CheckName(options.name));
   ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(options.pool));
   ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
                    pool::Memory::Open(config.devices, os::Access::kWrite));

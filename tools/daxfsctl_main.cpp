@@ -113,11 +113,11 @@ void Declare(CLI::App& app, CommandLine& line) {
   app.footer(
       "Exit status: 0 done, 1 failed (diff: or they differ; check: or something is wrong), 2 wrong "
       "usage.");
-  DeclarePool(app, line.pool);
   CLI::App* image = app.add_subcommand("image", "look at an image");
   image->require_subcommand(1);
   DeclareReaders(*image, line);
   DeclareWholeImage(*image, line);
+  DeclarePool(app, line.pool);
 }
 
 Status CheckValues(CommandLine* line, base::LogOptions* log) {

@@ -26,7 +26,7 @@ void DeclareMakers(CLI::App& pool, PoolLine& line) {
   PoolCommand& arguments = line.arguments;
   CLI::App* create = Add(pool, line, "create", "make a pool, empty", CreatePool);
   create->add_option("--size", line.size, "make the file so large (for a file, not a device)");
-  create->add_option("--label", arguments.label, "for people, up to 63 bytes");
+  create->add_option("--label", arguments.label, "for people, up to 64 bytes");
   create->add_option("--rows", arguments.rows, "objects (default: 8 for each 2 MiB)");
   create->add_option("--aliases", arguments.aliases, "digests by which they are found");
   create->add_option("--participants", arguments.slots, "processes and kernels at once (256)");

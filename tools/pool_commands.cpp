@@ -52,12 +52,21 @@ Status CreatePool(const PoolCommand& command, Context& context) {
   options.hosts = command.hosts;
   options.replace = command.force;
   const std::uint64_t size = command.size_bytes != 0 ? command.size_bytes : config.size_bytes;
-  if (size != 0) {
-    for (const std::string& device : options.devices) {
-      RETURN_IF_ERROR(os::MakeSharedFile(device, size));
-    }
+  std::vector<std::string> made;
+  Status status;
+  for (const std::string& device : options.devices) {
+    std::error_code error;
+    if (size == 0 || !status.ok()) break;
+    const bool is_new = !std::filesystem::exists(device, error);
+    status = os::MakeSharedFile(device, size);
+    if (is_new) made.push_back(device);
   }
-  RETURN_IF_ERROR(pool::CreatePool(options));
+  if (status.ok()) status = pool::CreatePool(options);
+  if (!status.ok()) {
+    std::error_code error;
+    for (const std::string& device : made) std::filesystem::remove(device, error);
+    return status;
+  }
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory,
                    pool::Memory::Open(options.devices, os::Access::kRead));
   const std::uint64_t bytes = memory->info().chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE};
@@ -220,6 +229,7 @@ Result<convert::ImageSummary> FillFrom(const std::string& source, pool::Building
 }  // namespace
 
 Status PutIntoPool(const PoolCommand& command, Context& context) {
+  RETURN_IF_ERROR(pool::CheckName(command.name));
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Building> building,
                    participant->Begin(pool::ObjectKind::kImage));

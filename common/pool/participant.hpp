@@ -91,6 +91,9 @@ struct Collected {
   std::uint64_t used = 0;   // seconds since 1970
 };
 
+// Errors: kInvalidArgument unless it has 1 to 192 bytes.
+Status CheckName(std::string_view name);
+
 // A process that takes part in a pool, in a slot of its own for as long as it lives: takes
 // references, builds, collects. Thread safe. When the process ends, however it ends, what it used
 // is free again; the other processes of its host see to that.

@@ -185,11 +185,13 @@ int Participant::PutNameLocked(const daxfs_key& key, std::uint64_t target, std::
   return error == -EEXIST ? -EAGAIN : error;
 }
 
+Status CheckName(std::string_view name) {
+  if (!name.empty() && name.size() <= DAXFS_POOL_TEXT_MAX) return Status::Ok();
+  return InvalidArgumentError("a name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) + " bytes");
+}
+
 Status Participant::SetName(const Use& use, std::string_view name) {
-  if (name.empty() || name.size() > DAXFS_POOL_TEXT_MAX) {
-    return InvalidArgumentError("a name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) +
-                                " bytes");
-  }
+  RETURN_IF_ERROR(CheckName(name));
   const daxfs_key key = NameKey(name);
   const std::uint64_t target = daxfs_reference(use.ref().row, use.ref().generation);
   for (int i = 0; i < kTries; ++i) {
@@ -241,10 +243,7 @@ std::optional<Participant::FoundHold> Participant::FindHold(HoldKind kind,
 }
 
 Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
-  if (name.empty() || name.size() > DAXFS_POOL_TEXT_MAX) {
-    return InvalidArgumentError("a hold's name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) +
-                                " bytes");
-  }
+  RETURN_IF_ERROR(CheckName(name));
   const daxfs_pool& words = memory_->words();
   const Ref ref = use.ref();
   const std::lock_guard lock(mutex_);
