@@ -16,6 +16,7 @@
 
 #include "core.h"
 #include "compat.h"
+#include "place.h"
 
 /**
  * struct daxfs_region - one physical range that this kernel holds
@@ -42,12 +43,16 @@ struct daxfs_region {
 
 /**
  * struct daxfs_sb - one mounted image; sb->s_fs_info
- * @region: the range it lies in, from its first byte on; a user of it
+ * @region: the range it lies in; a user of it
+ * @place: where in the range; read by daxfs_address() and daxfs_page() alone
  * @image: opened by core
+ * @mapped_meta: its metadata area, where that is not contiguous in the range; else NULL
  */
 struct daxfs_sb {
 	struct daxfs_region *region;
+	struct daxfs_place place;
 	struct daxfs_image image;
+	void *mapped_meta;
 };
 
 /**
@@ -77,7 +82,13 @@ static inline struct daxfs_node *daxfs_node(const struct inode *inode)
 	return container_of(inode, struct daxfs_node, inode);
 }
 
-/* super.c */
+/* image.c */
+int daxfs_open_image(struct daxfs_sb *sbi, const char **why);
+void daxfs_close_image(struct daxfs_sb *sbi);
+const u8 *daxfs_address(const struct daxfs_sb *sbi, u64 offset, u64 *length);
+struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset);
+
+/* error.c */
 __printf(2, 3) void daxfs_error(const struct super_block *sb, const char *format, ...);
 
 /* region.c */

@@ -104,7 +104,8 @@ static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
 	const char *why;
 	int err;
 
-	err = daxfs_image_open(image, region->kaddr, region->size, &why);
+	daxfs_place_range(&sbi->place, 0, region->size);
+	err = daxfs_open_image(sbi, &why);
 	if (err == -EFBIG)
 		errorf(fc, "daxfs: image at 0x%llx has %llu bytes, size=%llu is too small",
 		       (u64)region->phys, image->info.image_size, region->size);
@@ -147,6 +148,7 @@ static void free_sb(struct daxfs_sb *sbi)
 {
 	if (!sbi)
 		return;
+	daxfs_close_image(sbi);
 	daxfs_region_put(sbi->region);
 	kfree(sbi);
 }
