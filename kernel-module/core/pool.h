@@ -158,6 +158,31 @@ static inline __u32 daxfs_reference_row(__u64 reference)
 	return row_field - 1;
 }
 
+/*
+ * Does @reference name a life that is over? @row_word was read behind the reference (an
+ * acquire): who builds claims the row before he names it, so who sees the name sees that life.
+ */
+static inline int daxfs_is_orphan(__u64 reference, __u64 row_word)
+{
+	return daxfs_word_generation(reference) != daxfs_word_generation(row_word) ||
+	       daxfs_word_state(row_word) == DAXFS_ROW_FREE;
+}
+
+static inline __u64 daxfs_owner_merging(__u32 slot)
+{
+	__u64 wide_slot = slot;
+
+	return DAXFS_OWNER_MERGING | (wide_slot << DAXFS_OWNER_MERGER_SHIFT);
+}
+
+/* Does that owner word of a chunk leave it to the granules' own? Also while one looks at them. */
+static inline int daxfs_owner_is_split(__u64 owner)
+{
+	__u64 merger = daxfs_owner_merging(DAXFS_SLOT_MAX) ^ DAXFS_OWNER_MERGING;
+
+	return owner == DAXFS_OWNER_SPLIT || (owner & ~merger) == DAXFS_OWNER_MERGING;
+}
+
 /**
  * daxfs_row_claim() - begin a life: free -> building(@slot)
  * Return: 0 with @generation; -EBUSY the row is not free, or was just taken.
@@ -180,7 +205,7 @@ int daxfs_chunk_split(const struct daxfs_pool *pool, __u32 chunk);
  * daxfs_granules_take() - make @count granules from @first on those of a row being built
  * All in one split chunk, each free or an orphan; all or none. Behind the last one the
  * chunk is looked at again, behind a full fence: pairs with that in daxfs_chunk_merge().
- * Return: 0; -EBUSY.
+ * Return: 0; -EBUSY; -EINVAL not in one chunk.
  */
 int daxfs_granules_take(const struct daxfs_pool *pool, __u32 first, __u32 count, __u32 row,
 			__u64 generation);
@@ -248,6 +273,13 @@ int daxfs_collect_from(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u
 
 /** daxfs_reclaim() - private to core: free what reclaiming(@slot) @word of @row still has */
 void daxfs_reclaim(const struct daxfs_pool *pool, __u32 row, __u64 word);
+
+/** daxfs_granules_reclaim() - private to core: granules of @chunk of earlier lives of @row */
+void daxfs_granules_reclaim(const struct daxfs_pool *pool, __u32 chunk, __u32 row,
+			    __u64 generation);
+
+/** daxfs_merges_sweep() - private to core: what the dead participant was merging is split */
+void daxfs_merges_sweep(const struct daxfs_pool *pool, __u32 dead);
 
 /** daxfs_attach() - free -> attached(@host); look-ups may follow. Return: 0; -EBUSY */
 int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host);

@@ -88,6 +88,8 @@ void daxfs_reclaim(const struct daxfs_pool *pool, __u32 row, __u64 word)
 	for (i = 0; i < pool->owner_count; i++) {
 		__u64 owner = daxfs_load(&pool->owners[i]);
 
+		if (pool->granule_count && daxfs_owner_is_split(owner))
+			daxfs_granules_reclaim(pool, i, row, generation);
 		if (daxfs_reference_row(owner) != row ||
 		    daxfs_word_generation(owner) == generation)
 			continue;

@@ -35,7 +35,7 @@ struct daxfs_alias {
 };
 
 /**
- * struct daxfs_alias_text - what else an alias says, stored with it
+ * struct daxfs_alias_extra - what else an alias says, stored with it
  * @parent: the first 16 bytes of the parent chain; 0 if there is none
  * @text: @length bytes of a name; only in a table with bodies of DAXFS_NAME_WORDS
  */
@@ -71,7 +71,8 @@ int daxfs_object_find(const struct daxfs_pool *pool, const struct daxfs_index *i
 /**
  * daxfs_index_insert() - an alias that need not be unique
  * Goes into the emptier of its two buckets, else into the overflow rows.
- * Return: 0 with @alias; -ENOSPC.
+ * Return: 0 with @alias; -ENOSPC; -EINVAL a text that is too long, or for which there is
+ * no room; -ESTALE it was swept meanwhile (a fence that stated what was not so).
  */
 int daxfs_index_insert(const struct daxfs_pool *pool, const struct daxfs_index *index,
 		       __u32 slot, const struct daxfs_key *key, __u64 target,
@@ -82,7 +83,8 @@ int daxfs_index_insert(const struct daxfs_pool *pool, const struct daxfs_index *
  * Tentative, full fence, scan: a committed one wins; of tentative ones the smaller
  * position. Who loses against a tentative one gets -EAGAIN, waits a random bounded time
  * and tries again; with @force it frees that one by swap instead.
- * Return: 0 with @alias; -EEXIST with @alias the other one; -EAGAIN; -ENOSPC.
+ * A committed one that names what is gone is none: it is freed on the way.
+ * Return: 0 with @alias; -EEXIST with @alias the other one; -EAGAIN; -ENOSPC; -EINVAL.
  */
 int daxfs_index_insert_unique(const struct daxfs_pool *pool, const struct daxfs_index *index,
 			      __u32 slot, const struct daxfs_key *key, __u64 target,
@@ -97,7 +99,7 @@ int daxfs_index_insert_unique(const struct daxfs_pool *pool, const struct daxfs_
 int daxfs_index_flip(const struct daxfs_index *index, __u32 slot, struct daxfs_alias *alias,
 		     __u64 target);
 
-/** daxfs_index_remove() - free a row that was found. Return: 0; -ESTALE it has changed since */
+/** daxfs_index_remove() - free a row that was found. Return: 0; -ESTALE it has changed, or moves */
 int daxfs_index_remove(const struct daxfs_index *index, const struct daxfs_alias *alias);
 
 /**

@@ -52,7 +52,7 @@ static int check_granules(const struct daxfs_pool *pool, __u64 owner,
 		return bad(why, "granules outside their chunk");
 	if (object->size > (__u64)object->granule_count << DAXFS_GRANULE_SHIFT)
 		return bad(why, "object larger than its granules");
-	if (daxfs_load(&pool->owners[object->first / DAXFS_CHUNK_GRANULES]) != DAXFS_OWNER_SPLIT)
+	if (!daxfs_owner_is_split(daxfs_load(&pool->owners[object->first / DAXFS_CHUNK_GRANULES])))
 		return bad(why, "granules in a chunk that is not split");
 	for (i = 0; i < object->granule_count; i++)
 		if (daxfs_load(&pool->granules[object->first + i]) != owner)

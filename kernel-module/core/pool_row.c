@@ -17,17 +17,9 @@ int daxfs_row_claim(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 
 }
 
 /*
- * Does @owner name a life that is over? A row beyond the table is damage, not an
- * orphan. @row_word was read behind the owner word (an acquire): a builder claims the
- * row before it writes its owner word, so who sees the owner word sees that life.
+ * Reads the owner word of @chunk; 1 if it may be swapped from @owner: free, or an orphan.
+ * A row beyond the table is damage, or a chunk that is split, not an orphan.
  */
-static int is_orphan(__u64 owner, __u64 row_word)
-{
-	return daxfs_word_generation(owner) != daxfs_word_generation(row_word) ||
-	       daxfs_word_state(row_word) == DAXFS_ROW_FREE;
-}
-
-/* Reads the owner word of @chunk; 1 if it may be swapped from @owner: free, or an orphan. */
 static int may_take(const struct daxfs_pool *pool, __u32 chunk, __u64 *owner)
 {
 	__u64 row_word = 0;
@@ -43,7 +35,7 @@ static int may_take(const struct daxfs_pool *pool, __u32 chunk, __u64 *owner)
 		return 0;
 	if (DAXFS_RULE(ORPHAN_ORDER))
 		row_word = daxfs_load(&pool->rows[row]);
-	return is_orphan(*owner, row_word);
+	return daxfs_is_orphan(*owner, row_word);
 }
 
 static int swap_owner(const struct daxfs_pool *pool, __u32 chunk, __u64 from, __u64 to)
@@ -62,6 +54,15 @@ int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u6
 	if (!may_take(pool, chunk, &owner))
 		return -EBUSY;
 	return swap_owner(pool, chunk, owner, daxfs_reference(row, generation));
+}
+
+int daxfs_chunk_split(const struct daxfs_pool *pool, __u32 chunk)
+{
+	__u64 owner;
+
+	if (!may_take(pool, chunk, &owner))
+		return -EBUSY;
+	return swap_owner(pool, chunk, owner, DAXFS_OWNER_SPLIT);
 }
 
 int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Participants: how one begins, and how what a dead one left is undone. */
-#include "pool.h"
+#include "pool_index.h"
 
 int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host)
 {
@@ -83,6 +83,9 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 		daxfs_store(&pool->uses[dead * pool->use_words + i], 0);
 	for (i = 0; i < pool->row_count; i++)
 		sweep_row(pool, slot, dead, i);
+	daxfs_merges_sweep(pool, dead);
+	daxfs_index_sweep(&pool->aliases, dead);
+	daxfs_index_sweep(&pool->names, dead);
 	for (i = 0; i < pool->hold_count; i++) {
 		word = daxfs_load(&pool->hold_states[i]);
 		if (daxfs_word_state(word) == DAXFS_HOLD_CLAIMED && daxfs_word_slot(word) == dead)

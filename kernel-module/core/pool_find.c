@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* From a key to an object with a use of it. */
+#include "pool_index.h"
+
+static int has_use(const struct daxfs_pool *pool, __u32 slot, __u32 row)
+{
+	return (daxfs_load(&pool->uses[slot * pool->use_words + row / 64]) >> (row % 64)) & 1;
+}
+
+/* -ENOENT: it is gone; -EBUSY: it is not there yet. */
+static int refer(const struct daxfs_pool *pool, __u32 slot, __u64 target, int *had)
+{
+	__u32 row = daxfs_reference_row(target);
+	__u64 generation = daxfs_word_generation(target);
+	__u64 word = daxfs_load(&pool->rows[row]);
+
+	if (daxfs_word_generation(word) != generation)
+		return -ENOENT;
+	if (daxfs_word_state(word) == DAXFS_ROW_BUILDING)
+		return -EBUSY;
+	*had = has_use(pool, slot, row);
+	if (*had)	/* so its life goes on, whoever looks whether it may end */
+		return 0;
+	return daxfs_use_take(pool, slot, row, generation);
+}
+
+int daxfs_object_find(const struct daxfs_pool *pool, const struct daxfs_index *index, __u32 slot,
+		      const struct daxfs_key *key, struct daxfs_alias *alias, int *had)
+{
+	int missed = -ENOENT;
+	__u32 from = 0;
+	int lost = 0;
+	int error;
+
+	for (;;) {
+		error = daxfs_index_find(pool, index, key, from, alias);
+		if (error)
+			return error == -ENOENT ? missed : error;
+		error = refer(pool, slot, alias->target, had);
+		/* Did the alias name that object still, when the use was there? */
+		if (daxfs_load(&index->words[alias->position]) == alias->word) {
+			if (!error)
+				return 0;
+		} else {
+			if (!error && !*had)
+				daxfs_use_drop(pool, slot, daxfs_reference_row(alias->target));
+			error = -ENOENT;
+		}
+		from = alias->position + 1;
+		if (error == -EBUSY)
+			continue;
+		/* What was found has gone: another may have come, anywhere. */
+		if (++lost < DAXFS_POOL_TRIES)
+			from = 0;
+		else
+			missed = -EAGAIN;
+	}
+}
