@@ -334,7 +334,7 @@ static int settle_with(const struct daxfs_pool *pool, const struct daxfs_index *
 			   target_lives(pool, other->target) != 0) {
 			return -EEXIST;
 		}
-		/* Tentative and weaker, or it names what is gone: nobody shall commit or flip it. */
+		/* Tentative and weaker, or of what is gone: nobody shall commit or flip it. */
 		if (!change(index, position, &other->word, DAXFS_ALIAS_FREE, 0))
 			return 0;
 	}
