@@ -13,6 +13,7 @@
 #include "common/pool/inspect.hpp"
 #include "common/pool/obtain.hpp"
 #include "common/pool/participant.hpp"
+#include "common/pool/view.hpp"
 
 namespace daxfs::pool {
 namespace {
@@ -92,27 +93,12 @@ class PoolTest : public testing::Test {
   std::string path_;
 };
 
-std::vector<std::byte> ReadObject(const Memory& memory, Ref ref) {
-  daxfs_object_info object;
-  daxfs_object_read(&memory.words(), ref.row, &object);
-  std::vector<std::byte> bytes;
-  if (object.granule_count != 0) {
-    const std::span<std::byte> part = memory.Granules(object.first, object.granule_count);
-    bytes.assign(part.begin(), part.end());
-  } else {
-    std::vector<std::uint32_t> chunks(object.chunk_count);
-    const char* why = "";
-    EXPECT_EQ(daxfs_object_chunks(&memory.words(), ref.row, ref.generation, &object, chunks.data(),
-                                  object.chunk_count, &why),
-              0)
-        << why;
-    for (const std::uint32_t chunk : chunks) {
-      const std::span<std::byte> part = memory.Chunk(chunk);
-      bytes.insert(bytes.end(), part.begin(), part.end());
-    }
-  }
-  bytes.resize(object.size);
-  return bytes;
+std::vector<std::byte> ReadObject(Participant& participant, Ref ref) {
+  Result<std::optional<Use>> use = participant.Take(ref);
+  EXPECT_TRUE(use.ok() && use->has_value());
+  const Result<Mapped> mapped = Mapped::Open(participant, **std::move(use));
+  EXPECT_TRUE(mapped.ok()) << mapped.status().ToString();
+  return {mapped->bytes().begin(), mapped->bytes().end()};
 }
 
 TEST_F(PoolTest, ObjectsOfAllSizesAreFoundByOthers) {
@@ -129,7 +115,7 @@ TEST_F(PoolTest, ObjectsOfAllSizesAreFoundByOthers) {
     Result<std::optional<Use>> found = reader->Find({AliasKind::kRoot, DigestOf(bytes)});
     ASSERT_TRUE(found.ok() && found->has_value());
     EXPECT_EQ((*found)->ref(), placed->ref());
-    EXPECT_EQ(ReadObject(reader->memory(), (*found)->ref()), bytes);
+    EXPECT_EQ(ReadObject(*reader, (*found)->ref()), bytes);
   }
   const UsageView usage = Seen(*reader);
   EXPECT_EQ(usage.rows_used, 8U);
@@ -340,7 +326,7 @@ TEST_F(PoolTest, ChunksOfSeveralDevicesAreOnePool) {
   const std::vector<std::byte> bytes = Bytes(chunks * 2 * kMiB, 3);
   const Result<Use> placed = Place(**me, bytes);
   ASSERT_TRUE(placed.ok()) << placed.status().ToString();
-  EXPECT_EQ(ReadObject((*me)->memory(), placed->ref()), bytes);
+  EXPECT_EQ(ReadObject(**me, placed->ref()), bytes);
 }
 
 }  // namespace
