@@ -182,6 +182,8 @@ static struct daxfs_object *object_of(struct daxfs_member *member,
 	struct daxfs_object *object = object_of_row(member, row);
 	int err;
 
+	/* For whoever decides what to collect. */
+	daxfs_store(&member->pool.row_records[row].used, ktime_get_real_seconds());
 	if (!object) {
 		/* Whoever has set the bit, it may not have been seen: the whole rule again. */
 		err = daxfs_use_take(&member->pool, member->slot, row, generation);

@@ -54,8 +54,6 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	if (opt < 0)
 		return opt;
 	if (opt == OPT_IMAGE) {
-		if (!*param->string)
-			return invalf(fc, "daxfs: image=: give a name, or sha256: and a digest");
 		swap(options->image, param->string);	/* the caller frees the other one */
 		return 0;
 	}
