@@ -146,6 +146,11 @@ Status Participant::CollectOne(Ref ref) {
   return Status::Ok();
 }
 
+bool Participant::MergeChunk(std::uint32_t chunk) {
+  const std::lock_guard lock(mutex_);
+  return daxfs_chunk_merge(&memory_->words(), slot_, chunk) == 0;
+}
+
 std::vector<Collected> Participant::Collect(const CollectOptions& options) {
   std::vector<ObjectView> candidates;
   for (ObjectView& object : ListObjects(*memory_)) {

@@ -137,12 +137,17 @@ class Participant {
   Status Hold(const Use& use, HoldKind kind, std::string_view name);
   // Drops this host's hold. Errors: kNotFound.
   Status DropHold(HoldKind kind, std::string_view name);
+  // Drops this host's holds of that name and of its parts, "NAME#0" and so on. None is no error.
+  Status DropHolds(HoldKind kind, std::string_view name);
 
   // Frees objects nobody refers to, the longest unused first.
   std::vector<Collected> Collect(const CollectOptions& options);
   // Frees this object if nobody refers to it. Errors: kFailedPrecondition while somebody does;
   // kNotFound.
   Status CollectOne(Ref ref);
+
+  // Makes a chunk without small objects in use whole again; whether it did.
+  bool MergeChunk(std::uint32_t chunk);
 
   // Undoes what dead processes of this host have left, at once. Returns how many there were.
   std::uint32_t SweepLocal();

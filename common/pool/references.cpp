@@ -272,4 +272,20 @@ Status Participant::DropHold(HoldKind kind, std::string_view name) {
   return FromCore(daxfs_hold_drop(&memory_->words(), found->row, found->info.word), "drop a hold");
 }
 
+Status Participant::DropHolds(HoldKind kind, std::string_view name) {
+  const daxfs_pool& words = memory_->words();
+  const std::string part = std::string(name) + "#";
+  const std::lock_guard lock(mutex_);
+  for (std::uint32_t i = 0; i < words.hold_count; ++i) {
+    daxfs_hold_info info;
+    if (daxfs_hold_read(&words, i, &info) == 0 || info.host != host_ ||
+        info.kind != static_cast<__u32>(kind)) {
+      continue;
+    }
+    const std::string_view text(info.name, info.name_length);
+    if (text == name || text.starts_with(part)) daxfs_hold_drop(&words, i, info.word);
+  }
+  return Status::Ok();
+}
+
 }  // namespace daxfs::pool
