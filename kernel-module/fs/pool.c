@@ -16,7 +16,7 @@
 #include "pools.h"
 
 #define BEAT_INTERVAL	HZ
-#define LOOK_MS		100	/* between two looks at another incarnation's heartbeat */
+#define LOOK_MS		100	/* between two looks at another kernel's heartbeat */
 #define LOOKS		25	/* more than two beats of it */
 
 DEFINE_MUTEX(daxfs_pools_lock); /* everything in pools.h */
@@ -25,10 +25,9 @@ static char *host_id;
 module_param(host_id, charp, 0444);
 MODULE_PARM_DESC(host_id, "id of this host in pools: 32 hex digits; default: DMI product UUID");
 
-/* Who this kernel is, and which of its lives this is; set at load. */
+/* Who this kernel is; set at load. */
 static u8 own_id[DAXFS_UUID_SIZE];
 static bool own_id_is_random;
-static u64 own_boot;
 
 /* 32 hexadecimal digits, hyphens anywhere between them. */
 static bool parse_id(const char *text, u8 *id)
@@ -51,7 +50,6 @@ int daxfs_pools_init(void)
 {
 	const char *dmi = dmi_get_system_info(DMI_PRODUCT_UUID);
 
-	own_boot = get_random_u64() | 1;
 	if (host_id && *host_id) {
 		if (parse_id(host_id, own_id))
 			return 0;
@@ -65,60 +63,58 @@ int daxfs_pools_init(void)
 	return 0;
 }
 
-/* Another incarnation of this host that is alive: two kernels with one id, or a clone. */
-static bool another_lives(const struct daxfs_pool *pool, u32 host,
-			  const struct daxfs_host_info *first)
+/* A kernel with this host's id that is alive: two machines with one id, or a clone. */
+static bool kernel_lives(const struct daxfs_pool *pool, u32 slot, u64 word)
 {
-	struct daxfs_host_info now;
+	struct daxfs_participant_info first, now;
 	int i;
 
+	daxfs_participant_read(pool, slot, &first);
 	for (i = 0; i < LOOKS; i++) {
 		msleep(LOOK_MS);
-		if (!daxfs_host_read(pool, host, &now))
+		if (daxfs_load(&pool->slots[slot]) != word)
 			return false;
-		if (now.heartbeat != first->heartbeat || now.boot != first->boot)
+		daxfs_participant_read(pool, slot, &now);
+		if (now.heartbeat != first.heartbeat)
 			return true;
 	}
 	return false;
 }
 
 /* There is one kernel a host: what an earlier one has left in the table of slots is dead. */
-static void bury_predecessors(const struct daxfs_pool *pool, u32 host)
+static bool bury_predecessors(const struct daxfs_pool *pool, u32 host)
 {
 	u32 i;
 
 	for (i = 0; i < pool->slot_count; i++) {
 		u64 word = daxfs_load(&pool->slots[i]);
 
-		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED &&
-		    daxfs_word_slot(word) == host && daxfs_slot_is_kernel(word))
-			daxfs_mark_dead(pool, i, word);
+		if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED ||
+		    daxfs_word_slot(word) != host || !daxfs_slot_is_kernel(word))
+			continue;
+		if (kernel_lives(pool, i, word))
+			return false;
+		daxfs_mark_dead(pool, i, word);
 	}
+	return true;
 }
 
+/* The host's boot is for its programs to say; kernels know each other by their slots. */
 static int join_host(struct fs_context *fc, struct daxfs_member *member)
 {
 	struct daxfs_pool *pool = &member->pool;
-	struct daxfs_host_info before = {};
 	int err;
 
-	if (!daxfs_host_find(pool, own_id, &member->host) &&
-	    daxfs_host_read(pool, member->host, &before) && before.boot &&
-	    before.boot != own_boot && another_lives(pool, member->host, &before)) {
-		errorf(fc, "daxfs: another machine is alive as host %pUb: set host_id=",
-		       own_id);
-		return -EBUSY;
-	}
 	err = daxfs_host_join(pool, own_id, init_utsname()->nodename, &member->host);
 	if (err) {
 		errorf(fc, "daxfs: all %u hosts of the pool are taken: fence those gone",
 		       pool->host_count);
 		return err;
 	}
-	if (before.boot != own_boot)
-		bury_predecessors(pool, member->host);
-	daxfs_host_set_boot(pool, member->host, own_boot);
-	return 0;
+	if (bury_predecessors(pool, member->host))
+		return 0;
+	errorf(fc, "daxfs: another machine is alive as host %pUb: set host_id=", own_id);
+	return -EBUSY;
 }
 
 static int take_slot(struct fs_context *fc, struct daxfs_member *member)
@@ -241,7 +237,7 @@ static bool host_has_slots(const struct daxfs_pool *pool, u32 host)
 	return false;
 }
 
-/* Nobody looks for this boot any more; a random id will never be seen again. */
+/* A random id will never be seen again. */
 static void leave(struct daxfs_member *member)
 {
 	struct daxfs_pool *pool = &member->pool;
@@ -250,10 +246,7 @@ static void leave(struct daxfs_member *member)
 	if (daxfs_member_fenced(member))
 		return;
 	daxfs_detach(pool, member->slot);
-	if (host_has_slots(pool, member->host))
-		return;
-	daxfs_host_set_boot(pool, member->host, 0);
-	if (own_id_is_random)
+	if (own_id_is_random && !host_has_slots(pool, member->host))
 		daxfs_host_leave(pool, member->host);
 }
 
