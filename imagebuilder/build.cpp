@@ -26,6 +26,7 @@
 #include "common/os/stale.hpp"
 #include "common/os/temp_dir.hpp"
 #include "imagebuilder/build_dump.hpp"
+#include "imagebuilder/destination.hpp"
 
 namespace daxfs::imagebuilder {
 namespace {
@@ -51,11 +52,6 @@ Status CheckFree(const std::string& path) {
   return AlreadyExistsError(path + ": exists; --per-layer makes a new directory");
 }
 
-Result<convert::FileSink> OpenSink(const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
-  return convert::FileSink(std::move(file));
-}
-
 // An image that grows inside its own source would hold itself.
 Status CheckOutside(const std::string& output, const std::string& source) {
   std::error_code error;
@@ -68,15 +64,19 @@ Status CheckOutside(const std::string& output, const std::string& source) {
   return InvalidArgumentError(output + ": is inside the directory it would be made of");
 }
 
-Result<BuildReport> BuildDirectory(const Options& options, Progress& progress) {
-  RETURN_IF_ERROR(CheckOutside(options.output, options.source.path));
+Result<BuildReport> BuildDirectory(const Options& options, Destination& out, Progress& progress) {
+  if (!options.output.empty()) {
+    RETURN_IF_ERROR(CheckOutside(options.output, options.source.path));
+  }
   progress.Begin(options.source.path, 0);
-  ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(options.output));
-  convert::ImageBuilder image(sink, ToBuildOptions(options));
-  RETURN_IF_ERROR(convert::AddDirectory(image, options.source.path, progress));
+  const auto make = [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
+    convert::ImageBuilder image(sink, ToBuildOptions(options));
+    RETURN_IF_ERROR(convert::AddDirectory(image, options.source.path, progress));
+    return image.Finish();
+  };
   BuildReport report;
-  ASSIGN_OR_RETURN(const convert::ImageSummary summary, image.Finish());
-  report.images.push_back({options.output, "", summary});
+  ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
+  report.images.push_back(std::move(image));
   return report;
 }
 
@@ -113,25 +113,31 @@ Result<os::UniqueFd> OpenTar(const std::string& path) {
   return os::Duplicate(STDIN_FILENO);
 }
 
-Result<BuildReport> BuildTar(const Options& options, Progress& progress) {
+Result<BuildReport> BuildTar(const Options& options, Destination& out, Progress& progress) {
   ASSIGN_OR_RETURN(os::UniqueFd fd, OpenTar(options.source.path));
   ASSIGN_OR_RETURN(const os::FileInfo info, os::StatFd(fd.get()));
-  ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(options.output));
-  convert::ImageBuilder image(sink, ToBuildOptions(options));
-  progress.Begin(options.source.path == "-" ? "standard input" : options.source.path,
-                 info.size_bytes);
-  oci::LayerStream stream(std::make_unique<oci::FileReader>(std::move(fd), progress.interrupted()),
-                          std::nullopt, std::nullopt);
-  RETURN_IF_ERROR(
-      ReadTar(stream, {image.tree(), image.data(), image.xattrs(), options.profile}, progress)
-          .WithContext(options.source.path));
-  if (stream.position() == 0) {
-    return InvalidArgumentError(options.source.path +
-                                ": no bytes at all (did the program before the pipe fail?)");
-  }
+  std::string diff_id;
+  const auto make = [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
+    convert::ImageBuilder image(sink, ToBuildOptions(options));
+    progress.Begin(options.source.path == "-" ? "standard input" : options.source.path,
+                   info.size_bytes);
+    oci::LayerStream stream(
+        std::make_unique<oci::FileReader>(std::move(fd), progress.interrupted()), std::nullopt,
+        std::nullopt);
+    RETURN_IF_ERROR(
+        ReadTar(stream, {image.tree(), image.data(), image.xattrs(), options.profile}, progress)
+            .WithContext(options.source.path));
+    if (stream.position() == 0) {
+      return InvalidArgumentError(options.source.path +
+                                  ": no bytes at all (did the program before the pipe fail?)");
+    }
+    diff_id = stream.diff_id().ToString();
+    return image.Finish();
+  };
   BuildReport report;
-  ASSIGN_OR_RETURN(const convert::ImageSummary summary, image.Finish());
-  report.images.push_back({options.output, stream.diff_id().ToString(), summary});
+  ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
+  image.diff_id = diff_id;
+  report.images.push_back(std::move(image));
   return report;
 }
 
@@ -153,23 +159,19 @@ Status WriteText(const std::string& path, const std::string& text) {
 }
 
 Result<ImageReport> BuildLayer(const Options& options, const oci::ImageSource& images,
-                               const oci::LayerRef& layer, const std::string& path,
-                               Progress& progress) {
-  ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(path));
-  convert::ImageBuilder image(sink, ToBuildOptions(options));
-  RETURN_IF_ERROR(
-      StreamLayer(images, layer, {image.tree(), image.data(), image.xattrs()}, progress));
-  ASSIGN_OR_RETURN(const convert::ImageSummary summary, image.Finish());
-  return ImageReport{path, layer.diff_id.ToString(), summary};
+                               const Wanted& wanted, Destination& out, Progress& progress) {
+  return out.Place(wanted, [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
+    convert::ImageBuilder image(sink, ToBuildOptions(options));
+    RETURN_IF_ERROR(
+        StreamLayer(images, *wanted.layer, {image.tree(), image.data(), image.xattrs()}, progress));
+    return image.Finish();
+  });
 }
 
-// The directory appears with everything in it or not at all.
-Result<BuildReport> BuildPerLayer(const Options& options, const oci::ImageSource& images,
-                                  const oci::ImageRef& source, Progress& progress) {
-  const std::string output = WithoutTrailingSlashes(options.output);
-  RETURN_IF_ERROR(CheckFree(output));
-  os::RemoveStaleParts(output);
-  ASSIGN_OR_RETURN(os::TempDir directory, os::TempDir::Create(os::PartPrefix(output)));
+// One image a layer; as files, in `directory`.
+Result<BuildReport> BuildLayers(const Options& options, const oci::ImageSource& images,
+                                const oci::ImageRef& source, const std::string& directory,
+                                Destination& out, Progress& progress) {
   BuildReport report;
   report.config_json = source.config_json;
   for (std::size_t i = 0; i < source.layers.size(); ++i) {
@@ -178,36 +180,54 @@ Result<BuildReport> BuildPerLayer(const Options& options, const oci::ImageSource
     const std::string name = fmt::format("{:02}-{}.daxfs", i, layer.diff_id.Hex());
     progress.Begin(step, layer.size_bytes);
     Result<ImageReport> image =
-        BuildLayer(options, images, layer, directory.path() + "/" + name, progress);
+        BuildLayer(options, images, {directory + "/" + name, &layer}, out, progress);
     if (!image.ok()) return image.status().WithContext(step);
     image->path = name;
     report.images.push_back(*std::move(image));
     progress.End();
   }
+  return report;
+}
+
+// The directory appears with everything in it or not at all.
+Result<BuildReport> BuildPerLayer(const Options& options, const oci::ImageSource& images,
+                                  const oci::ImageRef& source, Destination& out,
+                                  Progress& progress) {
+  if (options.output.empty()) return BuildLayers(options, images, source, "", out, progress);
+  const std::string output = WithoutTrailingSlashes(options.output);
+  RETURN_IF_ERROR(CheckFree(output));
+  os::RemoveStaleParts(output);
+  ASSIGN_OR_RETURN(os::TempDir directory, os::TempDir::Create(os::PartPrefix(output)));
+  ASSIGN_OR_RETURN(BuildReport report,
+                   BuildLayers(options, images, source, directory.path(), out, progress));
   RETURN_IF_ERROR(WriteText(directory.path() + "/image.json", ImageJson(report)));
   RETURN_IF_ERROR(directory.RenameTo(output));
   return report;
 }
 
 Result<BuildReport> BuildFlattened(const Options& options, const oci::ImageSource& images,
-                                   const oci::ImageRef& source, Progress& progress) {
-  ASSIGN_OR_RETURN(convert::FileSink sink, OpenSink(options.output));
-  convert::ImageBuilder image(sink, ToBuildOptions(options));
-  for (std::size_t i = 0; i < source.layers.size(); ++i) {
-    const oci::LayerRef& layer = source.layers[i];
-    const std::string step = StepName(i, source.layers.size());
-    progress.Begin(step, layer.size_bytes);
-    // Symbolic links of a layer are resolved in that layer alone: it gets a tree of its own first.
-    convert::Tree tree([&](const convert::Node& node) { image.data().Release(node.data); });
-    RETURN_IF_ERROR(StreamLayer(images, layer, {tree, image.data(), image.xattrs()}, progress)
-                        .WithContext(step));
-    RETURN_IF_ERROR(convert::MergeLayer(image.tree(), tree, image.xattrs()).WithContext(step));
-    progress.End();
-  }
+                                   const oci::ImageRef& source, Destination& out,
+                                   Progress& progress) {
+  const auto make = [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
+    convert::ImageBuilder image(sink, ToBuildOptions(options));
+    for (std::size_t i = 0; i < source.layers.size(); ++i) {
+      const oci::LayerRef& layer = source.layers[i];
+      const std::string step = StepName(i, source.layers.size());
+      progress.Begin(step, layer.size_bytes);
+      // Symbolic links of a layer are resolved in that layer alone: it gets a tree of its own
+      // first.
+      convert::Tree tree([&](const convert::Node& node) { image.data().Release(node.data); });
+      RETURN_IF_ERROR(StreamLayer(images, layer, {tree, image.data(), image.xattrs()}, progress)
+                          .WithContext(step));
+      RETURN_IF_ERROR(convert::MergeLayer(image.tree(), tree, image.xattrs()).WithContext(step));
+      progress.End();
+    }
+    return image.Finish();
+  };
   BuildReport report;
   report.config_json = source.config_json;
-  ASSIGN_OR_RETURN(const convert::ImageSummary summary, image.Finish());
-  report.images.push_back({options.output, "", summary});
+  ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
+  report.images.push_back(std::move(image));
   return report;
 }
 
@@ -221,7 +241,8 @@ Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Source& source) {
   return std::unique_ptr<oci::ImageSource>(std::make_unique<oci::Layout>(std::move(layout)));
 }
 
-Result<BuildReport> BuildImage(const Options& options, Progress& progress, base::Logger& log) {
+Result<BuildReport> BuildImage(const Options& options, Destination& out, Progress& progress,
+                               base::Logger& log) {
   ASSIGN_OR_RETURN(const std::unique_ptr<oci::ImageSource> images, OpenImages(options.source));
   ASSIGN_OR_RETURN(
       const oci::ImageRef source,
@@ -229,8 +250,8 @@ Result<BuildReport> BuildImage(const Options& options, Progress& progress, base:
   log.Info("image", {{"name", source.name},
                      {"platform", source.platform.ToString()},
                      {"layers", source.layers.size()}});
-  return options.mode == Mode::kPerLayer ? BuildPerLayer(options, *images, source, progress)
-                                         : BuildFlattened(options, *images, source, progress);
+  return options.mode == Mode::kPerLayer ? BuildPerLayer(options, *images, source, out, progress)
+                                         : BuildFlattened(options, *images, source, out, progress);
 }
 
 // What has the output's name is only replaced if it is an image too, and not the source.
@@ -249,17 +270,18 @@ Status CheckReplaced(const Options& options) {
   return AlreadyExistsError(output + ": exists and is no DAXFS image; remove it first");
 }
 
-Result<BuildReport> BuildAny(const Options& options, Progress& progress, base::Logger& log) {
+Result<BuildReport> BuildAny(const Options& options, Destination& out, Progress& progress,
+                             base::Logger& log) {
   switch (options.source.kind) {
     case SourceKind::kDirectory:
-      return BuildDirectory(options, progress);
+      return BuildDirectory(options, out, progress);
     case SourceKind::kTar:
-      return BuildTar(options, progress);
+      return BuildTar(options, out, progress);
     case SourceKind::kDump:
-      return BuildDump(options, progress);
+      return BuildDump(options, out, progress);
     case SourceKind::kOciLayout:
     case SourceKind::kDockerArchive:
-      return BuildImage(options, progress, log);
+      return BuildImage(options, out, progress, log);
   }
   return InternalError("a source of no kind");
 }
@@ -268,8 +290,15 @@ Result<BuildReport> BuildAny(const Options& options, Progress& progress, base::L
 
 Result<BuildReport> Build(const Options& options, Progress& progress, base::Logger& log) {
   RETURN_IF_ERROR(CheckReplaced(options));
-  ASSIGN_OR_RETURN(BuildReport report, BuildAny(options, progress, log));
+  std::unique_ptr<Destination> out = FilesDestination();
+  if (!options.pool.empty()) {
+    ASSIGN_OR_RETURN(out, PoolDestination(options, progress));
+  }
+  ASSIGN_OR_RETURN(BuildReport report, BuildAny(options, *out, progress, log));
+  RETURN_IF_ERROR(out->Finish(report));
   report.output = options.output;
+  report.pool = options.pool;
+  report.name = options.name;
   report.source_bytes = progress.all_bytes();
   report.entries = progress.all_entries();
   report.elapsed_ms = progress.all_ms();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/base/status.hpp"
+#include "imagebuilder/destination.hpp"
 #include "imagebuilder/options.hpp"
 #include "imagebuilder/progress.hpp"
 #include "imagebuilder/report.hpp"
@@ -9,6 +10,6 @@
 namespace daxfs::imagebuilder {
 
 // The part of Build for SourceKind::kDump.
-Result<BuildReport> BuildDump(const Options& options, Progress& progress);
+Result<BuildReport> BuildDump(const Options& options, Destination& out, Progress& progress);
 
 }  // namespace daxfs::imagebuilder

@@ -45,8 +45,15 @@ void Declare(CLI::App& app, Raw& raw, Options& options) {
       ->required()
       ->type_name("");
   app.add_option("-o,--output", raw.output, "image file to make; with --per-layer a directory")
-      ->required()
       ->type_name("OUT");
+  app.add_option("--pool", options.pool,
+                 "instead of -o: place it in this pool, unless it is there; a name of "
+                 "/etc/daxfs/pools.d or a path")
+      ->type_name("POOL");
+  app.add_option("--name", options.name,
+                 "in a pool: find it by this name from now on, and keep it until the name goes "
+                 "(daxfsctl pool rm)")
+      ->type_name("NAME");
   app.add_flag("--per-layer", raw.per_layer, "one image a layer, and image.json beside them");
   app.add_flag("--flatten", raw.flatten, "all layers merged into one image");
   app.add_option("--profile", raw.profile,
@@ -123,7 +130,12 @@ Status CheckProfile(const Raw& raw, Options* options) {
 
 Status Check(const Raw& raw, Options* options) {
   ASSIGN_OR_RETURN(options->source, ParseSource(raw.source));
-  if (raw.output.empty()) return InvalidArgumentError("-o needs a name");
+  if (raw.output.empty() == options->pool.empty()) {
+    return InvalidArgumentError("say where it goes: either -o OUT or --pool POOL");
+  }
+  if (options->pool.empty() && !options->name.empty()) {
+    return InvalidArgumentError("--name goes with --pool");
+  }
   if (raw.output == "-") return InvalidArgumentError("-o -: an image cannot go to a pipe");
   if (options->source.kind == SourceKind::kDockerArchive && options->source.path == "-") {
     return InvalidArgumentError("docker-archive: needs a file, it is read more than once");

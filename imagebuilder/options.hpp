@@ -35,7 +35,9 @@ enum class Mode { kSingle, kPerLayer, kFlatten };
 
 struct Options {
   Source source;
-  std::string output;
+  std::string output;  // empty: the pool
+  std::string pool;    // as pool::ResolvePool reads it; empty: files
+  std::string name;    // of the image in the pool, may be empty
   Mode mode = Mode::kSingle;
   convert::Profile profile = convert::Profile::kLayer;
   std::uint64_t huge_min_bytes = 0;

@@ -20,7 +20,7 @@ std::string Dump(const Json& json, int indent) {
 Json LayerJson(const ImageReport& image) {
   Json json;
   json["diff_id"] = image.diff_id;
-  json["path"] = image.path;
+  if (image.how.empty()) json["path"] = image.path;
   json["size_bytes"] = image.summary.image_bytes;
   json["root"] = image.summary.root.ToString();
   return json;
@@ -29,9 +29,12 @@ Json LayerJson(const ImageReport& image) {
 Json FullJson(const ImageReport& image) {
   Json json;
   if (!image.diff_id.empty()) json["diff_id"] = image.diff_id;
-  json["path"] = image.path;
+  if (image.how.empty()) json["path"] = image.path;
   json["size_bytes"] = image.summary.image_bytes;
   json["root"] = image.summary.root.ToString();
+  if (!image.how.empty()) json["how"] = image.how;
+  // Whoever did not build it knows no more of it.
+  if (!image.how.empty() && image.summary.inodes == 0) return json;
   json["data_bytes"] = image.summary.data_bytes;
   json["metadata_bytes"] = image.summary.metadata_bytes;
   json["waste_bytes"] = image.summary.waste_bytes;
@@ -54,7 +57,9 @@ std::string ImageJson(const BuildReport& report) {
 std::string SummaryJson(const BuildReport& report) {
   Json json;
   json["ok"] = true;
-  json["output"] = report.output;
+  if (report.pool.empty()) json["output"] = report.output;
+  if (!report.pool.empty()) json["pool"] = report.pool;
+  if (!report.name.empty()) json["name"] = report.name;
   json["images"] = Json::array();
   for (const ImageReport& image : report.images) json["images"].push_back(FullJson(image));
   json["source_bytes"] = report.source_bytes;
@@ -75,6 +80,11 @@ std::string SummaryText(const BuildReport& report) {
   std::string text;
   for (const ImageReport& image : report.images) {
     const convert::ImageSummary& s = image.summary;
+    if (!image.how.empty()) {
+      text += fmt::format("{}  {}  {}\n", s.root.ToString(), base::HumanSize(s.image_bytes),
+                          image.how == "built" ? "placed" : "was there");
+      continue;
+    }
     text += fmt::format("{}  {}  {} inodes  root {}\n", image.path, base::HumanSize(s.image_bytes),
                         s.inodes, s.root.ToString());
   }

@@ -11,13 +11,16 @@ namespace daxfs::imagebuilder {
 
 // One image that was made.
 struct ImageReport {
-  std::string path;
+  std::string path;     // empty in a pool
   std::string diff_id;  // "sha256:...", empty if it is no layer
   convert::ImageSummary summary;
+  std::string how = {};  // of one in a pool: found, waited (another built it), built
 };
 
 struct BuildReport {
   std::string output;
+  std::string pool;  // instead of an output
+  std::string name;  // in the pool
   std::vector<ImageReport> images;
   std::string config_json;  // the image's config, empty for a directory
   std::uint64_t source_bytes = 0;

@@ -19,6 +19,7 @@
 #include "common/os/progress.hpp"
 #include "common/os/signal_watcher.hpp"
 #include "tools/image_commands.hpp"
+#include "tools/pool_cli.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -34,6 +35,7 @@ struct CommandLine {
   std::string log_level = "info";
   std::string log_format = "text";
   Command command = nullptr;
+  PoolLine pool;
   bool is_long = false;  // shows how far it is, cleans up behind itself when interrupted
 };
 
@@ -44,10 +46,16 @@ Status WriteOut(std::string_view text) {
   return Status::Ok();
 }
 
+Status Flush() {
+  return std::fflush(stdout) == 0 ? Status::Ok() : Status::FromErrno(errno, "standard output");
+}
+
 CLI::App* AddCommand(CLI::App& parent, CommandLine& line, const char* name, const char* help,
                      Command command) {
   CLI::App* app = parent.add_subcommand(name, help);
-  app->add_option("IMAGE", line.arguments.image, "image file")->required();
+  app->add_option("IMAGE", line.arguments.image,
+                  "image file, or pool:POOL:NAME, or with its digest")
+      ->required();
   app->callback([&line, command] { line.command = command; });
   return app;
 }
@@ -102,11 +110,14 @@ void Declare(CLI::App& app, CommandLine& line) {
   app.set_version_flag("--version", "daxfsctl " DAXFS_VERSION_TEXT);
   app.add_option("--log-level", line.log_level, "debug, info, warning or error");
   app.add_option("--log-format", line.log_format, "text or json");
-  app.footer("Exit status: 0 done, 1 failed (diff: or they differ), 2 wrong usage.");
+  app.footer(
+      "Exit status: 0 done, 1 failed (diff: or they differ; check: or something is wrong), 2 wrong "
+      "usage.");
   CLI::App* image = app.add_subcommand("image", "look at an image");
   image->require_subcommand(1);
   DeclareReaders(*image, line);
   DeclareWholeImage(*image, line);
+  DeclarePool(app, line.pool);
 }
 
 Status CheckValues(CommandLine* line, base::LogOptions* log) {
@@ -119,7 +130,7 @@ Status CheckValues(CommandLine* line, base::LogOptions* log) {
   } else if (line->level != "full") {
     return InvalidArgumentError("--level \"" + line->level + "\": use none, meta or full");
   }
-  return Status::Ok();
+  return CheckPoolLine(&line->pool);
 }
 
 Status CheckOutput(const CommandLine& line) {
@@ -134,7 +145,9 @@ Status CheckOutput(const CommandLine& line) {
 }
 
 int UsageError(std::string_view message) {
-  fmt::print(stderr, "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image COMMAND --help\n",
+  fmt::print(stderr,
+             "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image COMMAND --help, daxfsctl pool "
+             "COMMAND --help\n",
              message);
   return kUsage;
 }
@@ -149,11 +162,12 @@ int Finish(const Status& status, bool differ, base::Logger& log) {
 
 int Run(const CommandLine& line, base::LogOptions options) {
   base::StderrSink sink;
+  const bool is_long = line.is_long || line.pool.is_long;
   const bool terminal = os::IsTerminal(STDERR_FILENO);
   options.color = os::ShowsColor(STDERR_FILENO);
   base::Logger log(sink, options);
   std::unique_ptr<os::SignalWatcher> signals;
-  if (line.is_long) {
+  if (is_long) {
     Result<std::unique_ptr<os::SignalWatcher>> started = os::SignalWatcher::Start();
     if (!started.ok()) return Finish(started.status(), false, log);
     signals = *std::move(started);
@@ -166,13 +180,15 @@ int Run(const CommandLine& line, base::LogOptions options) {
   const bool prints = line.command != VerifyImage && (output == "-" || output == "tar:-");
   const bool draws = terminal && options.format == base::LogFormat::kText &&
                      !(prints && os::IsTerminal(STDOUT_FILENO));
-  const bool quiet = !line.is_long || options.level > base::LogLevel::kInfo;
+  const bool quiet = !is_long || options.level > base::LogLevel::kInfo;
   os::Progress progress(log, bar, clock, signals != nullptr ? signals->interrupted() : never,
                         {draws, quiet});
   Context context{WriteOut, progress, log};
-  Status status = line.command(line.arguments, context);
-  if (line.is_long && !status.ok()) progress.End();
-  if (status.ok() && std::fflush(stdout) != 0) status = Status::FromErrno(errno, "standard output");
+  context.flush = [] { return Flush(); };
+  Status status = line.pool.command != nullptr ? line.pool.command(line.pool.arguments, context)
+                                               : line.command(line.arguments, context);
+  if (is_long && !status.ok()) progress.End();
+  if (status.ok()) status = Flush();
   return Finish(status, context.differ, log);
 }
 
@@ -195,7 +211,7 @@ std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** 
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app("Looks at DAXFS images.", "daxfsctl");
+  CLI::App app("Looks at DAXFS images, and keeps pools of them.", "daxfsctl");
   CommandLine line;
   Declare(app, line);
   try {

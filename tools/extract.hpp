@@ -21,4 +21,7 @@ Status ExtractToDirectory(const format::Image& image, const std::string& path, C
 Status ExtractToTar(const format::Image& image, bool skip_sockets, const Output& out,
                     Context& context);
 
+// A file's bytes, holes as zeros. Errors: the image's, those of `out`.
+Status CopyFile(const format::Image& image, const format::Inode& inode, const Output& out);
+
 }  // namespace daxfs::tools

@@ -14,6 +14,7 @@
 #include "common/os/file_io.hpp"
 #include "tools/diff.hpp"
 #include "tools/extract.hpp"
+#include "tools/open_pool.hpp"
 #include "tools/text.hpp"
 
 namespace daxfs::tools {
@@ -219,18 +220,6 @@ Status PrintStatJson(const format::Image& image, const std::string& path,
   return out(Line(json));
 }
 
-Status CopyFile(const format::Image& image, const format::Inode& inode, const Output& out) {
-  static const std::string kZeros(65536, '\0');
-  for (std::uint64_t at = 0; at < inode.size_bytes;) {
-    ASSIGN_OR_RETURN(format::DataRun run, image.RunAt(inode, at));
-    if (run.hole) run.length = std::min<std::uint64_t>(run.length, kZeros.size());
-    const char* bytes = run.hole ? kZeros.data() : reinterpret_cast<const char*>(run.bytes.data());
-    RETURN_IF_ERROR(out({bytes, run.length}));
-    at += run.length;
-  }
-  return Status::Ok();
-}
-
 std::string_view LevelName(format::VerifyLevel level) {
   switch (level) {
     case format::VerifyLevel::kNone:
@@ -256,7 +245,8 @@ std::string VerifiedText(const ImageCommand& command, const format::VerifySummar
 }
 
 Status VerifyOpened(const ImageCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
+  const format::Image& image = *opened_image;
   const bool full = command.level == format::VerifyLevel::kFull;
   context.progress.Begin(command.image, full ? image.Info().data_bytes : 0);
   ASSIGN_OR_RETURN(
@@ -280,8 +270,21 @@ Status VerifyOpened(const ImageCommand& command, Context& context) {
 
 }  // namespace
 
+Status CopyFile(const format::Image& image, const format::Inode& inode, const Output& out) {
+  static const std::string kZeros(65536, '\0');
+  for (std::uint64_t at = 0; at < inode.size_bytes;) {
+    ASSIGN_OR_RETURN(format::DataRun run, image.RunAt(inode, at));
+    if (run.hole) run.length = std::min<std::uint64_t>(run.length, kZeros.size());
+    const char* bytes = run.hole ? kZeros.data() : reinterpret_cast<const char*>(run.bytes.data());
+    RETURN_IF_ERROR(out({bytes, run.length}));
+    at += run.length;
+  }
+  return Status::Ok();
+}
+
 Status ShowInfo(const ImageCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
+  const format::Image& image = *opened_image;
   const format::ImageInfo info = image.Info();
   return context.out(command.json ? Line(InfoJson(command.image, info))
                                   : InfoText(command.image, info));
@@ -289,7 +292,8 @@ Status ShowInfo(const ImageCommand& command, Context& context) {
 
 Status ListDirectory(const ImageCommand& command, Context& context) {
   const Output& out = context.out;
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
+  const format::Image& image = *opened_image;
   ASSIGN_OR_RETURN(const format::Inode start, Lookup(image, command, command.path));
   std::string base = command.path;
   while (!base.empty() && base.back() == '/') base.pop_back();
@@ -318,7 +322,8 @@ Status ListDirectory(const ImageCommand& command, Context& context) {
 }
 
 Status ShowStat(const ImageCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
+  const format::Image& image = *opened_image;
   for (const std::string& path : command.paths) {
     ASSIGN_OR_RETURN(const format::Inode inode, Lookup(image, command, path));
     if (!command.json && &path != &command.paths.front()) RETURN_IF_ERROR(context.out("\n"));
@@ -329,7 +334,8 @@ Status ShowStat(const ImageCommand& command, Context& context) {
 }
 
 Status CopyContent(const ImageCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
+  const format::Image& image = *opened_image;
   for (const std::string& path : command.paths) {
     ASSIGN_OR_RETURN(const format::Inode inode, Lookup(image, command, path));
     if (!IsType(inode, kTypeFile)) {
@@ -361,7 +367,8 @@ Status CheckOther(const std::string& output, const std::string& image) {
 
 Status DumpImage(const ImageCommand& command, Context& context) {
   RETURN_IF_ERROR(CheckOther(command.output, command.image));
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
+  const format::Image& image = *opened_image;
   context.progress.Begin(command.image, 0);
   RETURN_IF_ERROR(WriteOutput(command.output, context, [&](const Output& out) {
     return format::Dump(image, out, context.Watch()).WithContext(command.image);
@@ -373,7 +380,8 @@ Status DumpImage(const ImageCommand& command, Context& context) {
 Status ExtractImage(const ImageCommand& command, Context& context) {
   const bool tar = command.output.starts_with("tar:");
   const std::string target = command.output.substr(std::min<std::size_t>(4, command.output.size()));
-  ASSIGN_OR_RETURN(const format::Image image, format::Image::Open(command.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
+  const format::Image& image = *opened_image;
   context.progress.Begin(command.image, 0);
   if (!tar && command.skip_sockets) {
     return InvalidArgumentError("--skip-sockets is for tar: only; a directory can hold them");
@@ -391,8 +399,10 @@ Status ExtractImage(const ImageCommand& command, Context& context) {
 }
 
 Status DiffImage(const ImageCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const format::Image a, format::Image::Open(command.image));
-  ASSIGN_OR_RETURN(const format::Image b, format::Image::Open(command.other));
+  ASSIGN_OR_RETURN(const OpenedImage opened_a, OpenedImage::Open(command.image));
+  const format::Image& a = *opened_a;
+  ASSIGN_OR_RETURN(const OpenedImage opened_b, OpenedImage::Open(command.other));
+  const format::Image& b = *opened_b;
   context.progress.Begin(command.image + " " + command.other, 0);
   const auto report = [&](const Difference& found) {
     const bool only = found.field.starts_with("only-in-");

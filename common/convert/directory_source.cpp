@@ -44,8 +44,10 @@ class Walk {
   Walk(ImageBuilder& image, Monitor& monitor) : image_(image), monitor_(monitor) {}
 
   Status Run(const std::string& path);
+  Status RunFile(const std::string& directory, const std::string& name);
 
  private:
+  Status TakeAll();
   Status Enter(os::Directory directory, NodeId node, std::string path);
   Status Take(Level& level, const std::string& name);
   Result<XattrId> Xattrs(const os::Directory& directory, const std::string& name,
@@ -61,6 +63,12 @@ class Walk {
   std::vector<std::byte> buffer_;
 };
 
+Status Walk::RunFile(const std::string& directory, const std::string& name) {
+  ASSIGN_OR_RETURN(os::Directory opened, os::Directory::Open(directory));
+  levels_.push_back({std::move(opened), Tree::kRoot, directory, {name}});
+  return TakeAll();
+}
+
 Status Walk::Run(const std::string& path) {
   ASSIGN_OR_RETURN(os::Directory directory, os::Directory::Open(path));
   if (image_.options().profile == Profile::kArchive) {
@@ -70,6 +78,10 @@ Status Walk::Run(const std::string& path) {
     ASSIGN_OR_RETURN(root.xattrs, Xattrs(directory, "", info.mode));
   }
   RETURN_IF_ERROR(Enter(std::move(directory), Tree::kRoot, path).WithContext(path));
+  return TakeAll();
+}
+
+Status Walk::TakeAll() {
   while (!levels_.empty()) {
     Level& level = levels_.back();
     if (level.names.empty()) {
@@ -175,6 +187,11 @@ Status Walk::ReadFile(const Level& level, const std::string& name, Node* node) {
 
 Status AddDirectory(ImageBuilder& image, const std::string& path, Monitor& monitor) {
   return Walk(image, monitor).Run(path);
+}
+
+Status AddFile(ImageBuilder& image, const std::string& directory, const std::string& name,
+               Monitor& monitor) {
+  return Walk(image, monitor).RunFile(directory, name);
 }
 
 }  // namespace daxfs::convert

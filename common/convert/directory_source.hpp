@@ -14,4 +14,9 @@ namespace daxfs::convert {
 // path.
 Status AddDirectory(ImageBuilder& image, const std::string& path, Monitor& monitor);
 
+// The same for one entry of a directory: the image has nothing else, and a root directory without
+// attributes of its own.
+Status AddFile(ImageBuilder& image, const std::string& directory, const std::string& name,
+               Monitor& monitor);
+
 }  // namespace daxfs::convert

@@ -67,7 +67,7 @@ static inline const void *record_at(const struct daxfs_image *image, int section
 
 	if (index >= s->count)
 		return NULL;
-	return daxfs_image_at(image, s->offset + index * record_size, record_size);
+	return daxfs_meta_at(image, s->offset + index * record_size, record_size);
 }
 
 /* Is [start, start + length) inside a section of @size units? */

@@ -9,9 +9,10 @@
  * Rules that hold for every function here:
  *
  * 1. A field is read once into a local, checked, then used.
- * 2. An offset becomes a pointer only in daxfs_image_at().
- * 3. Whatever the bytes say, no access leaves [base, base + info.image_size)
- *    and every loop is bounded by a number that was checked.
+ * 2. An offset becomes a pointer only in daxfs_meta_at() and daxfs_image_at().
+ * 3. Whatever the bytes say, no access leaves the superblock and the metadata area,
+ *    and every loop is bounded by a number that was checked. Where file data is, core
+ *    says by offset; who reads it may have it elsewhere (place.h).
  * 4. The answer is 0 or a negative errno: -EUCLEAN when the bytes are wrong,
  *    with *why pointing to a static text that says what is; @why is never NULL.
  */
@@ -53,12 +54,14 @@ struct daxfs_info {
 };
 
 /**
- * struct daxfs_image - an opened image
- * @base: its first byte, page-aligned; stays the caller's
+ * struct daxfs_image - an opened image; its memory stays the caller's
+ * @base: its first byte, page-aligned, where all of it is contiguous; else NULL
+ * @meta: byte info.meta_offset; from there to the image's end it is contiguous
  * @info: what its superblock said when it was opened
  */
 struct daxfs_image {
 	const __u8 *base;
+	const __u8 *meta;
 	struct daxfs_info info;
 };
 
@@ -109,28 +112,54 @@ struct daxfs_xattr_entry {
 };
 
 /**
- * daxfs_image_at() - the only way from an offset to a pointer
+ * daxfs_meta_at() - from an offset to a pointer into metadata; all that core itself needs
  * @image: opened image
  * @offset: bytes from its start
  * @length: bytes wanted
- * Return: the address, or NULL when [offset, offset + length) is not inside.
+ * Return: the address, or NULL when [offset, offset + length) is not in the metadata area.
+ */
+static inline const void *daxfs_meta_at(const struct daxfs_image *image, __u64 offset,
+					__u64 length)
+{
+	const struct daxfs_info *info = &image->info;
+
+	if (offset < info->meta_offset || offset > info->image_size ||
+	    length > info->image_size - offset)
+		return NULL;
+	return image->meta + (offset - info->meta_offset);
+}
+
+/**
+ * daxfs_image_at() - from an offset to a pointer anywhere into an image that is contiguous
+ * @image: opened image
+ * @offset: bytes from its start
+ * @length: bytes wanted
+ * Return: the address, or NULL when [offset, offset + length) is not inside, or not contiguous.
  */
 static inline const void *daxfs_image_at(const struct daxfs_image *image, __u64 offset,
 					 __u64 length)
 {
 	if (offset > image->info.image_size || length > image->info.image_size - offset)
 		return NULL;
-	return image->base + offset;
+	return image->base ? image->base + offset : NULL;
 }
 
 /**
- * daxfs_image_open() - check a superblock and the bounds of every section
- * @image: filled on success
- * @base: first byte, page-aligned, must stay readable as long as @image is used
- * @size: readable bytes at @base
+ * daxfs_image_read_super() - check a superblock and the bounds of every section
+ * @image: info filled on success; where base and meta are is for the caller to say
+ * @block: the image's first DAXFS_BLOCK_SIZE bytes
+ * @size: bytes that the image may have
  * @why: static text on failure
  * Return: 0; -EINVAL no DAXFS image; -EOPNOTSUPP version or incompat feature
  * unknown; -EUCLEAN damaged; -EFBIG the image says it is larger than @size.
+ */
+int daxfs_image_read_super(struct daxfs_image *image, const void *block, __u64 size,
+			   const char **why);
+
+/**
+ * daxfs_image_open() - the same of an image that is contiguous, ready for use
+ * @base: first byte, page-aligned, must stay readable as long as @image is used
+ * @size: readable bytes at @base
  */
 int daxfs_image_open(struct daxfs_image *image, const void *base, __u64 size, const char **why);
 

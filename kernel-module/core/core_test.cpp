@@ -177,6 +177,34 @@ TEST_F(CoreTest, OpensOnlyWhatFits) {
   EXPECT_EQ(daxfs_image_open(&image, bytes_.data(), bytes_.size() + 4096, &why_), 0) << why_;
 }
 
+// Superblock and metadata in memory of their own, and the data nowhere: core needs no more.
+TEST_F(CoreTest, MetadataMayLieApartFromData) {
+  const std::vector<uint8_t> super(bytes_.begin(), bytes_.begin() + DAXFS_BLOCK_SIZE);
+  daxfs_image apart = {};
+  ASSERT_EQ(daxfs_image_read_super(&apart, super.data(), bytes_.size(), &why_), 0) << why_;
+  const auto begin = static_cast<std::ptrdiff_t>(apart.info.meta_offset);
+  const std::vector<uint8_t> metadata(bytes_.begin() + begin, bytes_.end());
+  apart.meta = metadata.data();
+  EXPECT_EQ(daxfs_image_at(&apart, 0, 1), nullptr);
+  image_ = apart;
+  ASSERT_EQ(daxfs_inode_get(&image_, DAXFS_ROOT_INO, &root_, &why_), 0) << why_;
+
+  daxfs_map map;
+  const daxfs_attr file = Lookup("file");
+  ASSERT_EQ(daxfs_map_at(&image_, &file, 16384, &map, &why_), 0) << why_;
+  EXPECT_EQ(map.offset, 12288u);
+  const char* target = nullptr;
+  const daxfs_attr link = Lookup("link");
+  ASSERT_EQ(daxfs_symlink_target(&image_, &link, &target, &why_), 0) << why_;
+  EXPECT_TRUE(target >= reinterpret_cast<const char*>(metadata.data()) &&
+              target < reinterpret_cast<const char*>(metadata.data() + metadata.size()));
+  daxfs_xattr_entry entry;
+  EXPECT_EQ(daxfs_xattr_find(&image_, &file, "user.empty", 10, &entry, &why_), 0) << why_;
+  __u64 offset = 0, length = 0;
+  const __u8* digest = nullptr;
+  EXPECT_EQ(daxfs_piece_get(&image_, 0, &offset, &length, &digest, &why_), 0) << why_;
+}
+
 TEST_F(CoreTest, WholeImageWalks) {
   const WalkResult result = Walk(bytes_.data(), bytes_.size(), 1000, 1 << 20);
   EXPECT_EQ(result.error, 0) << result.why;

@@ -58,7 +58,7 @@ static int entry_get(const struct daxfs_image *image, const struct daxfs_attr *d
 		return bad(why, "entry has an unknown type");
 	if (dirent->reserved0 || get64(&dirent->reserved1))
 		return bad(why, "reserved bytes of an entry are not zero");
-	entry->name = daxfs_image_at(image, names->offset + name, entry->name_length);
+	entry->name = daxfs_meta_at(image, names->offset + name, entry->name_length);
 	if (!entry->name)
 		return bad(why, "name outside the image");
 	return 0;

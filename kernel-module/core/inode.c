@@ -165,7 +165,7 @@ int daxfs_symlink_target(const struct daxfs_image *image, const struct daxfs_att
 		return -EINVAL;
 	if (!inside(attr->data_start, attr->size, names->size))
 		return bad(why, "symlink target outside the names");
-	bytes = daxfs_image_at(image, names->offset + attr->data_start, attr->size);
+	bytes = daxfs_meta_at(image, names->offset + attr->data_start, attr->size);
 	if (!bytes)
 		return bad(why, "symlink target outside the image");
 	if (memchr(bytes, 0, attr->size))

@@ -159,6 +159,12 @@ static inline __u32 daxfs_word_slot(__u64 word)
 	return (word >> DAXFS_WORD_SLOT_SHIFT) & DAXFS_SLOT_MAX;
 }
 
+/* Of an attached slot: is it a kernel's? */
+static inline int daxfs_slot_is_kernel(__u64 word)
+{
+	return (word >> (DAXFS_WORD_SLOT_SHIFT + DAXFS_WORD_SLOT_BITS)) & 1;
+}
+
 static inline __u64 daxfs_word_generation(__u64 word)
 {
 	return word >> DAXFS_WORD_GENERATION_SHIFT;
@@ -222,6 +228,10 @@ int daxfs_row_claim(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 
  * Return: 0; -EBUSY it has an owner, or was just taken.
  */
 int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u64 generation);
+
+/** daxfs_chunk_give_back() - a builder does not need @chunk after all */
+void daxfs_chunk_give_back(const struct daxfs_pool *pool, __u32 chunk, __u32 row,
+			   __u64 generation);
 
 /**
  * daxfs_chunk_split() - a free or orphaned chunk from now on holds granules
@@ -309,8 +319,21 @@ void daxfs_granules_reclaim(const struct daxfs_pool *pool, __u32 chunk, __u32 ro
 /** daxfs_merges_sweep() - private to core: what the dead participant was merging is split */
 void daxfs_merges_sweep(const struct daxfs_pool *pool, __u32 dead);
 
-/** daxfs_attach() - free -> attached(@host); look-ups may follow. Return: 0; -EBUSY */
+/* Beside the host's number in an attached slot: the participant is that host's kernel. */
+#define DAXFS_HOST_KERNEL	0x10000U
+
+/**
+ * daxfs_attach() - free -> attached(@host); look-ups may follow
+ * @host: its number, and DAXFS_HOST_KERNEL for a kernel
+ * Return: 0; -EBUSY
+ */
 int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host);
+
+/**
+ * daxfs_detach() - an orderly end: attached -> free, in the next incarnation
+ * Requires: nothing is being built, collected or claimed under @slot; its uses go with it.
+ */
+void daxfs_detach(const struct daxfs_pool *pool, __u32 slot);
 
 /**
  * daxfs_mark_dead() - attached, as @word says -> dead; what @slot left is for anyone to sweep

@@ -156,8 +156,10 @@ int daxfs_pool_defaults(struct daxfs_pool_info *info, const char **why)
 		return *why = "device count out of range", -EINVAL;
 	for (i = 0; i < info->device_count; i++)
 		chunks += info->device[i].size >> DAXFS_CHUNK_SHIFT;
-	if (!chunks || chunks > CHUNKS_MAX)
-		return *why = "size out of range", -EINVAL;
+	if (!chunks)
+		return *why = "too small for a pool", -EINVAL;
+	if (chunks > CHUNKS_MAX)
+		return *why = "too large for a pool", -EINVAL;
 	default_counts(info, chunks);
 	/* Tables with room for all; then the chunks that are left beside them. */
 	info->chunk_count = (__u32)chunks;

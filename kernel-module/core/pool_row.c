@@ -56,6 +56,12 @@ int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u6
 	return swap_owner(pool, chunk, owner, daxfs_reference(row, generation));
 }
 
+void daxfs_chunk_give_back(const struct daxfs_pool *pool, __u32 chunk, __u32 row,
+			   __u64 generation)
+{
+	swap_owner(pool, chunk, daxfs_reference(row, generation), 0);
+}
+
 int daxfs_chunk_split(const struct daxfs_pool *pool, __u32 chunk)
 {
 	__u64 owner;

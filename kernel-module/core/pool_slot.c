@@ -15,6 +15,20 @@ int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host)
 	return 0;
 }
 
+void daxfs_detach(const struct daxfs_pool *pool, __u32 slot)
+{
+	__u64 word = daxfs_load(&pool->slots[slot]);
+	__u64 next = (daxfs_word_generation(word) + 1) & DAXFS_GENERATION_MASK;
+	__u32 i;
+
+	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
+		return;	/* it was stated to be dead; then it is swept */
+	for (i = 0; i < pool->use_words; i++)
+		daxfs_store(&pool->uses[slot * pool->use_words + i], 0);
+	/* A release: who attaches to the slot finds it without uses. */
+	daxfs_cas(&pool->slots[slot], word, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
+}
+
 /* A row whose word names the dead slot goes on under the sweeper's. */
 static void sweep_row(const struct daxfs_pool *pool, __u32 slot, __u32 dead, __u32 row)
 {

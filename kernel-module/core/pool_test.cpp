@@ -119,6 +119,39 @@ TEST_F(Pool, AHoldKeepsAndDyingIsRescued) {
   EXPECT_EQ(RowState(0), DAXFS_ROW_READY);
 }
 
+TEST_F(Pool, WhoLeavesInOrderLeavesNothing) {
+  daxfs_detach(&pool, 1);
+  EXPECT_EQ(daxfs_attach(&pool, 1, DAXFS_HOST_KERNEL | 5), 0);
+  EXPECT_EQ(daxfs_word_slot(daxfs_load(&slots[1])), 5U);
+  EXPECT_TRUE(daxfs_slot_is_kernel(daxfs_load(&slots[1])));
+  EXPECT_FALSE(daxfs_slot_is_kernel(daxfs_load(&slots[0])));
+  const __u64 generation = Publish(3);
+  daxfs_detach(&pool, 0);
+  EXPECT_EQ(daxfs_load(&uses[0]), 0U);
+  EXPECT_EQ(daxfs_load(&slots[0]), daxfs_word_make(DAXFS_SLOT_FREE, 0, 1));
+  EXPECT_EQ(daxfs_use_take(&pool, 1, 3, generation), 0) << "what it has published stays";
+  EXPECT_EQ(daxfs_mark_dead(&pool, 1, 0), -ESTALE);
+  EXPECT_EQ(daxfs_mark_dead(&pool, 1, daxfs_load(&slots[1])), 0);
+  daxfs_detach(&pool, 1);
+  EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[1])), DAXFS_SLOT_DEAD);
+}
+
+TEST_F(Pool, AHostStatedToBeOffHasNothingLeft) {
+  const __u64 generation = Publish(3);
+  __u64 word = 0, built = 0;
+  EXPECT_EQ(daxfs_hold_take(&pool, 0, 0, 3, generation, nullptr, &word), 0);
+  EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &built), 0);
+  daxfs_detach(&pool, 1);
+  EXPECT_EQ(daxfs_attach(&pool, 1, 9), 0);
+  daxfs_fence_host(&pool, 1, 8);
+  EXPECT_EQ(daxfs_load(&hold[0]), word) << "another host";
+  daxfs_fence_host(&pool, 1, 3);
+  EXPECT_EQ(daxfs_word_state(daxfs_load(&hold[0])), DAXFS_HOLD_FREE);
+  EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[0])), DAXFS_SLOT_FREE);
+  EXPECT_EQ(RowState(4), DAXFS_ROW_FREE);
+  EXPECT_EQ(daxfs_collect(&pool, 1, 3), 0);
+}
+
 TEST_F(Pool, ASweepUndoesWhatTheDeadLeft) {
   EXPECT_EQ(daxfs_sweep(&pool, 1, 0), -ENOENT);
   const __u64 generation = Publish(0);

@@ -124,12 +124,15 @@ static int check_reserved(const struct daxfs_super *super, const char **why)
 	return 0;
 }
 
-int daxfs_image_open(struct daxfs_image *image, const void *base, __u64 size, const char **why)
+int daxfs_image_read_super(struct daxfs_image *image, const void *block, __u64 size,
+			   const char **why)
 {
-	const struct daxfs_super *super = base;
+	const struct daxfs_super *super = block;
 	struct daxfs_info *info = &image->info;
 	int err;
 
+	image->base = NULL;
+	image->meta = NULL;
 	if (size < sizeof(*super)) {
 		*why = "shorter than a superblock";
 		return -EINVAL;
@@ -160,7 +163,17 @@ int daxfs_image_open(struct daxfs_image *image, const void *base, __u64 size, co
 		*why = "image is larger than the memory given for it";
 		return -EFBIG;
 	}
+	return 0;
+}
+
+int daxfs_image_open(struct daxfs_image *image, const void *base, __u64 size, const char **why)
+{
+	int err = daxfs_image_read_super(image, base, size, why);
+
+	if (err)
+		return err;
 	image->base = base;
+	image->meta = image->base + image->info.meta_offset;
 	return 0;
 }
 

@@ -15,8 +15,8 @@ int daxfs_xattr_next(const struct daxfs_image *image, const struct daxfs_attr *a
 	if (!inside(attr->xattr_start, attr->xattr_size, section->size) ||
 	    attr->xattr_size - *position < sizeof(*header))
 		return bad(why, "xattr list cut short");
-	header = daxfs_image_at(image, section->offset + attr->xattr_start + *position,
-				attr->xattr_size - *position);
+	header = daxfs_meta_at(image, section->offset + attr->xattr_start + *position,
+			       attr->xattr_size - *position);
 	if (!header)
 		return bad(why, "xattrs outside the image");
 	entry->name_length = get16(&header->name_length);

@@ -21,6 +21,24 @@ static int map_at(struct inode *inode, u64 position, struct daxfs_map *map)
 	return err;
 }
 
+/* The kernel's address of the byte at @position, NULL in a hole; @length is cut to one run. */
+static int find_bytes(struct inode *inode, u64 position, const u8 **source, u64 *length)
+{
+	struct daxfs_map map;
+	u64 skip;
+	int err;
+
+	err = map_at(inode, position, &map);
+	if (err)
+		return err;
+	skip = position - map.logical;
+	*length = min(map.length - skip, *length);
+	*source = NULL;
+	if (!map.hole)
+		*source = daxfs_address(daxfs_sb(inode->i_sb), map.offset + skip, length);
+	return *length ? 0 : -EUCLEAN;
+}
+
 /* A copy fell short: is the memory bad, or the reader's buffer? */
 static int why_short(const u8 *source)
 {
@@ -33,30 +51,23 @@ static int why_short(const u8 *source)
 static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	const struct daxfs_image *image = daxfs_image(inode);
 	u64 size = i_size_read(inode);
 	ssize_t done = 0;
 	int err = 0;
 
 	while (iov_iter_count(to) && iocb->ki_pos < size) {
-		struct daxfs_map map;
-		u64 skip, length;
+		u64 length = min_t(u64, size - iocb->ki_pos, iov_iter_count(to));
+		const u8 *source;
 		size_t copied;
 
-		err = map_at(inode, iocb->ki_pos, &map);
+		err = find_bytes(inode, iocb->ki_pos, &source, &length);
 		if (err)
 			break;
-		skip = iocb->ki_pos - map.logical;
-		length = min3(map.length - skip, size - iocb->ki_pos, (u64)iov_iter_count(to));
-		if (map.hole)
-			copied = iov_iter_zero(length, to);
-		else
-			copied = _copy_mc_to_iter(image->base + map.offset + skip, length, to);
+		copied = source ? _copy_mc_to_iter(source, length, to) : iov_iter_zero(length, to);
 		iocb->ki_pos += copied;
 		done += copied;
 		if (copied < length) {
-			err = map.hole ? -EFAULT :
-			      why_short(image->base + map.offset + skip + copied);
+			err = source ? why_short(source + copied) : -EFAULT;
 			break;
 		}
 		if (fatal_signal_pending(current)) {
@@ -112,20 +123,15 @@ static int daxfs_open(struct inode *inode, struct file *file)
 /* Only uprobes ask for a page of their own; nothing else fills the page cache. */
 static int daxfs_read_folio(struct file *file, struct folio *folio)
 {
-	struct inode *inode = folio->mapping->host;
-	struct daxfs_map map;
+	u64 length = PAGE_SIZE;
+	const u8 *source;
 	int err;
 
-	err = map_at(inode, folio_pos(folio), &map);
-	if (!err && map.hole) {
+	err = find_bytes(folio->mapping->host, folio_pos(folio), &source, &length);
+	if (!err && !source)
 		folio_zero_range(folio, 0, folio_size(folio));
-	} else if (!err) {
-		u64 offset = map.offset + (folio_pos(folio) - map.logical);
-
-		if (copy_mc_to_kernel(folio_address(folio), daxfs_image(inode)->base + offset,
-				      PAGE_SIZE))
-			err = -EIO;
-	}
+	else if (!err && copy_mc_to_kernel(folio_address(folio), source, PAGE_SIZE))
+		err = -EIO;
 	if (!err)
 		folio_mark_uptodate(folio);
 	folio_unlock(folio);

@@ -3,8 +3,8 @@
  * What the files of the module share.
  *
  * Locks: daxfs_regions_lock (region.c) guards the list of regions, their
- * reference counts and their parked state; it is taken with nothing else held
- * and nothing is taken inside it but what memremap_pages() takes itself.
+ * reference counts and their parked state; nothing is taken inside it but what
+ * memremap_pages() takes itself. daxfs_pools_lock (pools.h) is taken before it.
  * An opened image never changes, so nothing else needs a lock.
  */
 #ifndef DAXFS_INTERNAL_H
@@ -16,6 +16,7 @@
 
 #include "core.h"
 #include "compat.h"
+#include "place.h"
 
 /**
  * struct daxfs_region - one physical range that this kernel holds
@@ -24,7 +25,8 @@
  * @size: bytes, multiple of 2 MiB
  * @kaddr: where the kernel sees it
  * @pgmap: its struct pages; order-9 compound, idle reference count 1
- * @users: mounts that use it; 0 while parked: waiting for references to its
+ * @member: this kernel's part in the pool it holds, or NULL; under daxfs_pools_lock
+ * @users: mounts that use it, and @member; 0 while parked: waiting for references to its
  *	pages to go, and holding the module
  * @draining: @drain is queued or running
  * @drain: looks whether the references have gone
@@ -35,6 +37,7 @@ struct daxfs_region {
 	u64 size;
 	void *kaddr;
 	struct dev_pagemap pgmap;
+	struct daxfs_member *member;
 	unsigned int users;
 	bool draining;
 	struct delayed_work drain;
@@ -42,12 +45,18 @@ struct daxfs_region {
 
 /**
  * struct daxfs_sb - one mounted image; sb->s_fs_info
- * @region: the range it lies in, from its first byte on; a user of it
+ * @region: the range it lies in; a user of it
+ * @object: what it is in the pool of that range; NULL if the range is one image
+ * @place: where in the range; read by daxfs_address() and daxfs_page() alone
  * @image: opened by core
+ * @mapped_meta: its metadata area, where that is not contiguous in the range; else NULL
  */
 struct daxfs_sb {
 	struct daxfs_region *region;
+	struct daxfs_object *object;
+	struct daxfs_place place;
 	struct daxfs_image image;
+	void *mapped_meta;
 };
 
 /**
@@ -77,13 +86,22 @@ static inline struct daxfs_node *daxfs_node(const struct inode *inode)
 	return container_of(inode, struct daxfs_node, inode);
 }
 
-/* super.c */
+/* image.c */
+int daxfs_open_image(struct daxfs_sb *sbi, const char **why);
+void daxfs_close_image(struct daxfs_sb *sbi);
+const u8 *daxfs_address(const struct daxfs_sb *sbi, u64 offset, u64 *length);
+struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset);
+
+/* error.c */
 __printf(2, 3) void daxfs_error(const struct super_block *sb, const char *format, ...);
 
 /* region.c */
+extern struct workqueue_struct *daxfs_queue;
 int daxfs_regions_init(void);
 void daxfs_regions_exit(void);
 struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **why);
+void daxfs_region_hold(struct daxfs_region *region);
+bool daxfs_chunk_idle(phys_addr_t phys);
 void daxfs_region_put(struct daxfs_region *region);
 
 /* inode.c */

@@ -46,7 +46,7 @@ static bool map_page(struct inode *inode, pgoff_t pgoff, struct daxfs_map *map)
 
 static struct page *image_page(const struct inode *inode, u64 offset)
 {
-	return pfn_to_page(PHYS_PFN(daxfs_sb(inode->i_sb)->region->phys + offset));
+	return daxfs_page(daxfs_sb(inode->i_sb), offset);
 }
 
 /* May a fault at @pgoff hand the kernel the whole 2 MiB around the page? */
@@ -60,7 +60,8 @@ static bool chunk_is_ours(const struct inode *inode, const struct daxfs_map *map
 		return false;
 	offset = map->offset + (chunk - map->logical);
 	return offset >= info->data_offset &&
-	       offset + DAXFS_CHUNK_SIZE <= info->data_offset + info->data_size;
+	       offset + DAXFS_CHUNK_SIZE <= info->data_offset + info->data_size &&
+	       daxfs_place_whole(&daxfs_sb(inode->i_sb)->place, offset);
 }
 
 static bool congruent(const struct vm_area_struct *vma)

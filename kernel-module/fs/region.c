@@ -24,16 +24,21 @@
 
 static LIST_HEAD(regions);
 static DEFINE_MUTEX(daxfs_regions_lock);
-static struct workqueue_struct *drain_queue;
+struct workqueue_struct *daxfs_queue;	/* everything that is looked at again later */
 
-/* Only heads count references: every tail of an order-9 page hands them on. */
+/** daxfs_chunk_idle() - has nobody a reference to a page of the 2 MiB of a region at @phys? */
+bool daxfs_chunk_idle(phys_addr_t phys)
+{
+	/* Only heads count references: every tail of an order-9 page hands them on. */
+	return page_ref_count(pfn_to_page(PHYS_PFN(phys))) == IDLE_REFERENCES;
+}
+
 static bool region_idle(const struct daxfs_region *region)
 {
-	unsigned long pfn = PHYS_PFN(region->phys);
-	unsigned long end = pfn + (region->size >> PAGE_SHIFT);
+	phys_addr_t at;
 
-	for (; pfn < end; pfn += 1UL << (DAXFS_CHUNK_SHIFT - PAGE_SHIFT)) {
-		if (page_ref_count(pfn_to_page(pfn)) != IDLE_REFERENCES)
+	for (at = region->phys; at < region->phys + region->size; at += DAXFS_CHUNK_SIZE) {
+		if (!daxfs_chunk_idle(at))
 			return false;
 		cond_resched();
 	}
@@ -122,7 +127,7 @@ static void drain_region(struct work_struct *work)
 		region_destroy(region);
 		module_put(THIS_MODULE);
 	} else {
-		queue_delayed_work(drain_queue, &region->drain, DRAIN_INTERVAL);
+		queue_delayed_work(daxfs_queue, &region->drain, DRAIN_INTERVAL);
 	}
 	mutex_unlock(&daxfs_regions_lock);
 }
@@ -136,7 +141,7 @@ static void region_park(struct daxfs_region *region)
 	region->draining = true;
 	pr_info("pages of the range at %pa are still referenced, it stays until they are not\n",
 		&region->phys);
-	queue_delayed_work(drain_queue, &region->drain, DRAIN_INTERVAL);
+	queue_delayed_work(daxfs_queue, &region->drain, DRAIN_INTERVAL);
 }
 
 /* A region that shares bytes with the range; regions never share bytes with each other. */
@@ -199,6 +204,14 @@ struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **w
 	return region;
 }
 
+/** daxfs_region_hold() - become a user of a region as somebody who is one already */
+void daxfs_region_hold(struct daxfs_region *region)
+{
+	mutex_lock(&daxfs_regions_lock);
+	region->users++;
+	mutex_unlock(&daxfs_regions_lock);
+}
+
 /**
  * daxfs_region_put() - stop using a region
  * @region: from daxfs_region_get()
@@ -220,12 +233,12 @@ void daxfs_region_put(struct daxfs_region *region)
 /** daxfs_regions_init() - at module load */
 int daxfs_regions_init(void)
 {
-	drain_queue = alloc_workqueue("daxfs-drain", WQ_UNBOUND, 0);
-	return drain_queue ? 0 : -ENOMEM;
+	daxfs_queue = alloc_workqueue("daxfs", WQ_UNBOUND, 0);
+	return daxfs_queue ? 0 : -ENOMEM;
 }
 
 /** daxfs_regions_exit() - at module unload; nothing is parked, a worker may be on its last line */
 void daxfs_regions_exit(void)
 {
-	destroy_workqueue(drain_queue);
+	destroy_workqueue(daxfs_queue);
 }

@@ -11,19 +11,22 @@
 
 #include "daxfs/magic.h"
 #include "internal.h"
+#include "pools.h"
 
 /* What mount options ask for, before there is a superblock; fc->fs_private. */
 struct daxfs_options {
 	phys_addr_t phys;
 	u64 size;
+	char *image;
 	bool phys_given;
 };
 
-enum { OPT_PHYS, OPT_SIZE };
+enum { OPT_PHYS, OPT_SIZE, OPT_IMAGE };
 
 static const struct fs_parameter_spec daxfs_parameters[] = {
 	fsparam_string("phys", OPT_PHYS),
 	fsparam_string("size", OPT_SIZE),
+	fsparam_string("image", OPT_IMAGE),
 	{}
 };
 
@@ -50,6 +53,10 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	opt = fs_parse(fc, daxfs_parameters, param, &result);
 	if (opt < 0)
 		return opt;
+	if (opt == OPT_IMAGE) {
+		swap(options->image, param->string);	/* the caller frees the other one */
+		return 0;
+	}
 	err = parse_bytes(fc, param, &bytes);
 	if (err)
 		return err;
@@ -84,9 +91,11 @@ static int daxfs_statfs(struct dentry *dentry, struct kstatfs *stat)
 
 static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 {
-	const struct daxfs_region *region = daxfs_sb(root->d_sb)->region;
+	const struct daxfs_sb *sbi = daxfs_sb(root->d_sb);
 
-	seq_printf(seq, ",phys=0x%llx,size=%llu", (u64)region->phys, region->size);
+	seq_printf(seq, ",phys=0x%llx,size=%llu", (u64)sbi->region->phys, sbi->region->size);
+	if (sbi->object)
+		seq_printf(seq, ",image=sha256:%*phN", DAXFS_DIGEST_SIZE, sbi->object->digest);
 	return 0;
 }
 
@@ -97,6 +106,15 @@ static const struct super_operations daxfs_super_operations = {
 	.show_options = daxfs_show_options,
 };
 
+/* What a range without image= holds, if it is not an image. */
+static bool holds_pool(const struct daxfs_region *region)
+{
+	struct daxfs_pool_info info;
+	const char *why;
+
+	return daxfs_pool_read_super(&info, region->kaddr, region->size, &why) != -EINVAL;
+}
+
 static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
 {
 	const struct daxfs_region *region = sbi->region;
@@ -104,10 +122,22 @@ static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
 	const char *why;
 	int err;
 
-	err = daxfs_image_open(image, region->kaddr, region->size, &why);
+	if (sbi->object)
+		sbi->place = sbi->object->place;
+	else
+		daxfs_place_range(&sbi->place, 0, region->size);
+	err = daxfs_open_image(sbi, &why);
+	if (err == -EINVAL && !sbi->object && holds_pool(region))
+		why = "it holds a pool, say which image of it: image=NAME or image=sha256:DIGEST";
+	if (!err && sbi->object &&
+	    memcmp(image->info.root, sbi->object->digest, sizeof(image->info.root))) {
+		why = "image in the pool is another one than its row says";
+		err = -EUCLEAN;
+	}
 	if (err == -EFBIG)
-		errorf(fc, "daxfs: image at 0x%llx has %llu bytes, size=%llu is too small",
-		       (u64)region->phys, image->info.image_size, region->size);
+		errorf(fc, "daxfs: image at 0x%llx has %llu bytes, %s%llu is too small",
+		       (u64)region->phys, image->info.image_size,
+		       sbi->object ? "its place in the pool of " : "size=", sbi->place.size);
 	else if (err)
 		errorf(fc, "daxfs: range at 0x%llx: %s", (u64)region->phys, why);
 	if (!err && 1U << image->info.data_align_shift < PAGE_SIZE) {
@@ -147,24 +177,50 @@ static void free_sb(struct daxfs_sb *sbi)
 {
 	if (!sbi)
 		return;
+	daxfs_close_image(sbi);
+	if (sbi->object)
+		daxfs_object_put(sbi->object);
 	daxfs_region_put(sbi->region);
 	kfree(sbi);
 }
 
-static int same_region(struct super_block *sb, struct fs_context *fc)
+static int same_image(struct super_block *sb, struct fs_context *fc)
 {
 	const struct daxfs_sb *wanted = fc->s_fs_info;
+	const struct daxfs_sb *there = daxfs_sb(sb);
 
-	return daxfs_sb(sb)->region == wanted->region;
+	return there->region == wanted->region && there->object == wanted->object;
 }
 
-/* One superblock a range, however often it is mounted. */
+/* Becomes a user of the range, and of the object if it is one in a pool. */
+static int get_memory(struct fs_context *fc, struct daxfs_sb *sbi)
+{
+	const struct daxfs_options *options = fc->fs_private;
+	const char *why;
+	int err;
+
+	sbi->region = daxfs_region_get(options->phys, options->size, &why);
+	if (IS_ERR(sbi->region)) {
+		errorf(fc, "daxfs: phys=0x%llx,size=%llu: %s", (u64)options->phys, options->size,
+		       why);
+		return PTR_ERR(sbi->region);
+	}
+	if (!options->image)
+		return 0;
+	sbi->object = daxfs_object_get(fc, sbi->region, options->image);
+	if (!IS_ERR(sbi->object))
+		return 0;
+	err = PTR_ERR(sbi->object);
+	daxfs_region_put(sbi->region);
+	return err;
+}
+
+/* One superblock an image, however often it is mounted. */
 static int daxfs_get_tree(struct fs_context *fc)
 {
 	struct daxfs_options *options = fc->fs_private;
 	struct super_block *sb;
 	struct daxfs_sb *sbi;
-	const char *why;
 	int err;
 
 	if (!options->phys_given || !options->size)
@@ -174,17 +230,14 @@ static int daxfs_get_tree(struct fs_context *fc)
 	sbi = kzalloc(sizeof(*sbi), GFP_KERNEL);
 	if (!sbi)
 		return -ENOMEM;
-	sbi->region = daxfs_region_get(options->phys, options->size, &why);
-	if (IS_ERR(sbi->region)) {
-		err = PTR_ERR(sbi->region);
-		errorf(fc, "daxfs: phys=0x%llx,size=%llu: %s", (u64)options->phys, options->size,
-		       why);
+	err = get_memory(fc, sbi);
+	if (err) {
 		kfree(sbi);
 		return err;
 	}
 	fc->s_fs_info = sbi;
 	fc->sb_flags |= SB_RDONLY;
-	sb = sget_fc(fc, same_region, set_anon_super_fc);
+	sb = sget_fc(fc, same_image, set_anon_super_fc);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
 	if (!sb->s_root) {
@@ -201,8 +254,11 @@ static int daxfs_get_tree(struct fs_context *fc)
 
 static void daxfs_free_context(struct fs_context *fc)
 {
+	struct daxfs_options *options = fc->fs_private;
+
 	free_sb(fc->s_fs_info);
-	kfree(fc->fs_private);
+	kfree(options->image);
+	kfree(options);
 }
 
 static int daxfs_reconfigure(struct fs_context *fc)
@@ -252,6 +308,9 @@ static int __init daxfs_init(void)
 {
 	int err;
 
+	err = daxfs_pools_init();
+	if (err)
+		return err;
 	err = daxfs_inodes_init();
 	if (err)
 		return err;

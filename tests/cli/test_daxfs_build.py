@@ -18,7 +18,7 @@ LATER = ["docker://x", "containerd:x"]
 # (arguments, part of the message); all are wrong usage: exit status 2 and nothing made.
 USAGE = [
     ([], "SOURCE is required"),
-    (["dir:{tree}"], "--output is required"),
+    (["dir:{tree}"], "either -o OUT or --pool POOL"),
     (["{tree}", "-o", "{out}"], "is it dir:{tree} (a directory), oci:{tree} (an OCI image layout) or tar:{tree}?"),
     (["x.tar.gz", "-o", "{out}"], "is it tar:x.tar.gz or docker-archive:x.tar.gz"),
     (["-", "-o", "{out}"], "is it tar:-"),
@@ -28,7 +28,7 @@ USAGE = [
     (["docker-archive:{tree}", "-o", "{out}"], "choose --per-layer"),
     (["dir:", "-o", "{out}"], "names no path"),
     (["floppy:x", "-o", "{out}"], "unknown prefix \"floppy:\""),
-    (["dir:{tree}", "-o", ""], "-o needs a name"),
+    (["dir:{tree}", "-o", ""], "either -o OUT or --pool POOL"),
     (["dir:{tree}", "-o", "-"], "cannot go to a pipe"),
     (["docker-archive:-", "-o", "{out}", "--flatten"], "needs a file"),
     (["dirr:{tree}", "-o", "{out}"], "unknown prefix \"dirr:\""),

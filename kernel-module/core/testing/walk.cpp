@@ -217,6 +217,11 @@ class Walker {
     for (const auto& [offset, length] : ranges)
       if (daxfs_image_at(&image_, offset, length) != nullptr)
         Violation("an address outside the image");
+    for (const auto& [offset, length] : ranges)
+      if (daxfs_meta_at(&image_, offset, length) != nullptr)
+        Violation("an address of metadata outside the image");
+    if (daxfs_meta_at(&image_, image_.info.meta_offset - 1, 1) != nullptr)
+      Violation("an address of metadata before the metadata area");
     if (daxfs_image_at(&image_, 0, size) != image_.base)
       Violation("no address for the whole image");
   }

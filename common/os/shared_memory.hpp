@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/status.hpp"
+#include "common/os/unique_fd.hpp"
+
+namespace daxfs::os {
+
+enum class Access { kRead, kWrite };
+
+// Memory that others change too: a file (on tmpfs, say), a memfd by its /proc/self/fd name, or a
+// dax device, mapped shared as a whole. Unmapped by the destructor.
+class SharedMemory {
+ public:
+  // Errors: by errno; kInvalidArgument for what is neither a file nor a character device.
+  static Result<SharedMemory> Open(const std::string& path, Access access);
+
+  SharedMemory(SharedMemory&& other) noexcept
+      : fd_(std::move(other.fd_)),
+        address_(std::exchange(other.address_, nullptr)),
+        length_(std::exchange(other.length_, 0)) {}
+  SharedMemory& operator=(SharedMemory&&) = delete;
+  ~SharedMemory();
+
+  // Valid as long as this object. Writing requires that it was opened for that.
+  std::span<std::byte> bytes() const { return {static_cast<std::byte*>(address_), length_}; }
+  int fd() const { return fd_.get(); }
+
+ private:
+  SharedMemory(UniqueFd fd, void* address, std::size_t length)
+      : fd_(std::move(fd)), address_(address), length_(length) {}
+
+  UniqueFd fd_;
+  void* address_;
+  std::size_t length_;
+};
+
+// A part of a SharedMemory's file: bytes from its start, multiples of a page.
+struct Piece {
+  const SharedMemory* memory = nullptr;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+// Pieces of shared memory, one behind the other, read-only.
+class Gathered {
+ public:
+  // Errors: by errno (ENOMEM: more pieces than the kernel maps for one process).
+  static Result<Gathered> Map(std::span<const Piece> pieces);
+
+  Gathered(Gathered&& other) noexcept
+      : address_(std::exchange(other.address_, nullptr)),
+        length_(std::exchange(other.length_, 0)) {}
+  Gathered& operator=(Gathered&&) = delete;
+  ~Gathered();
+
+  std::span<const std::byte> bytes() const {
+    return {static_cast<const std::byte*>(address_), length_};
+  }
+
+ private:
+  Gathered(void* address, std::size_t length) : address_(address), length_(length) {}
+
+  void* address_;
+  std::size_t length_;
+};
+
+// Makes `path` a file of `size_bytes` zeros; a file that is there must be that long already, or
+// empty. Errors: by errno; kAlreadyExists.
+Status MakeSharedFile(const std::string& path, std::uint64_t size_bytes);
+
+}  // namespace daxfs::os

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rows, chunks and granules: where objects come from, and where they go.
+#include <algorithm>
+#include <cstring>
+
+#include "common/base/units.hpp"
+#include "common/os/system.hpp"
+#include "common/pool/building.hpp"
+#include "common/pool/inspect.hpp"
+#include "common/pool/participant.hpp"
+
+namespace daxfs::pool {
+namespace {
+
+// A look before the swaps: 0, or an owner whose life may be over.
+bool MayBeFree(const daxfs_pool& words, std::uint32_t first, std::uint32_t count) {
+  for (std::uint32_t i = first; i < first + count; ++i) {
+    const std::uint64_t owner = daxfs_load(&words.granules[i]);
+    const std::uint32_t row = daxfs_reference_row(owner);
+    if (owner == 0) continue;
+    if (row >= words.row_count ||
+        daxfs_word_generation(daxfs_load(&words.rows[row])) == daxfs_word_generation(owner)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
+  const daxfs_pool& words = memory_->words();
+  const std::lock_guard lock(mutex_);
+  for (std::uint32_t i = 0; i < words.row_count; ++i) {
+    const std::uint32_t row = (next_row_ + i) % words.row_count;
+    __u64 generation = 0;
+    if (daxfs_row_claim(&words, slot_, row, &generation) != 0) continue;
+    next_row_ = (row + 1) % words.row_count;
+    daxfs_store(&words.row_records[row].progress, 0);
+    return std::unique_ptr<Building>(new Building(*this, {row, generation}, kind));
+  }
+  return Full("a row for one more object wanted, it has " + std::to_string(words.row_count));
+}
+
+std::optional<std::uint32_t> Participant::TakeFreeChunkLocked(Ref ref) {
+  const daxfs_pool& words = memory_->words();
+  for (std::uint32_t i = 0; i < words.owner_count; ++i) {
+    const std::uint32_t chunk = (next_chunk_ + i) % words.owner_count;
+    if (daxfs_chunk_take(&words, chunk, ref.row, ref.generation) != 0) continue;
+    next_chunk_ = (chunk + 1) % words.owner_count;
+    return chunk;
+  }
+  return std::nullopt;
+}
+
+Result<std::uint32_t> Participant::TakeChunk(Ref ref, std::size_t have) {
+  const daxfs_pool& words = memory_->words();
+  const std::lock_guard lock(mutex_);
+  if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
+  // Before it is full: chunks whose small objects are all gone.
+  bool merged = false;
+  for (std::uint32_t i = 0; i < words.owner_count; ++i) {
+    merged = daxfs_chunk_merge(&words, slot_, i) == 0 || merged;
+  }
+  if (merged) {
+    if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
+  }
+  return Full("2 MiB more wanted for an object that has " +
+              base::HumanSize(have * std::uint64_t{DAXFS_CHUNK_SIZE}));
+}
+
+std::optional<std::uint32_t> Participant::TakeGranulesLocked(Ref ref, std::uint32_t count) {
+  const daxfs_pool& words = memory_->words();
+  for (std::uint32_t i = 0; i < words.owner_count; ++i) {
+    const std::uint32_t chunk = (granule_chunk_ + i) % words.owner_count;
+    if (daxfs_load(&words.owners[chunk]) != DAXFS_OWNER_SPLIT) continue;
+    const std::uint32_t first = chunk * DAXFS_CHUNK_GRANULES;
+    for (std::uint32_t at = 0; at + count <= DAXFS_CHUNK_GRANULES; ++at) {
+      if (!MayBeFree(words, first + at, count)) continue;
+      if (daxfs_granules_take(&words, first + at, count, ref.row, ref.generation) != 0) continue;
+      granule_chunk_ = chunk;
+      return first + at;
+    }
+  }
+  return std::nullopt;
+}
+
+Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
+  const daxfs_pool& words = memory_->words();
+  const std::lock_guard lock(mutex_);
+  if (const auto first = TakeGranulesLocked(ref, count)) return *first;
+  for (std::uint32_t i = 0; i < words.owner_count; ++i) {
+    const std::uint32_t chunk = (next_chunk_ + i) % words.owner_count;
+    if (daxfs_chunk_split(&words, chunk) != 0) continue;
+    next_chunk_ = (chunk + 1) % words.owner_count;
+    granule_chunk_ = chunk;
+    if (const auto first = TakeGranulesLocked(ref, count)) return *first;
+  }
+  return Full(base::HumanSize(std::uint64_t{count} << DAXFS_GRANULE_SHIFT) + " wanted");
+}
+
+Result<Use> Participant::PublishRow(Ref ref) {
+  const std::lock_guard lock(mutex_);
+  if (daxfs_row_publish(&memory_->words(), slot_, ref.row, ref.generation) != 0) {
+    return Status(StatusCode::kAborted,
+                  memory_->name() + ": this host was stated to be off while it was building");
+  }
+  uses_[ref] = 1;
+  return Use(this, ref);
+}
+
+Status Participant::Full(const std::string& wanted) const {
+  const UsageView usage = Usage(*memory_);
+  const std::string text =
+      memory_->name() + ": pool is full: " + wanted + ", " +
+      base::HumanSize(usage.chunks_free * std::uint64_t{DAXFS_CHUNK_SIZE}) + " of " +
+      base::HumanSize(usage.chunks * std::uint64_t{DAXFS_CHUNK_SIZE}) + " free; ";
+  const std::uint32_t objects = usage.collectable_objects;
+  if (objects == 0) {
+    return ResourceExhaustedError(text + "all objects in it are in use or held");
+  }
+  return ResourceExhaustedError(
+      text + std::to_string(objects) + (objects == 1 ? " object of " : " objects of ") +
+      base::HumanSize(usage.collectable_bytes) + (objects == 1 ? " is" : " are") +
+      " used by nobody: daxfsctl pool gc frees (--dry-run shows) them");
+}
+
+Status Participant::CollectOne(Ref ref) {
+  const daxfs_pool& words = memory_->words();
+  const std::lock_guard lock(mutex_);
+  if (ref.row >= words.row_count ||
+      daxfs_word_generation(daxfs_load(&words.rows[ref.row])) != ref.generation) {
+    return NotFoundError("no such object");
+  }
+  daxfs_object_info object;
+  daxfs_object_read(&words, ref.row, &object);
+  if (object.kind != DAXFS_OBJECT_IMAGE && object.kind != DAXFS_OBJECT_BLOB) {
+    return UnimplementedError("an object of a kind this program does not know");
+  }
+  const int error = daxfs_collect(&words, slot_, ref.row);
+  if (error == -EBUSY) return FailedPreconditionError("somebody uses or holds it");
+  if (error != 0) return FromCore(error, "collect");
+  if (object.granule_count != 0 && object.first < words.granule_count) {
+    daxfs_chunk_merge(&words, slot_, object.first / DAXFS_CHUNK_GRANULES);
+  }
+  return Status::Ok();
+}
+
+bool Participant::MergeChunk(std::uint32_t chunk) {
+  const std::lock_guard lock(mutex_);
+  return daxfs_chunk_merge(&memory_->words(), slot_, chunk) == 0;
+}
+
+std::vector<Collected> Participant::Collect(const CollectOptions& options) {
+  std::vector<ObjectView> candidates;
+  for (ObjectView& object : ListObjects(*memory_)) {
+    if (object.state != RowState::kReady && object.state != RowState::kDying) continue;
+    if (object.kind != DAXFS_OBJECT_IMAGE && object.kind != DAXFS_OBJECT_BLOB) continue;
+    if (object.uses == 0 && object.holds == 0) candidates.push_back(std::move(object));
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const ObjectView& a, const ObjectView& b) { return a.used < b.used; });
+  std::vector<Collected> collected;
+  std::uint64_t freed = 0;
+  for (const ObjectView& object : candidates) {
+    if (freed >= options.wanted_bytes) break;
+    if (!options.dry_run && !CollectOne(object.ref).ok()) continue;
+    collected.push_back({object.ref, object.digest, object.pool_bytes, object.used});
+    freed += object.pool_bytes;
+  }
+  return collected;
+}
+
+}  // namespace daxfs::pool

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/pool/memory.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "common/base/units.hpp"
+#include "common/os/system.hpp"
+
+namespace daxfs::pool {
+namespace {
+
+Status Refusal(const std::string& path, int error, const char* why) {
+  const std::string text = path + ": " + why;
+  switch (-error) {
+    case EOPNOTSUPP:
+      return UnimplementedError(text);
+    case EUCLEAN:
+      return DataLossError(text);
+    default:
+      return InvalidArgumentError(text);
+  }
+}
+
+// Zeros that cost no memory where the file has none yet would be nicer; a pool is made once.
+void Clear(std::span<std::byte> bytes) { std::memset(bytes.data(), 0, bytes.size()); }
+
+Status CheckReplaced(const std::string& path, std::span<const std::byte> bytes, bool replace) {
+  static constexpr std::size_t kMagicBytes = 8;
+  const bool zero = std::all_of(bytes.begin(), bytes.begin() + kMagicBytes,
+                                [](std::byte b) { return b == std::byte{0}; });
+  if (zero || replace) return Status::Ok();
+  daxfs_pool_info info;
+  const char* why = "";
+  if (daxfs_pool_read_super(&info, bytes.data(), bytes.size(), &why) == 0) {
+    return AlreadyExistsError(path +
+                              ": holds a pool already; --force makes a new one, and everything "
+                              "in the old one is lost to whoever uses it");
+  }
+  return AlreadyExistsError(
+      path + ": holds something else (its first bytes are not zero); --force " + "overwrites it");
+}
+
+template <std::size_t N>
+Status Random(__u8 (&out)[N]) {
+  return os::RandomBytes(std::as_writable_bytes(std::span(out)));
+}
+
+Status RandomUuid(__u8 (&uuid)[DAXFS_UUID_SIZE]) {
+  RETURN_IF_ERROR(Random(uuid));
+  uuid[6] = static_cast<__u8>((uuid[6] & 0x0fU) | 0x40U);  // RFC 9562, version 4
+  uuid[8] = static_cast<__u8>((uuid[8] & 0x3fU) | 0x80U);
+  return Status::Ok();
+}
+
+std::uint32_t BucketsFor(std::uint32_t aliases) {
+  std::uint32_t buckets = 1;
+  while (buckets * 8ULL < aliases) buckets *= 2;
+  return aliases == 0 ? 0 : buckets;
+}
+
+Uuid ToUuid(const __u8* bytes) {
+  Uuid uuid;
+  std::memcpy(uuid.data(), bytes, uuid.size());
+  return uuid;
+}
+
+}  // namespace
+
+Status FromCore(int error, std::string_view what) {
+  return error == 0 ? Status::Ok() : Status::FromErrno(-error, what);
+}
+
+Status CreatePool(const CreateOptions& options) {
+  daxfs_pool_info info = {};
+  info.device_count = static_cast<__u32>(options.devices.size());
+  if (options.devices.empty() || options.devices.size() > DAXFS_POOL_DEVICES) {
+    return InvalidArgumentError("a pool has 1 to " + std::to_string(DAXFS_POOL_DEVICES) +
+                                " devices");
+  }
+  if (options.label.size() >= sizeof(info.label)) {
+    return InvalidArgumentError("label: at most " + std::to_string(sizeof(info.label) - 1) +
+                                " bytes");
+  }
+  std::vector<os::SharedMemory> devices;
+  for (std::size_t i = 0; i < options.devices.size(); ++i) {
+    const std::string& path = options.devices[i];
+    ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, os::Access::kWrite));
+    if (device.bytes().size() < DAXFS_BLOCK_SIZE) {
+      return InvalidArgumentError(path + ": too small for a pool");
+    }
+    RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), options.replace));
+    info.device[i].size = device.bytes().size();
+    RETURN_IF_ERROR(RandomUuid(info.device[i].uuid));
+    devices.push_back(std::move(device));
+  }
+  RETURN_IF_ERROR(RandomUuid(info.uuid));
+  RETURN_IF_ERROR(Random(info.epoch));
+  info.created = os::WallClockSeconds();
+  std::copy(options.label.begin(), options.label.end(), std::begin(info.label));
+  info.row_count = options.rows;
+  info.slot_count = options.slots;
+  info.host_count = options.hosts;
+  info.alias_buckets = BucketsFor(options.aliases);
+  const char* why = "";
+  if (daxfs_pool_defaults(&info, &why) != 0) {
+    return InvalidArgumentError(options.devices.front() + ": " + why);
+  }
+  daxfs_pool_map map;
+  daxfs_pool_tables(&info, &map);
+  // Nobody may take what is half made for a pool: the old magics go first, the new ones come last.
+  for (os::SharedMemory& device : devices) Clear(device.bytes().first(DAXFS_BLOCK_SIZE));
+  Clear(devices.front().bytes().first(map.end));
+  for (std::size_t i = devices.size(); i-- > 0;) {
+    daxfs_pool_format(devices[i].bytes().data(), &info, static_cast<__u32>(i));
+  }
+  return Status::Ok();
+}
+
+Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& devices,
+                                             os::Access access) {
+  if (devices.empty()) return InvalidArgumentError("a pool without devices");
+  std::unique_ptr<Memory> memory(new Memory());
+  memory->name_ = devices.front();
+  std::vector<std::optional<os::SharedMemory>> found(DAXFS_POOL_DEVICES);
+  for (const std::string& path : devices) {
+    ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, access));
+    daxfs_pool_info info;
+    const char* why = "";
+    const std::span<std::byte> bytes = device.bytes();
+    if (const int error = daxfs_pool_read_super(&info, bytes.data(), bytes.size(), &why)) {
+      return Refusal(path, error, why);
+    }
+    if (&path != &devices.front() &&
+        std::memcmp(info.uuid, memory->info_.uuid, sizeof(info.uuid)) != 0) {
+      return InvalidArgumentError(path + ": belongs to another pool than " + devices.front());
+    }
+    if (bytes.size() < info.device[info.device_index].size) {
+      return DataLossError(path + ": has " + std::to_string(bytes.size()) + " bytes, the pool " +
+                           std::to_string(info.device[info.device_index].size));
+    }
+    if (found[info.device_index]) return InvalidArgumentError(path + ": is named twice");
+    memory->info_ = info;
+    found[info.device_index].emplace(std::move(device));
+  }
+  for (std::uint32_t i = 0; i < memory->info_.device_count; ++i) {
+    if (!found[i]) {
+      return FailedPreconditionError(devices.front() + ": device " +
+                                     UuidText(ToUuid(memory->info_.device[i].uuid)) +
+                                     " of its pool is missing; name all of them");
+    }
+    memory->devices_.push_back(*std::move(found[i]));
+  }
+  if (access == os::Access::kWrite && daxfs_pool_writable(&memory->info_) == 0) {
+    return FailedPreconditionError(devices.front() +
+                                   ": a newer daxfs made it; this one can show it, not change it");
+  }
+  daxfs_pool_view(&memory->words_, &memory->info_, memory->devices_.front().bytes().data());
+  return memory;
+}
+
+Uuid Memory::uuid() const { return ToUuid(info_.uuid); }
+Uuid Memory::epoch() const { return ToUuid(info_.epoch); }
+
+std::span<std::byte> Memory::Chunk(std::uint32_t chunk) const {
+  const os::Piece piece = PieceOf(chunk, 0, DAXFS_CHUNK_SIZE);
+  return piece.memory->bytes().subspan(piece.offset, piece.length);
+}
+
+std::span<std::byte> Memory::Granules(std::uint32_t first, std::uint32_t count) const {
+  return Chunk(first / DAXFS_CHUNK_GRANULES)
+      .subspan(std::size_t{first % DAXFS_CHUNK_GRANULES} << DAXFS_GRANULE_SHIFT,
+               std::size_t{count} << DAXFS_GRANULE_SHIFT);
+}
+
+os::Piece Memory::PieceOf(std::uint32_t chunk, std::uint64_t offset, std::uint64_t length) const {
+  __u32 device = 0;
+  __u64 start = 0;
+  DAXFS_CHECK(daxfs_chunk_device(&info_, chunk, &device, &start) == 0);
+  DAXFS_CHECK(offset + length <= DAXFS_CHUNK_SIZE);
+  return {&devices_[device], start + offset, length};
+}
+
+}  // namespace daxfs::pool

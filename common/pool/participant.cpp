@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// A participant's life: its host, its slot, what the dead have left.
+#include "common/pool/participant.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "common/os/system.hpp"
+#include "common/pool/building.hpp"
+
+namespace daxfs::pool {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kBeat{1000};
+// A host with another boot's mark may be off, or may be a second one with the same id.
+constexpr milliseconds kWatch{2500};
+constexpr milliseconds kWatchStep{100};
+
+}  // namespace
+
+Participant::Participant(std::unique_ptr<Memory> memory, HostIdentity host)
+    : memory_(std::move(memory)), identity_(std::move(host)) {}
+
+std::string Participant::LockPath(std::uint32_t slot) const {
+  return identity_.run_dir + "/" + UuidText(memory_->uuid()) + "/slot-" + std::to_string(slot);
+}
+
+Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory> memory,
+                                                         const HostIdentity& host,
+                                                         const std::string& name) {
+  std::unique_ptr<Participant> self(new Participant(std::move(memory), host));
+  const std::string directory = host.run_dir + "/" + UuidText(self->memory_->uuid());
+  RETURN_IF_ERROR(os::MakeDirectories(directory));
+  {
+    ASSIGN_OR_RETURN(const os::FileLock joining, os::FileLock::Wait(directory + "/host"));
+    RETURN_IF_ERROR(self->JoinHost());
+  }
+  RETURN_IF_ERROR(self->TakeSlot(name));
+  const daxfs_pool& words = self->memory_->words();
+  // Apart from others, so that what one builder takes lies together.
+  self->next_row_ = self->slot_ * 37U % words.row_count;
+  self->next_chunk_ = self->slot_ * 61U % words.owner_count;
+  self->beat_ = std::thread([raw = self.get()] { raw->Beat(); });
+  self->SweepLocal();
+  return self;
+}
+
+Status Participant::JoinHost() {
+  const daxfs_pool& words = memory_->words();
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes to C's bytes
+  const auto* id = reinterpret_cast<const __u8*>(identity_.id.data());
+  if (daxfs_host_join(&words, id, identity_.name.c_str(), &host_) != 0) {
+    return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.host_count) +
+                                  " hosts are taken; fence those that are gone");
+  }
+  daxfs_host_info host;
+  daxfs_host_read(&words, host_, &host);
+  if (host.boot != 0 && host.boot != identity_.boot) {
+    const std::uint64_t before = host.heartbeat;
+    for (milliseconds waited{0}; waited < kWatch; waited += kWatchStep) {
+      std::this_thread::sleep_for(kWatchStep);
+      daxfs_host_read(&words, host_, &host);
+      if (host.heartbeat == before) continue;
+      return FailedPreconditionError(memory_->name() + ": a machine with this host's id " +
+                                     UuidText(identity_.id) + " (\"" + host.name +
+                                     "\") is alive in it; give each its own /etc/daxfs/host-id");
+    }
+  }
+  daxfs_host_set_boot(&words, host_, identity_.boot);
+  return Status::Ok();
+}
+
+Status Participant::TakeSlot(const std::string& name) {
+  const daxfs_pool& words = memory_->words();
+  for (std::uint32_t slot = 0; slot < words.slot_count; ++slot) {
+    const std::uint64_t word = daxfs_load(&words.slots[slot]);
+    const std::uint32_t state = daxfs_word_state(word);
+    const bool local = state == DAXFS_SLOT_ATTACHED && daxfs_word_slot(word) == host_ &&
+                       daxfs_slot_is_kernel(word) == 0;
+    if (state != DAXFS_SLOT_FREE && !local) continue;
+    // The lock comes first: who finds a slot of this host without one knows that its owner is dead.
+    ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Try(LockPath(slot)));
+    if (!lock) continue;
+    if (local) continue;  // somebody's that died; it is swept once there is a slot to sweep from
+    if (daxfs_attach(&words, slot, host_) != 0) continue;
+    life_ = std::move(lock);
+    slot_ = slot;
+    daxfs_participant_info info = {};
+    info.heartbeat = info.started = os::WallClockSeconds();
+    info.pid = os::ProcessId();
+    info.kind = DAXFS_PARTICIPANT_PROGRAM;
+    std::copy_n(name.begin(), std::min(name.size(), sizeof(info.name) - 1), std::begin(info.name));
+    daxfs_participant_write(&words, slot_, &info);
+    daxfs_heartbeat(&words, host_, slot_, info.started);
+    return Status::Ok();
+  }
+  return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.slot_count) +
+                                " slots for participants are taken");
+}
+
+void Participant::Beat() {
+  std::unique_lock lock(beat_mutex_);
+  while (!beat_wake_.wait_for(lock, kBeat, [this] { return leaving_; })) {
+    daxfs_heartbeat(&memory_->words(), host_, slot_, os::WallClockSeconds());
+  }
+}
+
+void Participant::StopBeating() {
+  if (!beat_.joinable()) return;
+  {
+    const std::lock_guard lock(beat_mutex_);
+    leaving_ = true;
+  }
+  beat_wake_.notify_all();
+  beat_.join();
+}
+
+Participant::~Participant() {
+  StopBeating();
+  if (!life_) return;
+  DAXFS_CHECK(uses_.empty());
+  daxfs_detach(&memory_->words(), slot_);
+}
+
+void Participant::DieForTesting() {
+  StopBeating();
+  life_.reset();
+}
+
+std::uint32_t Participant::SweepLocal() {
+  const daxfs_pool& words = memory_->words();
+  const std::lock_guard lock(mutex_);
+  std::uint32_t swept = 0;
+  // A dead sweeper leaves others behind it: as long as there is progress, once more.
+  for (bool again = true; again;) {
+    again = false;
+    for (std::uint32_t slot = 0; slot < words.slot_count; ++slot) {
+      const std::uint64_t word = daxfs_load(&words.slots[slot]);
+      if (slot == slot_) continue;
+      if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED && daxfs_word_slot(word) == host_ &&
+          daxfs_slot_is_kernel(word) == 0) {
+        const Result<std::optional<os::FileLock>> life = os::FileLock::Try(LockPath(slot));
+        // As long as we have its lock nobody else of this host takes the slot.
+        if (!life.ok() || !*life || daxfs_mark_dead(&words, slot, word) != 0) continue;
+        if (daxfs_sweep(&words, slot_, slot) == 0) {
+          ++swept;
+          again = true;
+        }
+      } else if (daxfs_word_state(word) == DAXFS_SLOT_DEAD) {
+        if (daxfs_sweep(&words, slot_, slot) == 0) {
+          ++swept;
+          again = true;
+        }
+      }
+    }
+  }
+  return swept;
+}
+
+Status Participant::Fence(std::uint32_t host) {
+  const daxfs_pool& words = memory_->words();
+  if (host == host_) {
+    return InvalidArgumentError("a host that runs this command is not off");
+  }
+  daxfs_host_info info;
+  if (host >= words.host_count || daxfs_host_read(&words, host, &info) == 0) {
+    return NotFoundError("no such host");
+  }
+  const std::lock_guard lock(mutex_);
+  daxfs_fence_host(&words, slot_, host);
+  daxfs_host_leave(&words, host);
+  return Status::Ok();
+}
+
+}  // namespace daxfs::pool

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "common/base/status.hpp"
+#include "common/os/file_lock.hpp"
+#include "common/pool/digest.hpp"
+#include "common/pool/host.hpp"
+#include "common/pool/memory.hpp"
+#include "pool_index.h"
+#include "pool_record.h"
+
+namespace daxfs::pool {
+
+class Participant;
+class Building;
+
+// One life of a row: what owner words, aliases and holds name.
+struct Ref {
+  std::uint32_t row = 0;
+  std::uint64_t generation = 0;
+  auto operator<=>(const Ref&) const = default;
+};
+
+enum class ObjectKind : std::uint32_t {
+  kImage = DAXFS_OBJECT_IMAGE,
+  kBlob = DAXFS_OBJECT_BLOB,
+};
+
+enum class AliasKind : std::uint32_t {
+  kRoot = DAXFS_ALIAS_ROOT,
+  kDiffId = DAXFS_ALIAS_DIFF_ID,
+  kBlob = DAXFS_ALIAS_BLOB,
+  kChain = DAXFS_ALIAS_CHAIN,
+};
+
+enum class HoldKind : std::uint32_t {
+  kAdmin = DAXFS_HOLD_ADMIN,
+  kSnapshot = DAXFS_HOLD_SNAPSHOT,
+  kVolume = DAXFS_HOLD_VOLUME,
+  kStage = DAXFS_HOLD_STAGE,
+};
+
+// A reference that lasts as long as this object and this process: what it names is not collected.
+class Use {
+ public:
+  Use(Use&& other) noexcept
+      : participant_(std::exchange(other.participant_, nullptr)), ref_(other.ref_) {}
+  Use& operator=(Use&& other) noexcept;
+  ~Use();
+
+  Ref ref() const { return ref_; }
+  // As a killed process leaves it. For tests.
+  void ForgetForTesting() { participant_ = nullptr; }
+
+ private:
+  friend class Participant;
+  Use(Participant* participant, Ref ref) : participant_(participant), ref_(ref) {}
+
+  Participant* participant_;
+  Ref ref_;
+};
+
+// What a look-up by an alias finds.
+struct Key {
+  AliasKind kind = AliasKind::kRoot;
+  Digest digest{};
+};
+
+struct CollectOptions {
+  std::uint64_t wanted_bytes = UINT64_MAX;  // stop when so much was freed
+  bool dry_run = false;                     // only say what would go, in which order
+};
+
+struct Collected {
+  Ref ref;
+  Digest digest{};
+  std::uint64_t bytes = 0;  // of pool memory
+  std::uint64_t used = 0;   // seconds since 1970
+};
+
+// Errors: kInvalidArgument unless it has 1 to 192 bytes.
+Status CheckName(std::string_view name);
+
+// A process that takes part in a pool, in a slot of its own for as long as it lives: takes
+// references, builds, collects. Thread safe. When the process ends, however it ends, what it used
+// is free again; the other processes of its host see to that.
+class Participant {
+ public:
+  // Attaches; sweeps first what dead processes of this host have left. `name` is for people.
+  // Errors: kFailedPrecondition if another machine with this host's id is alive; kResourceExhausted
+  // if all slots are taken.
+  static Result<std::unique_ptr<Participant>> Attach(std::unique_ptr<Memory> memory,
+                                                     const HostIdentity& host,
+                                                     const std::string& name);
+  // Leaves in order. Requires: no Use and no Building of it is left.
+  ~Participant();
+  Participant(const Participant&) = delete;
+  Participant& operator=(const Participant&) = delete;
+
+  // Ends as a killed process does: nothing is undone, and its lock is gone. For tests.
+  void DieForTesting();
+
+  const Memory& memory() const { return *memory_; }
+  std::uint32_t slot() const { return slot_; }
+  std::uint32_t host() const { return host_; }
+
+  // The object a key, or a name, points to; nothing if there is none that is ready. Errors:
+  // kAborted when others keep changing it.
+  Result<std::optional<Use>> Find(const Key& key);
+  Result<std::optional<Use>> FindName(std::string_view name);
+  Result<std::optional<Use>> Take(Ref ref);
+
+  // A new object in the making. Errors: kResourceExhausted without a free row.
+  Result<std::unique_ptr<Building>> Begin(ObjectKind kind);
+
+  // One way more to find the object. One that is there already is no error. Errors:
+  // kResourceExhausted.
+  Status AddAlias(const Use& use, const Key& key, const Digest* parent = nullptr);
+  // The name points to that object from now on, whatever it pointed to before. Errors:
+  // kInvalidArgument for an empty name or one above 192 bytes; kResourceExhausted; kAborted.
+  Status SetName(const Use& use, std::string_view name);
+  // Errors: kNotFound.
+  Status RemoveName(std::string_view name);
+
+  // A reference that stays when this process ends, until it is dropped or the host is fenced. One
+  // of this host with the same kind and name is replaced. Errors: kResourceExhausted.
+  Status Hold(const Use& use, HoldKind kind, std::string_view name);
+  // Drops this host's hold. Errors: kNotFound.
+  Status DropHold(HoldKind kind, std::string_view name);
+  // Drops this host's holds of that name and of its parts, "NAME#0" and so on. None is no error.
+  Status DropHolds(HoldKind kind, std::string_view name);
+
+  // Frees objects nobody refers to, the longest unused first.
+  std::vector<Collected> Collect(const CollectOptions& options);
+  // Frees this object if nobody refers to it. Errors: kFailedPrecondition while somebody does;
+  // kNotFound.
+  Status CollectOne(Ref ref);
+
+  // Makes a chunk without small objects in use whole again; whether it did.
+  bool MergeChunk(std::uint32_t chunk);
+
+  // Undoes what dead processes of this host have left, at once. Returns how many there were.
+  std::uint32_t SweepLocal();
+  // States that a host can no longer reach the memory: all it had is undone. Errors:
+  // kInvalidArgument for this host itself.
+  Status Fence(std::uint32_t host);
+
+  // Who builds what `asked_for` stands for, and how far he is; see obtain.hpp.
+  struct Builder {
+    Ref ref;
+    std::uint64_t progress = 0;
+  };
+  std::optional<Builder> FindBuilder(const Digest& asked_for);
+  // This one does, if nobody else does; what it builds is `ref`. Errors: kResourceExhausted.
+  Result<bool> Announce(const Digest& asked_for, Ref ref);
+  void Withdraw(const Digest& asked_for, Ref ref);
+
+ private:
+  friend class Use;
+  friend class Building;
+
+  Participant(std::unique_ptr<Memory> memory, HostIdentity host);
+  Status JoinHost();
+  Status TakeSlot(const std::string& name);
+  std::string LockPath(std::uint32_t slot) const;
+  void Beat();
+  void StopBeating();
+  void Drop(Ref ref);
+  void TouchLocked(std::uint32_t row);
+  Result<std::optional<Use>> FindIn(const daxfs_index& index, const daxfs_key& key);
+  int PutNameLocked(const daxfs_key& key, std::uint64_t target, std::string_view name, bool force);
+  struct FoundHold {
+    std::uint32_t row;
+    daxfs_hold_info info;
+  };
+  std::optional<FoundHold> FindHold(HoldKind kind, std::string_view name) const;
+  // For Building.
+  Result<std::uint32_t> TakeChunk(Ref ref, std::size_t have);
+  Result<std::uint32_t> TakeGranules(Ref ref, std::uint32_t count);
+  std::optional<std::uint32_t> TakeGranulesLocked(Ref ref, std::uint32_t count);
+  std::optional<std::uint32_t> TakeFreeChunkLocked(Ref ref);
+  Result<Use> PublishRow(Ref ref);
+  Status Full(const std::string& wanted) const;
+
+  const std::unique_ptr<Memory> memory_;
+  const HostIdentity identity_;
+  std::uint32_t host_ = 0;
+  std::uint32_t slot_ = 0;
+  std::optional<os::FileLock> life_;  // held as long as the slot is ours
+
+  std::mutex mutex_;  // over this slot's words, and what follows; held where a name says Locked
+  std::map<Ref, std::uint32_t> uses_;  // users behind each use bit
+  std::uint32_t next_row_ = 0;         // where the search for free ones goes on
+  std::uint32_t next_chunk_ = 0;
+  std::uint32_t granule_chunk_ = 0;
+
+  std::mutex beat_mutex_;
+  std::condition_variable beat_wake_;
+  bool leaving_ = false;
+  std::thread beat_;
+};
+
+}  // namespace daxfs::pool

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+// Participants of one pool in a file: several in this process, as if they were several processes,
+// and hosts that are told apart by their ids.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "common/os/testing/scratch.hpp"
+#include "common/pool/building.hpp"
+#include "common/pool/inspect.hpp"
+#include "common/pool/obtain.hpp"
+#include "common/pool/participant.hpp"
+#include "common/pool/view.hpp"
+
+namespace daxfs::pool {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kMiB = 1U << 20U;
+
+std::vector<std::byte> Bytes(std::size_t size, unsigned seed) {
+  std::vector<std::byte> bytes(size);
+  std::uint32_t value = seed * 2654435761U + 1;
+  for (std::byte& b : bytes) {
+    value = value * 1664525U + 1013904223U;
+    b = static_cast<std::byte>(value >> 24U);
+  }
+  return bytes;
+}
+
+Digest DigestOf(std::span<const std::byte> bytes) {
+  return Sha256({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+class PoolTest : public testing::Test {
+ protected:
+  void SetUp() override { Make(32 * kMiB); }
+
+  void Make(std::uint64_t size) {
+    path_ = scratch_.path() + "/pool";
+    std::filesystem::remove(path_);
+    ASSERT_TRUE(os::MakeSharedFile(path_, size).ok());
+    CreateOptions options;
+    options.devices = {path_};
+    options.label = "test";
+    const Status made = CreatePool(options);
+    ASSERT_TRUE(made.ok()) << made.ToString();
+  }
+
+  HostIdentity Host(unsigned number) {
+    HostIdentity host;
+    host.id.fill(static_cast<std::byte>(number));
+    host.name = "host" + std::to_string(number);
+    host.boot = 77;
+    host.run_dir = scratch_.path() + "/run" + std::to_string(number);
+    return host;
+  }
+
+  std::unique_ptr<Memory> Open(os::Access access = os::Access::kWrite) {
+    Result<std::unique_ptr<Memory>> memory = Memory::Open({path_}, access);
+    EXPECT_TRUE(memory.ok()) << memory.status().ToString();
+    return *std::move(memory);
+  }
+
+  std::unique_ptr<Participant> Attach(unsigned host = 1) {
+    Result<std::unique_ptr<Participant>> joined =
+        Participant::Attach(Open(), Host(host), "pool_test");
+    EXPECT_TRUE(joined.ok()) << joined.status().ToString();
+    return *std::move(joined);
+  }
+
+  // Leaves as a killed process does: nothing is undone.
+  static void Kill(std::unique_ptr<Participant> participant) { participant->DieForTesting(); }
+
+  static Result<Use> Place(Participant& participant, std::span<const std::byte> bytes) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<Building> building,
+                     participant.Begin(ObjectKind::kImage));
+    RETURN_IF_ERROR(building->Write(0, bytes));
+    RETURN_IF_ERROR(building->Seal(bytes.size()));
+    ASSIGN_OR_RETURN(Building::Published published, building->Publish(DigestOf(bytes)));
+    return std::move(published.use);
+  }
+
+  // Everything there is to see, to be compared with before.
+  static UsageView Seen(const Participant& participant) { return Usage(participant.memory()); }
+
+  os::testing::Scratch scratch_;
+  std::string path_;
+};
+
+std::vector<std::byte> ReadObject(Participant& participant, Ref ref) {
+  Result<std::optional<Use>> use = participant.Take(ref);
+  EXPECT_TRUE(use.ok() && use->has_value());
+  const Result<Mapped> mapped = Mapped::Open(participant, **std::move(use));
+  EXPECT_TRUE(mapped.ok()) << mapped.status().ToString();
+  return {mapped->bytes().begin(), mapped->bytes().end()};
+}
+
+TEST_F(PoolTest, ObjectsOfAllSizesAreFoundByOthers) {
+  const std::unique_ptr<Participant> builder = Attach(1);
+  const std::unique_ptr<Participant> reader = Attach(2);
+  for (const std::size_t size :
+       {std::size_t{1}, std::size_t{65536}, std::size_t{65537}, std::size_t{31 * 65536},
+        std::size_t{31 * 65536 + 1}, std::size_t{2 * kMiB}, std::size_t{2 * kMiB + 1},
+        std::size_t{7 * kMiB - 5}}) {
+    SCOPED_TRACE(size);
+    const std::vector<std::byte> bytes = Bytes(size, static_cast<unsigned>(size));
+    const Result<Use> placed = Place(*builder, bytes);
+    ASSERT_TRUE(placed.ok()) << placed.status().ToString();
+    Result<std::optional<Use>> found = reader->Find({AliasKind::kRoot, DigestOf(bytes)});
+    ASSERT_TRUE(found.ok() && found->has_value());
+    EXPECT_EQ((*found)->ref(), placed->ref());
+    EXPECT_EQ(ReadObject(*reader, (*found)->ref()), bytes);
+  }
+  const UsageView usage = Seen(*reader);
+  EXPECT_EQ(usage.rows_used, 8U);
+  EXPECT_EQ(usage.collectable_objects, 8U) << "uses of the loop are gone";
+}
+
+TEST_F(PoolTest, AnEqualObjectIsPlacedOnce) {
+  const std::unique_ptr<Participant> one = Attach(1);
+  const std::unique_ptr<Participant> two = Attach(2);
+  const std::vector<std::byte> bytes = Bytes(3 * kMiB, 1);
+  const Result<Use> first = Place(*one, bytes);
+  const UsageView before = Seen(*one);
+  const Result<Use> second = Place(*two, bytes);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_EQ(first->ref(), second->ref());
+  EXPECT_EQ(Seen(*one).chunks_free, before.chunks_free);
+}
+
+TEST_F(PoolTest, NamesMoveAndHoldsStay) {
+  const std::unique_ptr<Participant> one = Attach(1);
+  const Ref old_ref = [&] {
+    Result<Use> use = Place(*one, Bytes(100, 1));
+    EXPECT_TRUE(one->SetName(*use, "web").ok());
+    EXPECT_TRUE(one->Hold(*use, HoldKind::kAdmin, "web").ok());
+    return use->ref();
+  }();
+  EXPECT_TRUE(one->Collect({}).empty()) << "it is held";
+  {
+    Result<Use> use = Place(*one, Bytes(100, 2));
+    EXPECT_TRUE(one->SetName(*use, "web").ok());
+    EXPECT_TRUE(one->Hold(*use, HoldKind::kAdmin, "web").ok());
+    Result<std::optional<Use>> found = one->FindName("web");
+    ASSERT_TRUE(found.ok() && found->has_value());
+    EXPECT_EQ((*found)->ref(), use->ref());
+  }
+  const std::vector<Collected> collected = one->Collect({});
+  ASSERT_EQ(collected.size(), 1U);
+  EXPECT_EQ(collected.front().ref, old_ref);
+  EXPECT_TRUE(one->RemoveName("web").ok());
+  EXPECT_EQ(one->RemoveName("web").code(), StatusCode::kNotFound);
+  EXPECT_TRUE(one->DropHold(HoldKind::kAdmin, "web").ok());
+  EXPECT_EQ(one->Collect({}).size(), 1U);
+  const UsageView usage = Seen(*one);
+  EXPECT_EQ(usage.rows_used, 0U);
+  EXPECT_EQ(usage.chunks_free, usage.chunks) << "the chunk of granules is whole again";
+}
+
+TEST_F(PoolTest, WhatAKilledBuilderHadIsFreeAtOnce) {
+  std::unique_ptr<Participant> builder = Attach(1);
+  const std::unique_ptr<Participant> local = Attach(1);
+  const UsageView before = Seen(*local);
+  Result<std::unique_ptr<Building>> building = builder->Begin(ObjectKind::kImage);
+  ASSERT_TRUE((*building)->Write(0, Bytes(6 * kMiB, 1)).ok());
+  ASSERT_TRUE(*builder->Announce(Digest{}, (*building)->ref()));
+  EXPECT_LT(Seen(*local).chunks_free, before.chunks_free);
+  (*building).release();  // NOLINT: as a killed process leaves it
+  Kill(std::move(builder));
+  EXPECT_EQ(local->SweepLocal(), 1U);
+  const UsageView after = Seen(*local);
+  EXPECT_EQ(after.chunks_free, before.chunks_free);
+  EXPECT_EQ(after.rows_used, 0U);
+  EXPECT_FALSE(local->FindBuilder(Digest{}).has_value());
+}
+
+TEST_F(PoolTest, ARemoteHostsThingsStayUntilItIsFenced) {
+  std::unique_ptr<Participant> far = Attach(2);
+  const std::unique_ptr<Participant> near = Attach(1);
+  Result<Use> use = Place(*far, Bytes(100, 1));
+  ASSERT_TRUE(far->Hold(*use, HoldKind::kSnapshot, "s").ok());
+  const std::uint32_t host = far->host();
+  const Ref ref = use->ref();
+  use->ForgetForTesting();
+  Kill(std::move(far));
+  EXPECT_EQ(near->SweepLocal(), 0U);
+  EXPECT_EQ(near->CollectOne(ref).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(near->Fence(near->host()).code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(near->Fence(host).ok());
+  EXPECT_EQ(near->Fence(host).code(), StatusCode::kNotFound);
+  EXPECT_TRUE(near->CollectOne(ref).ok());
+  EXPECT_EQ(ListHosts(near->memory()).size(), 1U);
+}
+
+TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {
+  Make(8 * kMiB);
+  const std::unique_ptr<Participant> one = Attach(1);
+  { ASSERT_TRUE(Place(*one, Bytes(3 * kMiB, 1)).ok()); }
+  const UsageView before = Seen(*one);
+  const Result<Use> large = Place(*one, Bytes(5 * kMiB, 2));
+  ASSERT_EQ(large.status().code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(large.status().message(), HasSubstr("0 B of 6.0 MiB free"));
+  EXPECT_THAT(large.status().message(), HasSubstr("1 object of 4.0 MiB is used by nobody"));
+  EXPECT_EQ(Seen(*one).chunks_free, before.chunks_free);
+  EXPECT_EQ(Seen(*one).rows_used, 1U);
+  EXPECT_EQ(one->Collect({.dry_run = true}).size(), 1U);
+  EXPECT_EQ(Seen(*one).rows_used, 1U) << "a dry run changes nothing";
+  EXPECT_EQ(one->Collect({}).size(), 1U);
+  EXPECT_TRUE(Place(*one, Bytes(5 * kMiB, 2)).ok());
+}
+
+TEST_F(PoolTest, OneOfManyBuilds) {
+  constexpr int kThreads = 6;
+  std::atomic<int> builds{0};
+  std::vector<std::thread> threads;
+  std::vector<Ref> refs(kThreads);
+  const std::vector<std::byte> bytes = Bytes(5 * kMiB, 9);
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      const std::unique_ptr<Participant> me = Attach(i % 2 == 0 ? 1 : 2);
+      const Key key{AliasKind::kDiffId, Sha256("layer")};
+      const Build build = [&](Building& building) -> Result<Digest> {
+        ++builds;
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        RETURN_IF_ERROR(building.Write(0, bytes));
+        RETURN_IF_ERROR(building.Seal(bytes.size()));
+        return DigestOf(bytes);
+      };
+      const Result<Obtained> obtained = Obtain(*me, key, build);
+      ASSERT_TRUE(obtained.ok()) << obtained.status().ToString();
+      refs[static_cast<std::size_t>(i)] = obtained->use.ref();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(builds, 1);
+  for (const Ref& ref : refs) EXPECT_EQ(ref, refs.front());
+}
+
+TEST_F(PoolTest, ABuilderThatStandsStillIsNotWaitedForForEver) {
+  const std::unique_ptr<Participant> stalled = Attach(2);
+  const std::unique_ptr<Participant> me = Attach(1);
+  const Key key{AliasKind::kDiffId, Sha256("layer")};
+  const Result<std::unique_ptr<Building>> building = stalled->Begin(ObjectKind::kImage);
+  ASSERT_TRUE(*stalled->Announce(key.digest, (*building)->ref()));
+  int waits = 0;
+  ObtainOptions options;
+  options.patience = std::chrono::milliseconds(100);
+  options.waiting = [&](std::uint64_t) {
+    ++waits;
+    return Status::Ok();
+  };
+  const Build build = [](Building& mine) -> Result<Digest> {
+    RETURN_IF_ERROR(mine.Write(0, Bytes(10, 1)));
+    RETURN_IF_ERROR(mine.Seal(10));
+    return DigestOf(Bytes(10, 1));
+  };
+  const Result<Obtained> obtained = Obtain(*me, key, build, options);
+  ASSERT_TRUE(obtained.ok()) << obtained.status().ToString();
+  EXPECT_EQ(obtained->how, How::kBuilt);
+  EXPECT_GT(waits, 1);
+}
+
+TEST_F(PoolTest, TwoMachinesWithOneIdAreToldApart) {
+  const std::unique_ptr<Participant> first = Attach(1);
+  HostIdentity twin = Host(1);
+  twin.boot = 78;
+  twin.run_dir += "b";
+  const Result<std::unique_ptr<Participant>> second = Participant::Attach(Open(), twin, "twin");
+  ASSERT_EQ(second.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(second.status().message(), HasSubstr("is alive in it"));
+}
+
+TEST_F(PoolTest, AHostThatBootedAgainFindsItsOldParticipantsDead) {
+  std::unique_ptr<Participant> before = Attach(1);
+  Result<Use> use = Place(*before, Bytes(100, 1));
+  use->ForgetForTesting();
+  Kill(std::move(before));
+  HostIdentity again = Host(1);
+  again.boot = 78;
+  again.run_dir += "b";
+  const Result<std::unique_ptr<Participant>> second = Participant::Attach(Open(), again, "again");
+  ASSERT_TRUE(second.ok()) << second.status().ToString();
+  EXPECT_EQ(ListSlots((*second)->memory()).size(), 1U);
+  EXPECT_EQ((*second)->Collect({}).size(), 1U);
+}
+
+TEST_F(PoolTest, WhatIsNoPoolIsRefused) {
+  const std::string other = scratch_.path() + "/other";
+  ASSERT_TRUE(os::MakeSharedFile(other, 4 * kMiB).ok());
+  EXPECT_EQ(Memory::Open({other}, os::Access::kRead).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Memory::Open({path_, path_}, os::Access::kRead).status().code(),
+            StatusCode::kInvalidArgument);
+  CreateOptions options;
+  options.devices = {path_};
+  EXPECT_EQ(CreatePool(options).code(), StatusCode::kAlreadyExists);
+  options.devices = {other};
+  options.rows = 1U << 24U;
+  EXPECT_EQ(CreatePool(options).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Memory::Open({other}, os::Access::kRead).status().code(), StatusCode::kInvalidArgument)
+      << "nothing was begun";
+}
+
+TEST_F(PoolTest, ChunksOfSeveralDevicesAreOnePool) {
+  CreateOptions options;
+  for (const char* name : {"/a", "/b", "/c"}) {
+    options.devices.push_back(scratch_.path() + name);
+    ASSERT_TRUE(os::MakeSharedFile(options.devices.back(), 8 * kMiB).ok());
+  }
+  ASSERT_TRUE(CreatePool(options).ok());
+  EXPECT_THAT(
+      Memory::Open({options.devices[0], options.devices[2]}, os::Access::kRead).status().message(),
+      HasSubstr("is missing"));
+  Result<std::unique_ptr<Memory>> memory = Memory::Open(
+      {options.devices[2], options.devices[0], options.devices[1]}, os::Access::kWrite);
+  ASSERT_TRUE(memory.ok()) << memory.status().ToString();
+  const std::uint32_t chunks = (*memory)->info().chunk_count;
+  EXPECT_EQ(chunks, 9U);
+  Result<std::unique_ptr<Participant>> me =
+      Participant::Attach(*std::move(memory), Host(1), "pool_test");
+  const std::vector<std::byte> bytes = Bytes(chunks * 2 * kMiB, 3);
+  const Result<Use> placed = Place(**me, bytes);
+  ASSERT_TRUE(placed.ok()) << placed.status().ToString();
+  EXPECT_EQ(ReadObject(**me, placed->ref()), bytes);
+}
+
+}  // namespace
+}  // namespace daxfs::pool

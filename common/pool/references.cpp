@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding objects, and referring to them: uses, aliases, names, holds.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <random>
+
+#include "common/os/system.hpp"
+#include "common/pool/participant.hpp"
+
+namespace daxfs::pool {
+namespace {
+
+constexpr int kTries = 64;
+constexpr int kForcedTry = 16;  // by then whoever holds the name tentative has stalled or died
+constexpr std::uint64_t kTouchSeconds = 60;
+
+daxfs_key MakeKey(std::uint32_t kind, const Digest& digest) {
+  daxfs_key key;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes to C's bytes
+  daxfs_key_make(&key, kind, reinterpret_cast<const __u8*>(digest.data()));
+  return key;
+}
+
+daxfs_key NameKey(std::string_view name) { return MakeKey(DAXFS_ALIAS_NAME, Sha256(name)); }
+
+Ref RefOf(std::uint64_t target) {
+  return {daxfs_reference_row(target), daxfs_word_generation(target)};
+}
+
+// Two who lose against each other must not go on in step.
+void WaitALittle() {
+  static thread_local std::minstd_rand random{std::random_device{}()};
+  std::this_thread::sleep_for(std::chrono::microseconds(50 + random() % 1000));
+}
+
+}  // namespace
+
+Use& Use::operator=(Use&& other) noexcept {
+  if (this == &other) return *this;
+  if (participant_ != nullptr) participant_->Drop(ref_);
+  participant_ = std::exchange(other.participant_, nullptr);
+  ref_ = other.ref_;
+  return *this;
+}
+
+Use::~Use() {
+  if (participant_ != nullptr) participant_->Drop(ref_);
+}
+
+void Participant::Drop(Ref ref) {
+  const std::lock_guard lock(mutex_);
+  const auto found = uses_.find(ref);
+  DAXFS_CHECK(found != uses_.end());
+  if (--found->second > 0) return;
+  uses_.erase(found);
+  daxfs_use_drop(&memory_->words(), slot_, ref.row);
+}
+
+// For whoever decides what to collect; once a minute is enough, and leaves others' caches alone.
+void Participant::TouchLocked(std::uint32_t row) {
+  daxfs_word* used = &memory_->words().row_records[row].used;
+  const std::uint64_t now = os::WallClockSeconds();
+  if (now >= daxfs_load(used) + kTouchSeconds) daxfs_store(used, now);
+}
+
+Result<std::optional<Use>> Participant::Take(Ref ref) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = uses_.find(ref); found != uses_.end()) {
+    ++found->second;
+    return std::optional(Use(this, ref));
+  }
+  if (ref.row >= memory_->words().row_count) return std::optional<Use>();
+  const int error = daxfs_use_take(&memory_->words(), slot_, ref.row, ref.generation);
+  if (error == -ENOENT) return std::optional<Use>();
+  if (error != 0) return FromCore(error, "take a use");
+  uses_[ref] = 1;
+  TouchLocked(ref.row);
+  return std::optional(Use(this, ref));
+}
+
+Result<std::optional<Use>> Participant::FindIn(const daxfs_index& index, const daxfs_key& key) {
+  const std::lock_guard lock(mutex_);
+  daxfs_alias alias = {};
+  int had = 0;
+  int error = -EAGAIN;
+  for (int i = 0; i < kTries && error == -EAGAIN; ++i) {
+    error = daxfs_object_find(&memory_->words(), &index, slot_, &key, &alias, &had);
+  }
+  if (error == -ENOENT) return std::optional<Use>();
+  if (error == -EAGAIN) return Status(StatusCode::kAborted, "look-up: others keep changing it");
+  if (error != 0) return FromCore(error, "look-up");
+  const Ref ref = RefOf(alias.target);
+  ++uses_[ref];
+  TouchLocked(ref.row);
+  return std::optional(Use(this, ref));
+}
+
+Result<std::optional<Use>> Participant::Find(const Key& key) {
+  return FindIn(memory_->words().aliases, MakeKey(static_cast<__u32>(key.kind), key.digest));
+}
+
+Result<std::optional<Use>> Participant::FindName(std::string_view name) {
+  return FindIn(memory_->words().names, NameKey(name));
+}
+
+std::optional<Participant::Builder> Participant::FindBuilder(const Digest& asked_for) {
+  const daxfs_pool& words = memory_->words();
+  const daxfs_key key = MakeKey(DAXFS_ALIAS_INTENT, asked_for);
+  daxfs_alias alias = {};
+  if (daxfs_index_find(&words, &words.aliases, &key, 0, &alias) != 0) return std::nullopt;
+  const Ref ref = RefOf(alias.target);
+  return Builder{ref, daxfs_load(&words.row_records[ref.row].progress)};
+}
+
+Result<bool> Participant::Announce(const Digest& asked_for, Ref ref) {
+  const daxfs_pool& words = memory_->words();
+  const daxfs_key key = MakeKey(DAXFS_ALIAS_INTENT, asked_for);
+  const daxfs_alias_extra extra = {};
+  for (int i = 0; i < kTries; ++i) {
+    int error = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      daxfs_alias alias = {};
+      error = daxfs_index_insert_unique(&words, &words.aliases, slot_, &key,
+                                        daxfs_reference(ref.row, ref.generation), &extra,
+                                        i >= kForcedTry ? 1 : 0, &alias);
+    }
+    if (error == 0) return true;
+    if (error == -EEXIST) return false;
+    if (error != -EAGAIN) return FromCore(error, "announce what is being built");
+    WaitALittle();
+  }
+  return false;
+}
+
+void Participant::Withdraw(const Digest& asked_for, Ref ref) {
+  const daxfs_pool& words = memory_->words();
+  const daxfs_key key = MakeKey(DAXFS_ALIAS_INTENT, asked_for);
+  const std::lock_guard lock(mutex_);
+  daxfs_alias alias = {};
+  for (std::uint32_t from = 0; daxfs_index_find(&words, &words.aliases, &key, from, &alias) == 0;
+       from = alias.position + 1) {
+    if (RefOf(alias.target) == ref) daxfs_index_remove(&words.aliases, &alias);
+  }
+}
+
+Status Participant::AddAlias(const Use& use, const Key& key, const Digest* parent) {
+  const daxfs_pool& words = memory_->words();
+  const daxfs_key wanted = MakeKey(static_cast<__u32>(key.kind), key.digest);
+  const std::lock_guard lock(mutex_);
+  daxfs_alias alias = {};
+  for (std::uint32_t from = 0; daxfs_index_find(&words, &words.aliases, &wanted, from, &alias) == 0;
+       from = alias.position + 1) {
+    if (RefOf(alias.target) == use.ref()) return Status::Ok();
+  }
+  daxfs_alias_extra extra = {};
+  if (parent != nullptr) std::memcpy(extra.parent, parent->data(), sizeof(extra.parent));
+  const int error =
+      daxfs_index_insert(&words, &words.aliases, slot_, &wanted,
+                         daxfs_reference(use.ref().row, use.ref().generation), &extra, &alias);
+  if (error == -ENOSPC) {
+    return ResourceExhaustedError(memory_->name() + ": no room for another alias; " +
+                                  "daxfsctl pool check --repair frees those of collected objects");
+  }
+  return FromCore(error, "alias");
+}
+
+int Participant::PutNameLocked(const daxfs_key& key, std::uint64_t target, std::string_view name,
+                               bool force) {
+  const daxfs_pool& words = memory_->words();
+  daxfs_alias alias = {};
+  int error = daxfs_index_find(&words, &words.names, &key, 0, &alias);
+  if (error == 0) {
+    if (alias.target == target) return 0;
+    error = daxfs_index_flip(&words.names, slot_, &alias, target);
+    return error == -ESTALE || error == -EBUSY ? -EAGAIN : error;
+  }
+  if (error != -ENOENT) return error;
+  daxfs_alias_extra extra = {};
+  extra.text = name.data();
+  extra.length = static_cast<__u32>(name.size());
+  error = daxfs_index_insert_unique(&words, &words.names, slot_, &key, target, &extra,
+                                    force ? 1 : 0, &alias);
+  return error == -EEXIST ? -EAGAIN : error;
+}
+
+Status CheckName(std::string_view name) {
+  if (!name.empty() && name.size() <= DAXFS_POOL_TEXT_MAX) return Status::Ok();
+  return InvalidArgumentError("a name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) + " bytes");
+}
+
+Status Participant::SetName(const Use& use, std::string_view name) {
+  RETURN_IF_ERROR(CheckName(name));
+  const daxfs_key key = NameKey(name);
+  const std::uint64_t target = daxfs_reference(use.ref().row, use.ref().generation);
+  for (int i = 0; i < kTries; ++i) {
+    int error = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      error = PutNameLocked(key, target, name, i >= kForcedTry);
+    }
+    if (error == -ENOSPC) return ResourceExhaustedError(memory_->name() + ": no room for a name");
+    if (error != -EAGAIN) return FromCore(error, "name");
+    WaitALittle();
+  }
+  return Status(StatusCode::kAborted,
+                "name \"" + std::string(name) +
+                    "\": another participant is changing it and has stalled; fence its host");
+}
+
+Status Participant::RemoveName(std::string_view name) {
+  const daxfs_pool& words = memory_->words();
+  const daxfs_key key = NameKey(name);
+  for (int i = 0; i < kTries; ++i) {
+    {
+      const std::lock_guard lock(mutex_);
+      daxfs_alias alias = {};
+      const int error = daxfs_index_find(&words, &words.names, &key, 0, &alias);
+      if (error == -ENOENT) return NotFoundError("no name \"" + std::string(name) + "\"");
+      if (error == 0 && daxfs_index_remove(&words.names, &alias) == 0) return Status::Ok();
+    }
+    WaitALittle();
+  }
+  return Status(StatusCode::kAborted,
+                "name \"" + std::string(name) + "\": others keep changing it");
+}
+
+std::optional<Participant::FoundHold> Participant::FindHold(HoldKind kind,
+                                                            std::string_view name) const {
+  const daxfs_pool& words = memory_->words();
+  for (std::uint32_t i = 0; i < words.hold_count; ++i) {
+    const std::uint64_t word = daxfs_load(&words.hold_states[i]);
+    if (daxfs_word_state(word) != DAXFS_HOLD_VALID || daxfs_word_slot(word) != host_) continue;
+    FoundHold found{i, {}};
+    if (daxfs_hold_read(&words, i, &found.info) == 0) continue;
+    if (found.info.kind == static_cast<__u32>(kind) &&
+        std::string_view(found.info.name, found.info.name_length) == name) {
+      return found;
+    }
+  }
+  return std::nullopt;
+}
+
+Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
+  RETURN_IF_ERROR(CheckName(name));
+  const daxfs_pool& words = memory_->words();
+  const Ref ref = use.ref();
+  const std::lock_guard lock(mutex_);
+  const std::optional<FoundHold> old = FindHold(kind, name);
+  if (old && RefOf(old->info.target) == ref) return Status::Ok();
+  const daxfs_hold_note note = {os::WallClockSeconds(), static_cast<__u32>(kind),
+                                static_cast<__u32>(name.size()), name.data()};
+  for (std::uint32_t i = 0; i < words.hold_count; ++i) {
+    if (daxfs_word_state(daxfs_load(&words.hold_states[i])) != DAXFS_HOLD_FREE) continue;
+    __u64 word = 0;
+    const int error = daxfs_hold_take(&words, slot_, i, ref.row, ref.generation, &note, &word);
+    if (error == -EBUSY) continue;
+    if (error != 0) return FromCore(error, "hold");
+    if (old) daxfs_hold_drop(&words, old->row, old->info.word);
+    return Status::Ok();
+  }
+  return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.hold_count) +
+                                " holds are taken");
+}
+
+Status Participant::DropHold(HoldKind kind, std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  const std::optional<FoundHold> found = FindHold(kind, name);
+  if (!found) return NotFoundError("this host holds nothing for \"" + std::string(name) + "\"");
+  return FromCore(daxfs_hold_drop(&memory_->words(), found->row, found->info.word), "drop a hold");
+}
+
+Status Participant::DropHolds(HoldKind kind, std::string_view name) {
+  const daxfs_pool& words = memory_->words();
+  const std::string part = std::string(name) + "#";
+  const std::lock_guard lock(mutex_);
+  for (std::uint32_t i = 0; i < words.hold_count; ++i) {
+    daxfs_hold_info info;
+    if (daxfs_hold_read(&words, i, &info) == 0 || info.host != host_ ||
+        info.kind != static_cast<__u32>(kind)) {
+      continue;
+    }
+    const std::string_view text(info.name, info.name_length);
+    if (text == name || text.starts_with(part)) daxfs_hold_drop(&words, i, info.word);
+  }
+  return Status::Ok();
+}
+
+}  // namespace daxfs::pool

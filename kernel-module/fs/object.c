@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Objects: images of a pool that this kernel uses. A use keeps an object's chunks from
+ * being given to another. Pages of them may be referenced when its last mount has gone
+ * (region.c says how), so an object without users is given up only once its chunks are
+ * idle; until then it is parked: a worker looks again, and a new mount takes it back.
+ */
+#define pr_fmt(fmt) "daxfs: " fmt
+
+#include <crypto/sha2.h>
+#include <linux/fs_context.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "pools.h"
+
+#define DRAIN_INTERVAL	(HZ / 4)
+#define FIND_TRIES	16	/* while others keep changing what is looked at */
+#define DIGEST_PREFIX	"sha256:"
+
+/* What a digest may name, in the order of looking. */
+static const u32 digest_kinds[] = {
+	DAXFS_ALIAS_ROOT, DAXFS_ALIAS_DIFF_ID, DAXFS_ALIAS_BLOB, DAXFS_ALIAS_CHAIN,
+};
+
+static bool object_idle(const struct daxfs_object *object)
+{
+	const struct daxfs_member *member = object->member;
+	phys_addr_t data = member->region->phys + member->info.device[0].data_offset;
+	u32 i;
+
+	for (i = 0; i < object->chunk_count; i++) {
+		if (!daxfs_chunk_idle(data + ((u64)object->chunks[i] << DAXFS_CHUNK_SHIFT)))
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+static void object_destroy(struct daxfs_object *object)
+{
+	struct daxfs_member *member = object->member;
+
+	list_del(&object->list);
+	/* Of a slot that is not this kernel's any more, not a bit may be touched. */
+	if (!daxfs_member_fenced(member))
+		daxfs_use_drop(&member->pool, member->slot, object->row);
+	kvfree(object->chunks);
+	kfree(object);
+	daxfs_member_put(member);
+}
+
+/* Looks again at a parked object; ends when a mount took it back or its pages are idle. */
+static void drain_object(struct work_struct *work)
+{
+	struct daxfs_object *object =
+		container_of(to_delayed_work(work), struct daxfs_object, drain);
+
+	mutex_lock(&daxfs_pools_lock);
+	if (object->users) {
+		object->draining = false;
+	} else if (object_idle(object)) {
+		pr_info("pages of image sha256:%*phN are idle, its use is given up\n",
+			DAXFS_DIGEST_SIZE, object->digest);
+		object_destroy(object);
+		module_put(THIS_MODULE);
+	} else {
+		queue_delayed_work(daxfs_queue, &object->drain, DRAIN_INTERVAL);
+	}
+	mutex_unlock(&daxfs_pools_lock);
+}
+
+/* A parked object holds the module, which must be there to give it up. */
+static void object_park(struct daxfs_object *object)
+{
+	__module_get(THIS_MODULE);
+	if (object->draining)
+		return;
+	object->draining = true;
+	pr_info("pages of image sha256:%*phN are still referenced, it stays until they are not\n",
+		DAXFS_DIGEST_SIZE, object->digest);
+	queue_delayed_work(daxfs_queue, &object->drain, DRAIN_INTERVAL);
+}
+
+/* What the row says of its memory, once, into the kernel's own. */
+static int copy_chunks(struct daxfs_object *object, const struct daxfs_object_info *info,
+		       const char **why)
+{
+	const struct daxfs_member *member = object->member;
+	u64 data = member->info.device[0].data_offset;
+	int err;
+
+	object->chunk_count = info->granule_count ? 1 : info->chunk_count;
+	*why = "object of more chunks than there are";
+	if (object->chunk_count > member->pool.owner_count)
+		return -EUCLEAN;
+	*why = "out of memory";
+	object->chunks = kvmalloc_array(max(object->chunk_count, 1U), sizeof(*object->chunks),
+					GFP_KERNEL);
+	if (!object->chunks)
+		return -ENOMEM;
+	err = daxfs_object_chunks(&member->pool, object->row, object->generation, info,
+				  object->chunks, object->chunk_count, why);
+	if (err)
+		return err;
+	*why = "object shorter than a superblock";
+	if (info->size < DAXFS_BLOCK_SIZE)
+		return -EUCLEAN;
+	if (info->granule_count)
+		daxfs_place_granules(&object->place, data, info->first,
+				     (u64)info->granule_count << DAXFS_GRANULE_SHIFT);
+	else
+		daxfs_place_chunks(&object->place, data, object->chunks, object->chunk_count);
+	return 0;
+}
+
+/* The slot has a use of the row; it is dropped by the caller on failure. */
+static int object_fill(struct daxfs_object *object, const struct daxfs_key *key,
+		       const char **why)
+{
+	struct daxfs_object_info info;
+	struct daxfs_key found;
+
+	daxfs_object_read(&object->member->pool, object->row, &info);
+	*why = "that is no image but an object of another kind";
+	if (info.kind != DAXFS_OBJECT_IMAGE)
+		return -EINVAL;
+	daxfs_key_make(&found, DAXFS_ALIAS_ROOT, info.digest);
+	*why = "object has another digest than the one it was found by";
+	if (key->kind == DAXFS_ALIAS_ROOT &&
+	    memcmp(found.digest, key->digest, sizeof(found.digest)))
+		return -EUCLEAN;
+	memcpy(object->digest, info.digest, sizeof(object->digest));
+	return copy_chunks(object, &info, why);
+}
+
+static struct daxfs_object *object_create(struct daxfs_member *member, u32 row, u64 generation,
+					  const struct daxfs_key *key, const char **why)
+{
+	struct daxfs_object *object = kzalloc(sizeof(*object), GFP_KERNEL);
+	int err = -ENOMEM;
+
+	*why = "out of memory";
+	if (!object)
+		goto drop;
+	object->member = member;
+	object->row = row;
+	object->generation = generation;
+	object->users = 1;
+	INIT_DELAYED_WORK(&object->drain, drain_object);
+	err = object_fill(object, key, why);
+	if (err)
+		goto free;
+	list_add(&object->list, &member->objects);
+	member->users++;
+	return object;
+free:
+	kvfree(object->chunks);
+	kfree(object);
+drop:
+	daxfs_use_drop(&member->pool, member->slot, row);
+	return ERR_PTR(err);
+}
+
+static struct daxfs_object *object_of_row(struct daxfs_member *member, u32 row)
+{
+	struct daxfs_object *object;
+
+	list_for_each_entry(object, &member->objects, list)
+		if (object->row == row)
+			return object;
+	return NULL;
+}
+
+/* From a row of which the slot has a use to the kernel's one object for it. */
+static struct daxfs_object *object_of(struct daxfs_member *member,
+				      const struct daxfs_alias *alias,
+				      const struct daxfs_key *key, const char **why)
+{
+	u32 row = daxfs_reference_row(alias->target);
+	u64 generation = daxfs_word_generation(alias->target);
+	struct daxfs_object *object = object_of_row(member, row);
+	int err;
+
+	/* For whoever decides what to collect. */
+	daxfs_store(&member->pool.row_records[row].used, ktime_get_real_seconds());
+	if (!object) {
+		/* Whoever has set the bit, it may not have been seen: the whole rule again. */
+		err = daxfs_use_take(&member->pool, member->slot, row, generation);
+		*why = "image is just being removed";
+		return err ? ERR_PTR(err) : object_create(member, row, generation, key, why);
+	}
+	*why = "row in use has begun another life, this host was fenced or the pool is damaged";
+	if (object->generation != generation)
+		return ERR_PTR(-ESTALE);
+	if (!object->users++)
+		module_put(THIS_MODULE);	/* it was parked */
+	return object;
+}
+
+/* The row that @text names, with a use of it. */
+static int find_row(struct daxfs_member *member, const char *text, struct daxfs_key *key,
+		    struct daxfs_alias *alias)
+{
+	const struct daxfs_pool *pool = &member->pool;
+	u8 digest[SHA256_DIGEST_SIZE];
+	int had, err = -ENOENT;
+	unsigned int i;
+
+	if (strncmp(text, DIGEST_PREFIX, strlen(DIGEST_PREFIX))) {
+		sha256(text, strlen(text), digest);
+		daxfs_key_make(key, DAXFS_ALIAS_NAME, digest);
+		return daxfs_object_find(pool, &pool->names, member->slot, key, alias, &had);
+	}
+	text += strlen(DIGEST_PREFIX);
+	if (strlen(text) != 2 * sizeof(digest) || hex2bin(digest, text, sizeof(digest)))
+		return -EINVAL;
+	for (i = 0; err == -ENOENT && i < ARRAY_SIZE(digest_kinds); i++) {
+		daxfs_key_make(key, digest_kinds[i], digest);
+		err = daxfs_object_find(pool, &pool->aliases, member->slot, key, alias, &had);
+	}
+	return err;
+}
+
+static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_member *member,
+					const char *image)
+{
+	struct daxfs_object *object;
+	struct daxfs_alias alias;
+	struct daxfs_key key;
+	const char *why;
+	int tries, err;
+
+	if (daxfs_member_fenced(member)) {
+		errorf(fc, "daxfs: this host was stated to be off: unmount the pool's images");
+		return ERR_PTR(-ESTALE);
+	}
+	for (tries = 0; tries < FIND_TRIES; tries++) {
+		err = find_row(member, image, &key, &alias);
+		if (err != -EAGAIN)
+			break;
+		cond_resched();
+	}
+	if (err == -EINVAL)
+		errorf(fc, "daxfs: image=%s: not 64 hexadecimal digits behind sha256:", image);
+	else if (err == -ENOENT)
+		errorf(fc, "daxfs: image=%s: not in pool %pUb (daxfsctl pool ls shows what is)",
+		       image, member->info.uuid);
+	else if (err)
+		errorf(fc, "daxfs: image=%s: others change it all the time, try again", image);
+	if (err)
+		return ERR_PTR(err);
+	object = object_of(member, &alias, &key, &why);
+	if (IS_ERR(object))
+		errorf(fc, "daxfs: image=%s: %s", image, why);
+	return object;
+}
+
+/**
+ * daxfs_object_get() - an image of the pool in a region, with a use of it
+ * @fc: told what is wrong
+ * @region: the caller is a user of it
+ * @image: a name, or sha256: and a digest
+ *
+ * Return: the object, which is one for each image; or ERR_PTR: as daxfs_member_get(), -ENOENT,
+ * -EINVAL no digest or no image, -EUCLEAN, -EAGAIN, -ESTALE.
+ */
+struct daxfs_object *daxfs_object_get(struct fs_context *fc, struct daxfs_region *region,
+				      const char *image)
+{
+	struct daxfs_object *object;
+	struct daxfs_member *member;
+
+	mutex_lock(&daxfs_pools_lock);
+	member = daxfs_member_get(fc, region);
+	if (IS_ERR(member)) {
+		object = ERR_CAST(member);
+	} else {
+		object = find_object(fc, member, image);
+		daxfs_member_put(member);
+	}
+	mutex_unlock(&daxfs_pools_lock);
+	return object;
+}
+
+/**
+ * daxfs_object_put() - stop using an object
+ * @object: from daxfs_object_get()
+ *
+ * The last user gives up the kernel's use of it, or parks it while pages are referenced.
+ */
+void daxfs_object_put(struct daxfs_object *object)
+{
+	mutex_lock(&daxfs_pools_lock);
+	if (!--object->users) {
+		if (!object->draining && object_idle(object))
+			object_destroy(object);
+		else
+			object_park(object);
+	}
+	mutex_unlock(&daxfs_pools_lock);
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Pools: this kernel becomes a participant when the first image is mounted out of one, and
+ * leaves with the last. What the dead leave behind is swept by programs, never here.
+ */
+#define pr_fmt(fmt) "daxfs: " fmt
+
+#include <linux/delay.h>
+#include <linux/dmi.h>
+#include <linux/fs_context.h>
+#include <linux/module.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/utsname.h>
+
+#include "pools.h"
+
+#define BEAT_INTERVAL	HZ
+#define LOOK_MS		100	/* between two looks at another kernel's heartbeat */
+#define LOOKS		25	/* more than two beats of it */
+
+DEFINE_MUTEX(daxfs_pools_lock); /* everything in pools.h */
+
+static char *host_id;
+module_param(host_id, charp, 0444);
+MODULE_PARM_DESC(host_id, "id of this host in pools: 32 hex digits; default: DMI product UUID");
+
+/* Who this kernel is; set at load. */
+static u8 own_id[DAXFS_UUID_SIZE];
+static bool own_id_is_random;
+
+/* 32 hexadecimal digits, hyphens anywhere between them. */
+static bool parse_id(const char *text, u8 *id)
+{
+	char digits[2 * DAXFS_UUID_SIZE];
+	unsigned int count = 0;
+
+	for (; *text && *text != '\n'; text++) {
+		if (*text == '-')
+			continue;
+		if (count == sizeof(digits))
+			return false;
+		digits[count++] = *text;
+	}
+	return count == sizeof(digits) && !hex2bin(id, digits, DAXFS_UUID_SIZE);
+}
+
+/** daxfs_pools_init() - at module load: who this host is. Return: 0; -EINVAL host_id= is no id */
+int daxfs_pools_init(void)
+{
+	const char *dmi = dmi_get_system_info(DMI_PRODUCT_UUID);
+
+	if (host_id && *host_id) {
+		if (parse_id(host_id, own_id))
+			return 0;
+		pr_err("host_id=%s: not 32 hexadecimal digits\n", host_id);
+		return -EINVAL;
+	}
+	if (dmi && parse_id(dmi, own_id))
+		return 0;
+	get_random_bytes(own_id, sizeof(own_id));
+	own_id_is_random = true;
+	return 0;
+}
+
+/* A kernel with this host's id that is alive: two machines with one id, or a clone. */
+static bool kernel_lives(const struct daxfs_pool *pool, u32 slot, u64 word)
+{
+	struct daxfs_participant_info first, now;
+	int i;
+
+	daxfs_participant_read(pool, slot, &first);
+	for (i = 0; i < LOOKS; i++) {
+		msleep(LOOK_MS);
+		if (daxfs_load(&pool->slots[slot]) != word)
+			return false;
+		daxfs_participant_read(pool, slot, &now);
+		if (now.heartbeat != first.heartbeat)
+			return true;
+	}
+	return false;
+}
+
+/* There is one kernel a host: what an earlier one has left in the table of slots is dead. */
+static bool bury_predecessors(const struct daxfs_pool *pool, u32 host)
+{
+	u32 i;
+
+	for (i = 0; i < pool->slot_count; i++) {
+		u64 word = daxfs_load(&pool->slots[i]);
+
+		if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED ||
+		    daxfs_word_slot(word) != host || !daxfs_slot_is_kernel(word))
+			continue;
+		if (kernel_lives(pool, i, word))
+			return false;
+		daxfs_mark_dead(pool, i, word);
+	}
+	return true;
+}
+
+/* The host's boot is for its programs to say; kernels know each other by their slots. */
+static int join_host(struct fs_context *fc, struct daxfs_member *member)
+{
+	struct daxfs_pool *pool = &member->pool;
+	int err;
+
+	err = daxfs_host_join(pool, own_id, init_utsname()->nodename, &member->host);
+	if (err) {
+		errorf(fc, "daxfs: all %u hosts of the pool are taken: fence those gone",
+		       pool->host_count);
+		return err;
+	}
+	if (bury_predecessors(pool, member->host))
+		return 0;
+	errorf(fc, "daxfs: another machine is alive as host %pUb: set host_id=", own_id);
+	return -EBUSY;
+}
+
+static int take_slot(struct fs_context *fc, struct daxfs_member *member)
+{
+	struct daxfs_participant_info own = {
+		.heartbeat = ktime_get_real_seconds(),
+		.started = ktime_get_real_seconds(),
+		.kind = DAXFS_PARTICIPANT_KERNEL,
+	};
+	u32 i;
+
+	for (i = 0; i < member->pool.slot_count; i++) {
+		if (daxfs_attach(&member->pool, i, member->host | DAXFS_HOST_KERNEL))
+			continue;
+		member->slot = i;
+		member->word = daxfs_load(&member->pool.slots[i]);
+		scnprintf(own.name, sizeof(own.name), "kernel %.25s", init_utsname()->release);
+		daxfs_participant_write(&member->pool, i, &own);
+		return 0;
+	}
+	errorf(fc, "daxfs: all %u slots of the pool are taken: run daxfsctl pool gc",
+	       member->pool.slot_count);
+	return -ENOSPC;
+}
+
+/** daxfs_member_fenced() - has somebody stated that this host is off? Then its slot is not its */
+bool daxfs_member_fenced(struct daxfs_member *member)
+{
+	if (!member->fenced && daxfs_load(&member->pool.slots[member->slot]) != member->word) {
+		member->fenced = true;
+		pr_err("pool %pUb: this host was stated to be off, its images may be overwritten\n",
+		       member->info.uuid);
+	}
+	return member->fenced;
+}
+
+static void beat(struct work_struct *work)
+{
+	struct daxfs_member *member =
+		container_of(to_delayed_work(work), struct daxfs_member, beat);
+
+	if (daxfs_load(&member->pool.slots[member->slot]) == member->word)
+		daxfs_heartbeat(&member->pool, member->host, member->slot,
+				ktime_get_real_seconds());
+	queue_delayed_work(daxfs_queue, &member->beat, BEAT_INTERVAL);
+}
+
+/* Bounds that follow from the range, not from the superblock alone. */
+static int check_devices(struct fs_context *fc, const struct daxfs_region *region,
+			 const struct daxfs_pool_info *info)
+{
+	const struct daxfs_pool_device_info *device = &info->device[info->device_index];
+
+	if (info->device_index || info->device_count > 1) {
+		errorf(fc, "daxfs: device %pUb of pool %pUb is missing, it has %u",
+		       info->device[info->device_index ? 0 : 1].uuid, info->uuid,
+		       info->device_count);
+		return -EOPNOTSUPP;
+	}
+	if (device->size > region->size) {
+		errorf(fc, "daxfs: pool at 0x%llx has %llu bytes, size=%llu is too small",
+		       (u64)region->phys, device->size, region->size);
+		return -EFBIG;
+	}
+	if (!daxfs_pool_writable(info)) {
+		errorf(fc, "daxfs: pool %pUb was made by a newer daxfs, which is needed to use it",
+		       info->uuid);
+		return -EROFS;
+	}
+	return 0;
+}
+
+static int read_super(struct fs_context *fc, struct daxfs_member *member)
+{
+	const struct daxfs_region *region = member->region;
+	const char *why;
+	int err;
+
+	err = daxfs_pool_read_super(&member->info, region->kaddr, region->size, &why);
+	if (err == -EINVAL)
+		errorf(fc, "daxfs: range at 0x%llx: %s; for one image alone leave out image=",
+		       (u64)region->phys, why);
+	else if (err)
+		errorf(fc, "daxfs: range at 0x%llx: %s", (u64)region->phys, why);
+	return err ? err : check_devices(fc, region, &member->info);
+}
+
+static int join(struct fs_context *fc, struct daxfs_member *member)
+{
+	int err;
+
+	err = read_super(fc, member);
+	if (err)
+		return err;
+	daxfs_pool_view(&member->pool, &member->info, member->region->kaddr);
+	err = join_host(fc, member);
+	if (err)
+		return err;
+	err = take_slot(fc, member);
+	if (err)
+		return err;
+	if (own_id_is_random)
+		pr_notice_once("no host_id= and no DMI product UUID, random: %pUb\n", own_id);
+	pr_debug("pool %pUb at %pa: taking part as host %pUb, slot %u\n", member->info.uuid,
+		 &member->region->phys, own_id, member->slot);
+	queue_delayed_work(daxfs_queue, &member->beat, 0);
+	return 0;
+}
+
+static bool host_has_slots(const struct daxfs_pool *pool, u32 host)
+{
+	u32 i;
+
+	for (i = 0; i < pool->slot_count; i++) {
+		u64 word = daxfs_load(&pool->slots[i]);
+
+		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED && daxfs_word_slot(word) == host)
+			return true;
+	}
+	return false;
+}
+
+/* A random id will never be seen again. */
+static void leave(struct daxfs_member *member)
+{
+	struct daxfs_pool *pool = &member->pool;
+
+	cancel_delayed_work_sync(&member->beat);
+	if (daxfs_member_fenced(member))
+		return;
+	daxfs_detach(pool, member->slot);
+	if (own_id_is_random && !host_has_slots(pool, member->host))
+		daxfs_host_leave(pool, member->host);
+}
+
+/**
+ * daxfs_member_get() - take part in the pool of a region, as all its users together
+ * @fc: told what is wrong
+ * @region: the caller is a user of it
+ *
+ * Context: daxfs_pools_lock is held.
+ * Return: the pool, or ERR_PTR: -EINVAL no pool, -EOPNOTSUPP, -EUCLEAN, -EFBIG, -EROFS,
+ * -EBUSY this host takes part already, -ENOSPC no place for it, -ENOMEM.
+ */
+struct daxfs_member *daxfs_member_get(struct fs_context *fc, struct daxfs_region *region)
+{
+	struct daxfs_member *member = region->member;
+	int err;
+
+	if (member) {
+		member->users++;
+		return member;
+	}
+	member = kzalloc(sizeof(*member), GFP_KERNEL);
+	if (!member)
+		return ERR_PTR(-ENOMEM);
+	member->region = region;
+	member->users = 1;
+	INIT_LIST_HEAD(&member->objects);
+	INIT_DELAYED_WORK(&member->beat, beat);
+	err = join(fc, member);
+	if (err) {
+		kfree(member);
+		return ERR_PTR(err);
+	}
+	daxfs_region_hold(region);
+	region->member = member;
+	return member;
+}
+
+/**
+ * daxfs_member_put() - stop taking part, if nobody else does
+ * @member: from daxfs_member_get()
+ *
+ * Context: daxfs_pools_lock is held.
+ */
+void daxfs_member_put(struct daxfs_member *member)
+{
+	struct daxfs_region *region = member->region;
+
+	if (--member->users)
+		return;
+	leave(member);
+	region->member = NULL;
+	kfree(member);
+	daxfs_region_put(region);
+}

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pools from the command line: what people type, what they see, and what is left when something fails."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from layouts import Layout, tar_of
+
+HOST = "00000000-0000-4000-8000-00000000000{}"
+
+
+class Pool:
+    """A pool in a file, and the programs as processes of one of its hosts."""
+
+    def __init__(self, folder, build, ctl, size="64M"):
+        self.folder, self.build_program, self.ctl_program = folder, build, ctl
+        self.path = folder / "pool"
+        self.ok("create", "--size", size)
+
+    def environment(self, host=1):
+        return {**os.environ, "DAXFS_HOST_ID": HOST.format(host), "DAXFS_RUN_DIR": str(self.folder / f"run{host}")}
+
+    def run(self, command, *args, host=1):
+        return self.ctl_program.run("pool", command, self.path, *args, env=self.environment(host))
+
+    def ok(self, command, *args, host=1):
+        result = self.run(command, *args, host=host)
+        assert result.returncode == 0, (result.stdout, result.stderr)
+        return result.stdout
+
+    def json(self, command, *args, host=1):
+        lines = self.ok(command, "--json", *args, host=host).splitlines()
+        return [json.loads(line) for line in lines]
+
+    def info(self):
+        return self.json("info")[0]
+
+    def build(self, source, *args, host=1):
+        return self.build_program.run(source, "--pool", self.path, *args, env=self.environment(host))
+
+    def start(self, source, *args, host=1):
+        return subprocess.Popen([self.build_program.path, source, "--pool", self.path, *args],
+                                env=self.environment(host), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def room(self):
+        """What has to be the same again when nothing was placed."""
+        info = self.info()
+        return {key: info[key] for key in ("chunks", "granules", "objects", "holds", "participants", "held")}
+
+
+@pytest.fixture
+def memory():
+    """A folder in memory, as a pool's is."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def pool(memory, build, ctl):
+    return Pool(memory, build, ctl)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    root = tmp_path / "tree"
+    (root / "below").mkdir(parents=True)
+    (root / "small").write_bytes(b"small\n")
+    (root / "below/large").write_bytes(random.Random(1).randbytes(5 << 20))
+    return root
+
+
+def test_an_image_is_placed_once_and_found_by_all(pool, tree):
+    first = json.loads(pool.build(f"dir:{tree}", "--name", "web", "--json").stdout)
+    again = json.loads(pool.build(f"dir:{tree}", "--json", host=2).stdout)
+    assert (first["images"][0]["how"], again["images"][0]["how"]) == ("built", "found")
+    objects = pool.json("ls")
+    assert [o["names"] for o in objects] == [["web"]] and objects[0]["digest"] == first["images"][0]["root"]
+    for name in ("web", first["images"][0]["root"]):
+        image = f"pool:{pool.path}:{name}"
+        assert pool.ctl_program.ok("image", "verify", image, env=pool.environment(2)).startswith(image)
+    assert pool.ctl_program.ok("image", "cat", f"pool:{pool.path}:web", "/small", env=pool.environment()) == "small\n"
+
+
+def test_pool_and_file_have_the_same_bytes(pool, tree, tmp_path):
+    pool.build(f"dir:{tree}", "--name", "web")
+    pool.build_program.ok(f"dir:{tree}", "-o", tmp_path / "image")
+    result = pool.ctl_program.run("image", "diff", "--layout", f"pool:{pool.path}:web", tmp_path / "image",
+                                  env=pool.environment())
+    assert result.returncode == 0, result.stdout
+
+
+def test_layers_are_found_by_what_they_are_made_of(pool, tmp_path):
+    layout = Layout(tmp_path / "oci")
+    layout.index(layout.image([tar_of([("a", b"a" * 100)]), tar_of([("b", b"b" * 3000000)])]))
+    source = f"oci:{tmp_path / 'oci'}"
+    first = json.loads(pool.build(source, "--per-layer", "--name", "app", "--json").stdout)
+    again = json.loads(pool.build(source, "--per-layer", "--json", host=2).stdout)
+    assert [i["how"] for i in first["images"]] == ["built", "built"]
+    assert [i["how"] for i in again["images"]] == ["found", "found"]
+    assert [i["root"] for i in first["images"]] == [i["root"] for i in again["images"]]
+    for image in first["images"]:
+        text = pool.ctl_program.ok("image", "info", f"pool:{pool.path}:{image['diff_id']}", env=pool.environment())
+        assert image["root"] in text
+    assert pool.json("gc")[-1]["objects"] == 0, "a name keeps its layers"
+    pool.ok("rm", "app")
+    assert pool.json("gc")[-1]["objects"] == 2
+
+
+def test_put_and_get(pool, tree, tmp_path):
+    pool.ok("put", tree / "small", "weights")
+    assert pool.ok("get", "weights", "-o", "-") == "small\n"
+    pool.ok("put", tree, "folder")
+    pool.ok("get", "folder", "-o", tmp_path / "out")
+    assert (tmp_path / "out/below/large").read_bytes() == (tree / "below/large").read_bytes()
+    assert pool.run("get", "folder", "-o", "-").returncode == 1
+    pool.ok("put", tree / "below/large", "weights")
+    pool.ok("get", "weights", "-o", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == (tree / "below/large").read_bytes()
+    assert pool.json("gc")[-1]["objects"] == 1, "what the name stood for before"
+
+
+def test_full_says_what_could_go_and_leaves_nothing(pool, tree, tmp_path):
+    for i in range(3):
+        (tree / "below/large").write_bytes(random.Random(i).randbytes(15 << 20))
+        assert pool.build(f"dir:{tree}").returncode == 0
+    (tree / "below/large").write_bytes(random.Random(9).randbytes(30 << 20))
+    before = pool.room()
+    result = pool.build(f"dir:{tree}")
+    assert result.returncode == 1 and "pool is full" in result.stderr
+    assert "3 objects of 60.0 MiB are used by nobody: daxfsctl pool gc" in result.stderr, result.stderr
+    assert pool.room() == before
+    order = [line["digest"] for line in pool.json("gc", "--dry-run")[:-1]]
+    assert len(order) == 3 and pool.room() == before
+    assert [line["digest"] for line in pool.json("gc", "--bytes", "1M")[:-1]] == order[:1]
+    assert [line["digest"] for line in pool.json("gc")[:-1]] == order[1:]
+    assert pool.build(f"dir:{tree}").returncode == 0
+
+
+def test_a_failed_build_leaves_nothing(pool, tmp_path):
+    before = pool.room()
+    (tmp_path / "bad.tar").write_bytes(b"no tar at all" * 1000)
+    assert pool.build(f"tar:{tmp_path / 'bad.tar'}").returncode == 1
+    assert pool.room() == before and pool.ok("check") == "clean\n"
+
+
+def wait_for(condition, what):
+    for _ in range(400):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"never: {what}")
+
+
+def building(pool):
+    return [o for o in pool.json("ls") if o["state"] == "building"]
+
+
+def test_a_killed_builder_is_undone_by_its_own_host_at_once_and_by_no_other(pool, tmp_path):
+    before = pool.room()
+    fifo = tmp_path / "fifo.tar"
+    os.mkfifo(fifo)
+    process = pool.start(f"tar:{fifo}")
+    with open(fifo, "wb") as writer:
+        writer.write(tar_of([("a", b"x" * (6 << 20))])[:5 << 20])
+        writer.flush()
+        wait_for(lambda: building(pool) and building(pool)[0]["progress_bytes"] > 2 << 20, "it builds")
+        process.kill()
+        process.wait()
+    assert pool.json("gc", host=2)[-1]["objects"] == 0
+    assert len(building(pool)) == 1, "another host may not know"
+    assert pool.run("check", host=2).returncode == 0, "nor is anything wrong: it may be alive"
+    pool.json("gc", host=1)
+    assert pool.room() == before
+    assert pool.ok("check", "--repair") and pool.ok("check") == "clean\n"
+
+
+def test_fence_wants_to_hear_the_fact(pool, tmp_path, tree):
+    fifo = tmp_path / "fifo.tar"
+    os.mkfifo(fifo)
+    process = pool.start(f"tar:{fifo}", host=2)
+    with open(fifo, "wb") as writer:
+        writer.write(tar_of([("a", b"x" * (6 << 20))])[:5 << 20])
+        writer.flush()
+        wait_for(lambda: building(pool), "it builds")
+        process.kill()
+        process.wait()
+    before = pool.room()
+    refused = pool.run("fence", HOST.format(2))
+    assert refused.returncode == 1 and "can no longer reach this memory" in refused.stderr
+    assert pool.room() == before
+    assert pool.run("fence", "9", "--powered-off").returncode == 1
+    assert pool.run("fence", HOST.format(1), "--powered-off").returncode == 1, "oneself"
+    pool.ok("fence", HOST.format(2), "--powered-off")
+    assert not building(pool) and pool.info()["chunks"]["free"] == pool.info()["chunks"]["total"]
+    assert pool.ok("check") == "clean\n"
+
+
+def test_builders_killed_anywhere_leave_nothing(pool, tree):
+    """SIGKILL after a random time, often; what is published is whole, everything else is gone."""
+    chance = random.Random(7)
+    for i in range(40):
+        (tree / "small").write_text(str(i % 5))
+        process = pool.start(f"dir:{tree}")
+        time.sleep(chance.uniform(0, 0.06))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        left = [o for o in pool.json("ls") if o["state"] != "ready"]
+        assert len(left) <= 1
+    pool.json("gc", "--bytes", "0")
+    assert all(o["state"] == "ready" for o in pool.json("ls"))
+    for o in pool.json("ls"):
+        pool.ctl_program.ok("image", "verify", f"pool:{pool.path}:{o['digest']}", env=pool.environment())
+    assert pool.run("check", "--repair").returncode == 0
+    pool.json("gc")
+    info = pool.info()
+    assert info["chunks"]["free"] == info["chunks"]["total"] and not info["participants"]
+
+
+def test_many_builders_of_overlapping_images(tmp_path, memory, build, ctl):
+    """Eight processes, forty layers in eight orders: each is built once."""
+    pool = Pool(memory, build, ctl, "256M")
+    chance = random.Random(3)
+    layers = [tar_of([(f"f{i}", chance.randbytes(chance.choice([10, 70000, 2500000])))]) for i in range(40)]
+    for i in range(8):
+        layout = Layout(tmp_path / f"oci{i}")
+        layout.index(layout.image(chance.sample(layers, len(layers))))
+    results = [None] * 8
+
+    def one(i):
+        results[i] = pool.build(f"oci:{tmp_path}/oci{i}", "--per-layer", "--json", host=1 + i % 2)
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    built = {}
+    for result in results:
+        assert result.returncode == 0, result.stderr
+        for image in json.loads(result.stdout)["images"]:
+            built.setdefault(image["root"], []).append(image["how"])
+    assert len(built) == 40 and all(hows.count("built") == 1 for hows in built.values()), built
+    assert len(pool.json("ls")) == 40 and pool.ok("check") == "clean\n"
+
+
+@pytest.mark.parametrize("args, message", [
+    (["create", "{pool}"], "holds a pool already"),
+    (["create", "{folder}/new"], "No such file"),
+    (["create", "{folder}/new", "--size", "1M"], "too small"),
+    (["create", "{folder}/new", "--size", "lots"], "--size"),
+    (["create", "{folder}/new", "--size", "64M", "--label", "x" * 65], "label"),
+    (["create", "{folder}/new", "--size", "64M", "--rows", "16777216"], "too small for its tables"),
+    (["info", "{folder}"], "directory"),
+    (["info", "{folder}/text"], "no DAXFS pool"),
+    (["info", "nosuchpool"], "no pool \"nosuchpool\""),
+    (["ls", "{pool},{pool}"], "named twice"),
+    (["get", "{pool}", "nothing", "-o", "-"], "no object is called \"nothing\""),
+    (["get", "{pool}", "sha256:12", "-o", "-"], "64 lower-case"),
+    (["rm", "{pool}", "nothing"], "no object is called"),
+    (["put", "{pool}", "{folder}/missing", "name"], "missing"),
+    (["put", "{pool}", "{folder}/text", ""], "a name has 1 to 192 bytes"),
+    (["put", "{pool}", "{folder}/text", "n" * 193], "a name has 1 to 192 bytes"),
+    (["fence", "{pool}", "x", "--powered-off"], "no host \"x\""),
+    (["gc", "{pool}", "--bytes", "x"], "--bytes"),
+])
+def test_refusals(pool, tmp_path, args, message):
+    (tmp_path / "text").write_text("text" * 2000)
+    before = pool.room()
+    result = pool.ctl_program.run("pool", *(a.format(pool=pool.path, folder=tmp_path) for a in args),
+                                  env=pool.environment())
+    assert result.returncode in (1, 2) and message in result.stderr, result.stderr
+    assert pool.room() == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_without_an_id_it_says_what_to_do(pool, tree):
+    environment = {key: value for key, value in pool.environment().items() if key != "DAXFS_HOST_ID"}
+    result = pool.build_program.run(f"dir:{tree}", "--pool", pool.path, env=environment)
+    if result.returncode != 0:  # this machine has none
+        assert "uuidgen > /etc/daxfs/host-id" in result.stderr
+    assert pool.build_program.run(f"dir:{tree}", "--pool", pool.path,
+                                  env={**environment, "DAXFS_HOST_ID": "12"}).returncode == 1
+
+
+def flip(path, offset, mask=0xff):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ mask]))
+
+
+@pytest.mark.parametrize("offset", [0, 8, 12, 16, 32, 40, 56, 96, 100, 108, 112, 140, 200, 3072 + 16, 3072 + 36])
+def test_a_damaged_superblock_is_refused(pool, tree, offset):
+    flip(pool.path, offset)
+    result = pool.run("info")
+    assert result.returncode == 1 and str(pool.path) in result.stderr
+    assert pool.build(f"dir:{tree}").returncode == 1
+
+
+def test_newer_pools_are_shown_or_refused(pool, tree):
+    """An unknown read-only feature: look, do not touch. An unknown version: neither."""
+    data = bytearray(pool.path.read_bytes()[:4096])
+    data[24] |= 0x80
+    pool.path.open("r+b").write(sealed(data))
+    assert pool.info()["version"] == 1
+    result = pool.build(f"dir:{tree}")
+    assert result.returncode == 1 and "can show it, not change it" in result.stderr
+    data[24] &= 0x7f
+    data[8] = 2
+    pool.path.open("r+b").write(sealed(data))
+    assert "a newer daxfs is needed" in pool.run("info").stderr
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def sealed(data):
+    blank = bytearray(data)
+    blank[0:8] = bytes(8)
+    blank[12:16] = bytes(4)
+    data[12:16] = crc32c(bytes(blank)).to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_tables_are_told_and_never_followed(pool, tree, seed):
+    """Bytes flipped anywhere in the tables: every command ends, with or without a complaint, and none crashes."""
+    pool.build(f"dir:{tree}", "--name", "web")
+    pool.ok("put", tree / "small", "weights")
+    chance = random.Random(seed)
+    end = pool.path.stat().st_size - pool.info()["chunks"]["total"] * (2 << 20)
+    used = [i for i, byte in enumerate(pool.path.read_bytes()[4096:end], 4096) if byte]
+    for _ in range(40):
+        flip(pool.path, chance.choice(used) if chance.random() < 0.7 else chance.randrange(4096, end),
+             1 << chance.randrange(8))
+    for command in (["ls"], ["info"], ["check"], ["check", "--repair"], ["gc", "-n"], ["get", "web", "-o", "/dev/null"],
+                    ["gc"], ["rm", "weights"], ["check"]):
+        assert pool.run(*command).returncode in (0, 1), command
+    assert pool.build(f"dir:{tree}").returncode in (0, 1)
+    assert pool.ctl_program.run("image", "verify", f"pool:{pool.path}:web",
+                                env=pool.environment()).returncode in (0, 1)

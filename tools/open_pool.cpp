@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/open_pool.hpp"
+
+#include <string_view>
+#include <utility>
+
+#include "common/pool/config.hpp"
+#include "common/pool/host.hpp"
+
+namespace daxfs::tools {
+namespace {
+
+constexpr std::string_view kPrefix = "pool:";
+
+}  // namespace
+
+Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text) {
+  ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(text));
+  return pool::Memory::Open(config.devices, os::Access::kRead);
+}
+
+Result<std::unique_ptr<pool::Participant>> AttachPool(const std::string& text,
+                                                      const std::string& name) {
+  ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(text));
+  ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
+                   pool::Memory::Open(config.devices, os::Access::kWrite));
+  ASSIGN_OR_RETURN(const pool::HostIdentity host, pool::ThisHost());
+  return pool::Participant::Attach(std::move(memory), host, name);
+}
+
+Result<OpenedImage> OpenedImage::Open(const std::string& text) {
+  OpenedImage opened;
+  if (!text.starts_with(kPrefix)) {
+    ASSIGN_OR_RETURN(format::Image image, format::Image::Open(text));
+    opened.image_.emplace(std::move(image));
+    return opened;
+  }
+  const std::size_t colon = text.find(':', kPrefix.size());
+  if (colon == std::string::npos || colon + 1 == text.size()) {
+    return InvalidArgumentError("\"" + text + "\": an image in a pool is pool:POOL:NAME or " +
+                                "pool:POOL:sha256:...");
+  }
+  ASSIGN_OR_RETURN(opened.participant_,
+                   AttachPool(text.substr(kPrefix.size(), colon - kPrefix.size()), "daxfsctl"));
+  ASSIGN_OR_RETURN(pool::Use use, pool::FindAny(*opened.participant_, text.substr(colon + 1)));
+  ASSIGN_OR_RETURN(pool::Mapped mapped, pool::Mapped::Open(*opened.participant_, std::move(use)));
+  opened.mapped_.emplace(std::move(mapped));
+  Result<format::Image> image = format::Image::FromBytes(opened.mapped_->bytes());
+  if (!image.ok()) return image.status().WithContext(text);
+  opened.image_.emplace(*std::move(image));
+  return opened;
+}
+
+}  // namespace daxfs::tools

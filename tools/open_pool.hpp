@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/base/status.hpp"
+#include "common/format/image.hpp"
+#include "common/pool/participant.hpp"
+#include "common/pool/view.hpp"
+
+namespace daxfs::tools {
+
+// The pool a command line names, to look at. Errors: as pool::ResolvePool and pool::Memory::Open.
+Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text);
+
+// The same, taking part in it.
+Result<std::unique_ptr<pool::Participant>> AttachPool(const std::string& text,
+                                                      const std::string& name);
+
+// An image to read, wherever it lies.
+class OpenedImage {
+ public:
+  // A file's path, or "pool:POOL:OBJECT": an object of a pool, by name or digest, in use as long as
+  // this lives. Errors: as format::Image::Open; kNotFound.
+  static Result<OpenedImage> Open(const std::string& text);
+
+  const format::Image& operator*() const { return *image_; }
+  const format::Image* operator->() const { return &*image_; }
+
+ private:
+  OpenedImage() = default;
+
+  std::unique_ptr<pool::Participant> participant_;
+  std::optional<pool::Mapped> mapped_;
+  std::optional<format::Image> image_;
+};
+
+}  // namespace daxfs::tools

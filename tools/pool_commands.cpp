@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// What changes a pool: create, gc, fence, check, rm, put, get.
+#include "tools/pool_commands.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "common/base/units.hpp"
+#include "common/convert/directory_source.hpp"
+#include "common/convert/pool_sink.hpp"
+#include "common/pool/building.hpp"
+#include "common/pool/check.hpp"
+#include "common/pool/config.hpp"
+#include "common/pool/inspect.hpp"
+#include "tools/extract.hpp"
+#include "tools/open_pool.hpp"
+#include "tools/text.hpp"
+
+namespace daxfs::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string When(std::uint64_t seconds) {
+  return TimeText(static_cast<std::int64_t>(seconds), 0).substr(0, 19) + "Z";
+}
+
+// A participant of the pool that the command names.
+Result<std::unique_ptr<pool::Participant>> Join(const PoolCommand& command) {
+  return AttachPool(command.pool, "daxfsctl");
+}
+
+}  // namespace
+
+Status CreatePool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(command.pool));
+  pool::CreateOptions options;
+  options.devices = config.devices;
+  options.label = command.label.empty() ? config.label : command.label;
+  options.rows = command.rows;
+  options.aliases = command.aliases;
+  options.slots = command.slots;
+  options.hosts = command.hosts;
+  options.replace = command.force;
+  const std::uint64_t size = command.size_bytes != 0 ? command.size_bytes : config.size_bytes;
+  std::vector<std::string> made;
+  Status status;
+  for (const std::string& device : options.devices) {
+    std::error_code error;
+    if (size == 0 || !status.ok()) break;
+    const bool is_new = !std::filesystem::exists(device, error);
+    status = os::MakeSharedFile(device, size);
+    if (is_new) made.push_back(device);
+  }
+  if (status.ok()) status = pool::CreatePool(options);
+  if (!status.ok()) {
+    std::error_code error;
+    for (const std::string& device : made) std::filesystem::remove(device, error);
+    return status;
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory,
+                   pool::Memory::Open(options.devices, os::Access::kRead));
+  const std::uint64_t bytes = memory->info().chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE};
+  if (command.json) {
+    return context.out(Line({{"uuid", pool::UuidText(memory->uuid())},
+                             {"chunks", memory->info().chunk_count},
+                             {"bytes", bytes},
+                             {"rows", memory->info().row_count}}));
+  }
+  return context.out(fmt::format("{}  pool {}  {} for up to {} objects\n", memory->name(),
+                                 pool::UuidText(memory->uuid()), base::HumanSize(bytes),
+                                 memory->info().row_count));
+}
+
+Status CollectPool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
+  pool::CollectOptions options;
+  options.wanted_bytes = command.wanted_bytes;
+  options.dry_run = command.dry_run;
+  std::uint64_t bytes = 0;
+  const std::vector<pool::Collected> collected = participant->Collect(options);
+  for (const pool::Collected& object : collected) {
+    bytes += object.bytes;
+    const std::string digest = pool::DigestText(object.digest);
+    RETURN_IF_ERROR(context.out(
+        command.json ? Line({{"digest", digest}, {"bytes", object.bytes}, {"used", object.used}})
+                     : fmt::format("{}  {:>10}  last used {}\n", digest,
+                                   base::HumanSize(object.bytes), When(object.used))));
+  }
+  const char* what = command.dry_run ? "would free" : "freed";
+  if (command.json) {
+    return context.out(Line({{"ok", true},
+                             {"dry_run", command.dry_run},
+                             {"objects", collected.size()},
+                             {"bytes", bytes}}));
+  }
+  return context.out(
+      fmt::format("{} {} objects of {}\n", what, collected.size(), base::HumanSize(bytes)));
+}
+
+namespace {
+
+Result<std::uint32_t> FindHost(const pool::Memory& memory, const std::string& text) {
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  std::optional<std::uint32_t> found;
+  for (const pool::HostView& host : pool::ListHosts(memory)) {
+    const bool same =
+        is_number ? host.host == number : host.name == text || pool::UuidText(host.id) == text;
+    if (!same) continue;
+    if (found) return InvalidArgumentError("several hosts are called \"" + text + "\": use the id");
+    found = host.host;
+  }
+  if (!found) {
+    return NotFoundError("no host \"" + text + "\" in " + memory.name() +
+                         "; daxfsctl pool info shows them");
+  }
+  return *found;
+}
+
+}  // namespace
+
+Status FencePool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
+  ASSIGN_OR_RETURN(const std::uint32_t host, FindHost(participant->memory(), command.host));
+  if (!command.powered_off) {
+    return InvalidArgumentError(
+        "fence states a fact: that host " + command.host +
+        " can no longer reach this memory. If it still can, objects vanish under its readers, and "
+        "what it is building is written into other objects. Switch it off, or take the memory from "
+        "it, and say --powered-off");
+  }
+  RETURN_IF_ERROR(participant->Fence(host));
+  return context.out(command.json ? Line({{"ok", true}, {"host", host}})
+                                  : fmt::format("host {}: everything it had is free\n", host));
+}
+
+Status CheckPool(const PoolCommand& command, Context& context) {
+  std::vector<pool::Finding> findings;
+  if (command.repair) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
+    findings = pool::Check(participant->memory(), participant.get());
+  } else {
+    ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
+    findings = pool::Check(*memory, nullptr);
+  }
+  std::size_t left = 0;
+  for (const pool::Finding& finding : findings) {
+    left += finding.repaired ? 0U : 1U;
+    const char* severity = finding.severity == pool::Severity::kDamage ? "damage" : "leftover";
+    RETURN_IF_ERROR(context.out(
+        command.json
+            ? Line({{"severity", severity}, {"what", finding.what}, {"repaired", finding.repaired}})
+            : fmt::format("{}: {}{}\n", severity, finding.what,
+                          finding.repaired ? ": repaired" : "")));
+  }
+  context.differ = left > 0;
+  if (command.json) {
+    return context.out(Line({{"ok", left == 0}, {"findings", findings.size()}, {"left", left}}));
+  }
+  if (findings.empty()) return context.out("clean\n");
+  return context.out(fmt::format("{} found, {} left\n", findings.size(), left));
+}
+
+Status RemoveFromPool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
+  for (const std::string& text : command.objects) {
+    pool::Ref ref;
+    {
+      ASSIGN_OR_RETURN(const pool::Use use, pool::FindAny(*participant, text));
+      ref = use.ref();
+    }
+    const bool digest = text.starts_with("sha256:");
+    if (!digest) {
+      RETURN_IF_ERROR(participant->RemoveName(text));
+      RETURN_IF_ERROR(participant->DropHolds(pool::HoldKind::kAdmin, text));
+    }
+    const Status gone = participant->CollectOne(ref);
+    if (!gone.ok() && digest) return gone.WithContext(text);
+    const char* how = gone.ok() ? "freed" : "no longer named; others use or hold it";
+    RETURN_IF_ERROR(context.out(command.json ? Line({{"object", text}, {"freed", gone.ok()}})
+                                             : fmt::format("{}: {}\n", PrintableName(text), how)));
+  }
+  return Status::Ok();
+}
+
+namespace {
+
+Result<convert::ImageSummary> FillFrom(const std::string& source, pool::Building& building,
+                                       Context& context) {
+  convert::PoolSink sink(building);
+  convert::BuildOptions options;
+  options.profile = convert::Profile::kArchive;
+  convert::ImageBuilder image(sink, options);
+  class Watch final : public convert::Monitor {
+   public:
+    explicit Watch(os::Progress& progress) : progress_(progress) {}
+    Status Advance(std::uint64_t source_bytes, std::uint64_t entries) override {
+      return progress_.Advance(source_bytes, entries);
+    }
+
+   private:
+    os::Progress& progress_;
+  } watch(context.progress);
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(source, error);
+  if (error) return Status::FromErrno(error.value(), source);
+  context.progress.Begin(source, 0);
+  if (std::filesystem::is_directory(real, error)) {
+    RETURN_IF_ERROR(convert::AddDirectory(image, real, watch));
+  } else {
+    RETURN_IF_ERROR(convert::AddFile(image, real.parent_path(), real.filename(), watch));
+  }
+  ASSIGN_OR_RETURN(convert::ImageSummary summary, image.Finish());
+  context.progress.End();
+  return summary;
+}
+
+}  // namespace
+
+Status PutIntoPool(const PoolCommand& command, Context& context) {
+  RETURN_IF_ERROR(pool::CheckName(command.name));
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Building> building,
+                   participant->Begin(pool::ObjectKind::kImage));
+  ASSIGN_OR_RETURN(const convert::ImageSummary summary,
+                   FillFrom(command.source, *building, context));
+  ASSIGN_OR_RETURN(const pool::Building::Published published,
+                   building->Publish(summary.root.bytes));
+  RETURN_IF_ERROR(participant->Hold(published.use, pool::HoldKind::kAdmin, command.name));
+  RETURN_IF_ERROR(participant->SetName(published.use, command.name));
+  const char* how = published.existed ? "found" : "built";
+  if (command.json) {
+    return context.out(Line({{"ok", true},
+                             {"name", command.name},
+                             {"digest", summary.root.ToString()},
+                             {"size_bytes", summary.image_bytes},
+                             {"how", how}}));
+  }
+  return context.out(fmt::format("{}  {}  {}  {}\n", PrintableName(command.name),
+                                 summary.root.ToString(), base::HumanSize(summary.image_bytes),
+                                 published.existed ? "was there" : "placed"));
+}
+
+namespace {
+
+// The only entry of an image that holds one file and nothing else.
+Result<std::optional<format::Inode>> OnlyFile(const format::Image& image) {
+  constexpr std::uint32_t kTypeMask = 0170000;
+  constexpr std::uint32_t kTypeFile = 0100000;
+  ASSIGN_OR_RETURN(const format::Inode root, image.Root());
+  if (root.entries != 1) return std::optional<format::Inode>();
+  ASSIGN_OR_RETURN(const format::DirectoryEntry entry, image.Entry(root, 0));
+  ASSIGN_OR_RETURN(const format::Inode file, image.Child(root, entry));
+  if ((file.mode & kTypeMask) != kTypeFile) return std::optional<format::Inode>();
+  return std::optional(file);
+}
+
+}  // namespace
+
+Status GetFromPool(const PoolCommand& command, Context& context) {
+  const std::string text = "pool:" + command.pool + ":" + command.objects.front();
+  ASSIGN_OR_RETURN(const OpenedImage image, OpenedImage::Open(text));
+  ASSIGN_OR_RETURN(const std::optional<format::Inode> file, OnlyFile(*image));
+  context.progress.Begin(command.objects.front(), file ? file->size_bytes : 0);
+  if (!file) {
+    if (command.output == "-") {
+      return InvalidArgumentError(text + ": is a directory; say with -o where it goes");
+    }
+    RETURN_IF_ERROR(ExtractToDirectory(*image, command.output, context));
+  } else {
+    RETURN_IF_ERROR(WriteOutput(command.output, context,
+                                [&](const Output& out) { return CopyFile(*image, *file, out); }));
+  }
+  context.progress.End();
+  return Status::Ok();
+}
+
+}  // namespace daxfs::tools

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+// What people see of a pool: info, ls, watch.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/units.hpp"
+#include "common/os/file_io.hpp"
+#include "common/os/system.hpp"
+#include "common/pool/inspect.hpp"
+#include "tools/open_pool.hpp"
+#include "tools/pool_commands.hpp"
+#include "tools/text.hpp"
+
+namespace daxfs::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string Chunks(std::uint64_t count) {
+  return base::HumanSize(count * std::uint64_t{DAXFS_CHUNK_SIZE});
+}
+
+// "3 s ago"; by this host's clock, which need not be the writer's.
+std::string Ago(std::uint64_t seconds, std::uint64_t now) {
+  if (seconds == 0) return "never";
+  if (seconds > now) return "in the future (clocks differ)";
+  const std::uint64_t age = now - seconds;
+  if (age < 120) return fmt::format("{} s ago", age);
+  if (age < 7200) return fmt::format("{} min ago", age / 60);
+  if (age < 172800) return fmt::format("{} h ago", age / 3600);
+  return fmt::format("{} days ago", age / 86400);
+}
+
+Json UsageJson(const pool::Memory& memory, const pool::UsageView& usage) {
+  const daxfs_pool& words = memory.words();
+  Json json;
+  json["chunks"] = {{"bytes_each", DAXFS_CHUNK_SIZE},
+                    {"total", usage.chunks},
+                    {"free", usage.chunks_free},
+                    {"split", usage.chunks_split},
+                    {"orphan", usage.chunks_orphan},
+                    {"damaged", usage.chunks_damaged},
+                    {"largest_free_run", usage.largest_free_run}};
+  json["granules"] = {{"bytes_each", DAXFS_GRANULE_SIZE},
+                      {"used", usage.granules_used},
+                      {"orphan", usage.granules_orphan}};
+  json["objects"] = {{"rows", words.row_count},
+                     {"used", usage.rows_used},
+                     {"collectable", usage.collectable_objects},
+                     {"collectable_bytes", usage.collectable_bytes}};
+  json["aliases"] = {{"rows", daxfs_index_rows(&words.aliases) + daxfs_index_rows(&words.names)},
+                     {"used", usage.aliases_used},
+                     {"stale", usage.aliases_stale}};
+  json["holds"] = {{"rows", words.hold_count}, {"used", usage.holds_used}};
+  return json;
+}
+
+Json PoolJson(const pool::Memory& memory) {
+  const daxfs_pool_info& info = memory.info();
+  Json json;
+  json["path"] = memory.name();
+  json["label"] = info.label;
+  json["version"] = info.version;
+  json["mode"] = "coherent";
+  json["uuid"] = pool::UuidText(memory.uuid());
+  json["epoch"] = pool::UuidText(memory.epoch());
+  json["created"] = info.created;
+  json["devices"] = info.device_count;
+  json.update(UsageJson(memory, pool::Usage(memory)));
+  json["hosts"] = Json::array();
+  for (const pool::HostView& host : pool::ListHosts(memory)) {
+    json["hosts"].push_back({{"host", host.host},
+                             {"id", pool::UuidText(host.id)},
+                             {"name", host.name},
+                             {"heartbeat", host.heartbeat},
+                             {"participants", host.participants},
+                             {"holds", host.holds}});
+  }
+  json["participants"] = Json::array();
+  for (const pool::SlotView& slot : pool::ListSlots(memory)) {
+    json["participants"].push_back({{"slot", slot.slot},
+                                    {"state", slot.state},
+                                    {"host", slot.host},
+                                    {"kernel", slot.kernel},
+                                    {"pid", slot.pid},
+                                    {"name", slot.name},
+                                    {"uses", slot.uses},
+                                    {"started", slot.started},
+                                    {"heartbeat", slot.heartbeat}});
+  }
+  json["held"] = Json::array();
+  for (const pool::HoldView& hold : pool::ListHolds(memory)) {
+    json["held"].push_back({{"host", hold.host},
+                            {"kind", pool::HoldKindName(hold.kind)},
+                            {"name", hold.name},
+                            {"row", hold.ref.row},
+                            {"created", hold.created}});
+  }
+  return json;
+}
+
+std::string UsageText(const pool::Memory& memory, const pool::UsageView& usage) {
+  std::string text;
+  text += fmt::format(
+      "memory      {} in {} device{}: {} free (longest run {}), {} chunk{} of small objects",
+      Chunks(usage.chunks), memory.info().device_count, memory.info().device_count == 1 ? "" : "s",
+      Chunks(usage.chunks_free), Chunks(usage.largest_free_run), usage.chunks_split,
+      usage.chunks_split == 1 ? "" : "s");
+  if (usage.chunks_orphan > 0)
+    text += fmt::format(", {} of ended lives", Chunks(usage.chunks_orphan));
+  if (usage.chunks_damaged > 0) text += fmt::format(", {} DAMAGED", usage.chunks_damaged);
+  text += fmt::format("\nobjects     {} of {}; {} of {} used by nobody\n", usage.rows_used,
+                      memory.words().row_count, usage.collectable_objects,
+                      base::HumanSize(usage.collectable_bytes));
+  text += fmt::format(
+      "aliases     {} of {}, and {} of what is gone\n", usage.aliases_used,
+      daxfs_index_rows(&memory.words().aliases) + daxfs_index_rows(&memory.words().names),
+      usage.aliases_stale);
+  text += fmt::format("holds       {} of {}\n", usage.holds_used, memory.words().hold_count);
+  return text;
+}
+
+std::string PeopleText(const pool::Memory& memory) {
+  const std::uint64_t now = os::WallClockSeconds();
+  std::string text = fmt::format("\n{:>4}  {:<20}  {:<36}  {:<14}  {:>12}  {:>5}\n", "HOST", "NAME",
+                                 "ID", "HEARTBEAT", "PARTICIPANTS", "HOLDS");
+  for (const pool::HostView& host : pool::ListHosts(memory)) {
+    text += fmt::format("{:>4}  {:<20}  {:<36}  {:<14}  {:>12}  {:>5}\n", host.host,
+                        PrintableName(host.name), pool::UuidText(host.id), Ago(host.heartbeat, now),
+                        host.participants, host.holds);
+  }
+  text += fmt::format("\n{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {}\n", "SLOT", "STATE", "HOST",
+                      "NAME", "PID", "USES", "HEARTBEAT");
+  for (const pool::SlotView& slot : pool::ListSlots(memory)) {
+    text += fmt::format("{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {}\n", slot.slot, slot.state,
+                        slot.host, PrintableName(slot.name),
+                        slot.kernel ? "kernel" : std::to_string(slot.pid), slot.uses,
+                        Ago(slot.heartbeat, now));
+  }
+  return text;
+}
+
+std::string PoolText(const pool::Memory& memory) {
+  const daxfs_pool_info& info = memory.info();
+  std::string text =
+      fmt::format("pool        {}{}\n", memory.name(),
+                  info.label[0] == '\0' ? "" : fmt::format("  \"{}\"", PrintableName(info.label)));
+  text += fmt::format("uuid        {}\n", pool::UuidText(memory.uuid()));
+  text += fmt::format("epoch       {}  (version {}, coherent, made {}Z)\n",
+                      pool::UuidText(memory.epoch()), info.version,
+                      TimeText(static_cast<std::int64_t>(info.created), 0).substr(0, 19));
+  text += UsageText(memory, pool::Usage(memory));
+  return text + PeopleText(memory);
+}
+
+Json ObjectJson(const pool::ObjectView& object) {
+  Json json;
+  json["row"] = object.ref.row;
+  json["generation"] = object.ref.generation;
+  json["state"] = pool::RowStateName(object.state);
+  if (object.state != pool::RowState::kReady && object.state != pool::RowState::kDying) {
+    json["slot"] = object.slot;
+    json["progress_bytes"] = object.progress_bytes;
+    return json;
+  }
+  json["kind"] = pool::ObjectKindName(object.kind);
+  json["digest"] = pool::DigestText(object.digest);
+  json["names"] = object.names;
+  json["size_bytes"] = object.size_bytes;
+  json["pool_bytes"] = object.pool_bytes;
+  json["fragments"] = object.fragments;
+  json["uses"] = object.uses;
+  json["holds"] = object.holds;
+  json["created"] = object.created;
+  json["used"] = object.used;
+  return json;
+}
+
+std::string ObjectText(const pool::ObjectView& object, std::uint64_t now) {
+  if (object.state != pool::RowState::kReady && object.state != pool::RowState::kDying) {
+    return fmt::format("{:<71}  {:>10}  {} by slot {}\n", "-",
+                       base::HumanSize(object.progress_bytes), pool::RowStateName(object.state),
+                       object.slot);
+  }
+  std::string names;
+  for (const std::string& name : object.names) {
+    names += (names.empty() ? "" : ", ") + PrintableName(name);
+  }
+  return fmt::format("{}  {:>10}  {:<5}  {:>4} {:>5}  {:<12}  {}\n",
+                     pool::DigestText(object.digest), base::HumanSize(object.size_bytes),
+                     pool::ObjectKindName(object.kind), object.uses, object.holds,
+                     Ago(object.used, now), names);
+}
+
+}  // namespace
+
+Status ShowPool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
+  return context.out(command.json ? Line(PoolJson(*memory)) : PoolText(*memory));
+}
+
+Status ListPool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
+  const std::uint64_t now = os::WallClockSeconds();
+  if (!command.json) {
+    RETURN_IF_ERROR(
+        context.out(fmt::format("{:<71}  {:>10}  {:<5}  {:>4} {:>5}  {:<12}  {}\n", "DIGEST",
+                                "SIZE", "KIND", "USES", "HOLDS", "USED", "NAMES")));
+  }
+  for (const pool::ObjectView& object : pool::ListObjects(*memory)) {
+    RETURN_IF_ERROR(context.out(command.json ? Line(ObjectJson(object)) : ObjectText(object, now)));
+  }
+  return Status::Ok();
+}
+
+namespace {
+
+// One character for each chunk, or for several where there are many.
+std::string Picture(const pool::Memory& memory) {
+  constexpr std::size_t kCells = 64 * 8;
+  constexpr std::size_t kWidth = 64;
+  const daxfs_pool& words = memory.words();
+  const std::size_t per_cell = (words.owner_count + kCells - 1) / kCells;
+  std::string text;
+  std::size_t column = 0;
+  for (std::size_t first = 0; first < words.owner_count; first += per_cell) {
+    std::size_t used = 0;
+    std::size_t split = 0;
+    std::size_t count = 0;
+    for (std::size_t i = first; i < words.owner_count && i < first + per_cell; ++i, ++count) {
+      const std::uint64_t owner = daxfs_load(&words.owners[i]);
+      used += owner != 0 ? 1U : 0U;
+      split += owner == DAXFS_OWNER_SPLIT ? 1U : 0U;
+    }
+    text += used == 0 ? '.' : split == used ? '+' : used == count ? '#' : 'o';
+    if (++column % kWidth == 0) text += '\n';
+  }
+  if (column % kWidth != 0) text += '\n';
+  return text + fmt::format("# used  o partly  + small objects  . free  (a character is {})\n",
+                            Chunks(per_cell));
+}
+
+}  // namespace
+
+Status WatchPool(const PoolCommand& command, Context& context) {
+  constexpr const char* kHomeAndClear = "\x1b[H\x1b[J";
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
+  const bool draws = !command.json && os::IsTerminal(1);
+  for (std::uint32_t i = 0; command.count == 0 || i < command.count; ++i) {
+    if (i > 0) {
+      for (double slept = 0; slept < command.interval_seconds; slept += 0.1) {
+        RETURN_IF_ERROR(context.progress.Advance(0, 0));
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      }
+    }
+    std::string text;
+    if (command.json) {
+      text = Line(PoolJson(*memory));
+    } else {
+      text = (draws ? kHomeAndClear : "") + PoolText(*memory) + "\n" + Picture(*memory);
+    }
+    RETURN_IF_ERROR(context.out(text));
+    RETURN_IF_ERROR(context.flush ? context.flush() : Status::Ok());
+  }
+  return Status::Ok();
+}
+
+}  // namespace daxfs::tools
