@@ -48,12 +48,40 @@ enum daxfs_rule {
 	DAXFS_RULE_ORPHAN_ORDER,	/* the owner word is read before the row */
 	DAXFS_RULE_SWEEP_CLAIM,		/* a dead slot is swept by who has claimed it */
 	DAXFS_RULE_SWEEP_CLAIMS,	/* what a dead sweeper had claimed is dead again */
+	DAXFS_RULE_SWEEP_HOLDS,		/* holds the dead one had claimed are free */
+	DAXFS_RULE_SWEEP_ALIASES,	/* aliases he was writing are free, or stay */
+	DAXFS_RULE_SWEEP_MERGES,	/* chunks he was merging are split */
+	DAXFS_RULE_RESCUE,		/* a second look that meets dying makes it ready */
+	DAXFS_RULE_GENERATION_KEPT,	/* rescue and undo keep the generation */
+	DAXFS_RULE_COLLECT_ORDER,	/* all bits, then all holds */
+	DAXFS_RULE_ALIAS_EXACT,		/* alias words change by exact swap */
+	DAXFS_RULE_ALIAS_SEQUENCE,	/* and grow at every change */
+	DAXFS_RULE_ALIAS_SLOT,		/* and say who is writing */
+	DAXFS_RULE_ALIAS_RECHECK,	/* the same word behind a body: one writer's */
+	DAXFS_RULE_OVERFLOW_MARK,	/* the mark covers every overflow row in use */
+	DAXFS_RULE_UNIQUE_FENCE,	/* between tentative and the scan */
+	DAXFS_RULE_UNIQUE_POSITION,	/* of two tentative rows the position decides */
+	DAXFS_RULE_UNIQUE_RELOOK,	/* a row that could not be freed is looked at again */
+	DAXFS_RULE_UNIQUE_GONE,		/* a name of what is gone is freed, not passed over */
+	DAXFS_RULE_FLIP_MOVING,		/* a flip changes the word before the target */
+	DAXFS_RULE_FIND_GONE,		/* an alias of what is gone is looked at again */
+	DAXFS_RULE_FIND_AGAIN,		/* who loses what it found looks again */
+	DAXFS_RULE_GRANULE_FENCE,	/* between taking granules and the look at their chunk */
+	DAXFS_RULE_GRANULE_RECHECK,	/* that look */
+	DAXFS_RULE_MERGE_FENCE,		/* between merging and the look at the granules */
+	DAXFS_RULE_ADOPT_USE,		/* a duplicate is adopted with a use of it */
+	/* Kept by who calls core; the worlds leave them out. */
+	DAXFS_RULE_CALLER_LOCK,		/* one at a time behind a slot */
+	DAXFS_RULE_CALLER_TAKES,	/* no reference is handed over */
+	DAXFS_RULE_CALLER_ADOPTS,	/* a duplicate is looked for before publication */
+	DAXFS_RULE_CALLER_COLLECTS,	/* what was published is only ever collected */
+	DAXFS_RULE_CALLER_PUBLISHES,	/* bytes are published before ready */
 	DAXFS_RULE_COUNT
 };
 
 #ifdef DAXFS_ATOMIC_SIMULATED
-extern enum daxfs_rule daxfs_sim_rule_left_out;
-#define DAXFS_RULE(name)	(daxfs_sim_rule_left_out != DAXFS_RULE_##name)
+extern __u64 daxfs_sim_rules_left_out;	/* a bit a rule */
+#define DAXFS_RULE(name)	(!((daxfs_sim_rules_left_out >> DAXFS_RULE_##name) & 1))
 #else
 #define DAXFS_RULE(name)	(DAXFS_RULE_##name != DAXFS_RULE_NONE)	/* always */
 #endif

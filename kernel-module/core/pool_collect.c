@@ -9,10 +9,8 @@ static int slot_used(const struct daxfs_pool *pool, __u32 slot, __u32 row)
 	return (daxfs_load(uses) >> (row % 64)) & 1;
 }
 
-/* All slots first, then all holds: a hold taken under a use is seen as one or the other. */
-static int referenced(const struct daxfs_pool *pool, __u32 row, __u64 generation, __u64 skipped)
+static int any_use(const struct daxfs_pool *pool, __u32 row, __u64 skipped)
 {
-	__u64 target = daxfs_reference(row, generation);
 	__u32 i;
 
 	for (i = 0; i < pool->slot_count; i++) {
@@ -23,11 +21,28 @@ static int referenced(const struct daxfs_pool *pool, __u32 row, __u64 generation
 		if (slot_used(pool, i, row))
 			return 1;
 	}
+	return 0;
+}
+
+static int any_hold(const struct daxfs_pool *pool, __u64 target)
+{
+	__u32 i;
+
 	for (i = 0; i < pool->hold_count; i++)
 		if (daxfs_word_state(daxfs_load(&pool->hold_states[i])) == DAXFS_HOLD_VALID &&
 		    daxfs_load(&pool->hold_targets[i]) == target)
 			return 1;
 	return 0;
+}
+
+/* All slots first, then all holds: a hold taken under a use is seen as one or the other. */
+static int referenced(const struct daxfs_pool *pool, __u32 row, __u64 generation, __u64 skipped)
+{
+	__u64 target = daxfs_reference(row, generation);
+
+	if (!DAXFS_RULE(COLLECT_ORDER))
+		return any_hold(pool, target) || any_use(pool, row, skipped);
+	return any_use(pool, row, skipped) || any_hold(pool, target);
 }
 
 /* Without the rule the slot table is read too early: which slots were free then. */
@@ -53,6 +68,8 @@ int daxfs_collect_from(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u
 	__u64 skipped = DAXFS_RULE(COLLECT_SLOTS) ? 0 : free_slots_now(pool);
 	__u64 generation = daxfs_word_generation(word);
 	__u64 dying = daxfs_word_make(DAXFS_ROW_DYING, slot, generation);
+	__u64 ready = daxfs_word_make(DAXFS_ROW_READY, 0,
+				      generation + !DAXFS_RULE(GENERATION_KEPT));
 	__u64 ended = daxfs_word_make(DAXFS_ROW_RECLAIMING, slot,
 				      (generation + 1) & DAXFS_GENERATION_MASK);
 
@@ -70,7 +87,7 @@ int daxfs_collect_from(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u
 		daxfs_fence();
 	if (referenced(pool, row, generation, skipped)) {
 		if (DAXFS_RULE(COLLECT_UNDO))
-			daxfs_cas(state, dying, daxfs_word_make(DAXFS_ROW_READY, 0, generation));
+			daxfs_cas(state, dying, ready);
 		return -EBUSY;
 	}
 	if (daxfs_cas(state, dying, ended) != dying)

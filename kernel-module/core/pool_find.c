@@ -50,9 +50,25 @@ int daxfs_object_find(const struct daxfs_pool *pool, const struct daxfs_index *i
 		if (error == -EBUSY)
 			continue;
 		/* What was found has gone: another may have come, anywhere. */
+		if (!DAXFS_RULE(FIND_AGAIN))
+			continue;
 		if (++lost < DAXFS_POOL_TRIES)
 			from = 0;
 		else
 			missed = -EAGAIN;
 	}
+}
+
+int daxfs_row_publish_or_adopt(const struct daxfs_pool *pool, const struct daxfs_index *index,
+			       __u32 slot, __u32 row, __u64 generation,
+			       const struct daxfs_key *key, struct daxfs_alias *alias, int *had)
+{
+	int error;
+
+	if (daxfs_object_find(pool, index, slot, key, alias, had))
+		return daxfs_row_publish(pool, slot, row, generation);
+	error = daxfs_row_abandon(pool, slot, row, generation);
+	if ((error || !DAXFS_RULE(ADOPT_USE)) && !*had)
+		daxfs_use_drop(pool, slot, daxfs_reference_row(alias->target));
+	return error ? error : -EEXIST;
 }

@@ -15,13 +15,29 @@ static int may_take(const struct daxfs_pool *pool, __u32 granule, __u64 *owner)
 	return row < pool->row_count && daxfs_is_orphan(*owner, daxfs_load(&pool->rows[row]));
 }
 
+static int swap_owner(const struct daxfs_pool *pool, __u32 granule, __u64 from, __u64 to)
+{
+	if (!DAXFS_RULE(FREE_EXACT)) {
+		daxfs_store(&pool->granules[granule], to);
+		return 0;
+	}
+	return daxfs_cas(&pool->granules[granule], from, to) == from ? 0 : -EBUSY;
+}
+
 static int take(const struct daxfs_pool *pool, __u32 granule, __u64 to)
+{
+	__u64 owner;
+
+	return may_take(pool, granule, &owner) ? swap_owner(pool, granule, owner, to) : -EBUSY;
+}
+
+static int free_orphan(const struct daxfs_pool *pool, __u32 granule)
 {
 	__u64 owner;
 
 	if (!may_take(pool, granule, &owner))
 		return -EBUSY;
-	return daxfs_cas(&pool->granules[granule], owner, to) == owner ? 0 : -EBUSY;
+	return owner ? swap_owner(pool, granule, owner, 0) : 0;
 }
 
 static void give_back(const struct daxfs_pool *pool, __u32 first, __u32 count, __u64 owner)
@@ -50,8 +66,10 @@ int daxfs_granules_take(const struct daxfs_pool *pool, __u32 first, __u32 count,
 	 * Pairs with the fence in daxfs_chunk_merge(): whoever merges sees these granules,
 	 * or this sees that it is no longer split.
 	 */
-	daxfs_fence();
-	if (taken == count && daxfs_load(chunk) == DAXFS_OWNER_SPLIT)
+	if (DAXFS_RULE(GRANULE_FENCE))
+		daxfs_fence();
+	if (taken == count &&
+	    (!DAXFS_RULE(GRANULE_RECHECK) || daxfs_load(chunk) == DAXFS_OWNER_SPLIT))
 		return 0;
 	give_back(pool, first, taken, owner);
 	return -EBUSY;
@@ -68,9 +86,10 @@ int daxfs_chunk_merge(const struct daxfs_pool *pool, __u32 slot, __u32 chunk)
 	if (daxfs_cas(word, DAXFS_OWNER_SPLIT, merging) != DAXFS_OWNER_SPLIT)
 		return -EAGAIN;
 	/* Pairs with the fence in daxfs_granules_take(). */
-	daxfs_fence();
+	if (DAXFS_RULE(MERGE_FENCE))
+		daxfs_fence();
 	for (i = 0; i < DAXFS_CHUNK_GRANULES; i++) {
-		if (!take(pool, chunk * DAXFS_CHUNK_GRANULES + i, 0))
+		if (!free_orphan(pool, chunk * DAXFS_CHUNK_GRANULES + i))
 			continue;
 		daxfs_cas(word, merging, DAXFS_OWNER_SPLIT);
 		return -EBUSY;
@@ -88,7 +107,7 @@ void daxfs_granules_reclaim(const struct daxfs_pool *pool, __u32 chunk, __u32 ro
 		__u64 owner = daxfs_load(&pool->granules[first + i]);
 
 		if (daxfs_reference_row(owner) == row && daxfs_word_generation(owner) != generation)
-			daxfs_cas(&pool->granules[first + i], owner, 0);
+			swap_owner(pool, first + i, owner, 0);
 	}
 }
 

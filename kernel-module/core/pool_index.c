@@ -80,14 +80,20 @@ static int target_lives(const struct daxfs_pool *pool, __u64 target)
 	return !daxfs_is_orphan(target, daxfs_load(&pool->rows[row]));
 }
 
-/* Swap a row's word from exactly *@word; *@word is the new one then. */
+/*
+ * Swap a row's word from exactly *@word; *@word is the new one then. It grows each time, so
+ * no word comes back, whoever writes the row next.
+ */
 static int change(const struct daxfs_index *index, __u32 position, __u64 *word, __u32 state,
 		  __u32 slot)
 {
-	__u64 sequence = (daxfs_word_generation(*word) + 1) & DAXFS_GENERATION_MASK;
-	__u64 to = daxfs_word_make(state, slot, sequence);
+	__u64 sequence = daxfs_word_generation(*word) + DAXFS_RULE(ALIAS_SEQUENCE);
+	__u32 field = DAXFS_RULE(ALIAS_SLOT) || state == DAXFS_ALIAS_COMMITTED ? slot : 0;
+	__u64 to = daxfs_word_make(state, field, sequence & DAXFS_GENERATION_MASK);
 
-	if (daxfs_cas(&index->words[position], *word, to) != *word)
+	if (!DAXFS_RULE(ALIAS_EXACT))
+		daxfs_store(&index->words[position], to);
+	else if (daxfs_cas(&index->words[position], *word, to) != *word)
 		return -ESTALE;
 	*word = to;
 	return 0;
@@ -129,8 +135,27 @@ static int read_row(const struct daxfs_index *index, const struct daxfs_key *key
 		alias->target = daxfs_load(&body[DAXFS_BODY_TARGET]);
 		alias->word = word;
 		alias->position = position;
-		if (daxfs_load(&index->words[position]) == word)
+		if (!DAXFS_RULE(ALIAS_RECHECK) || daxfs_load(&index->words[position]) == word)
 			return matches ? 0 : -ENOENT;
+	}
+	return -EAGAIN;
+}
+
+/*
+ * The same of a row whose target lives. One whose target does not may have been flipped
+ * since, and what it named collected: then it names something else now.
+ */
+static int read_living(const struct daxfs_pool *pool, const struct daxfs_index *index,
+		       const struct daxfs_key *key, __u32 position, struct daxfs_alias *alias)
+{
+	int tries, error;
+
+	for (tries = 0; tries < DAXFS_POOL_TRIES; tries++) {
+		error = read_row(index, key, position, 0, alias);
+		if (error || target_lives(pool, alias->target) > 0)
+			return error;
+		if (!DAXFS_RULE(FIND_GONE) || daxfs_load(&index->words[position]) == alias->word)
+			return -ENOENT;
 	}
 	return -EAGAIN;
 }
@@ -209,7 +234,7 @@ static int claim_overflow(const struct daxfs_pool *pool, const struct daxfs_inde
 	for (i = used; i < index->overflow; i++) {
 		__u64 mark = daxfs_load(index->overflow_used);
 
-		if (mark <= i)
+		if (mark <= i && DAXFS_RULE(OVERFLOW_MARK))
 			daxfs_cas(index->overflow_used, mark, i + 1);
 		if (!claim_one(pool, index, slot, first + i, 0, alias))
 			return 0;
@@ -295,8 +320,8 @@ int daxfs_index_find(const struct daxfs_pool *pool, const struct daxfs_index *in
 			break;
 		if (position < from)
 			continue;
-		error = read_row(index, key, position, 0, alias);
-		if (!error && target_lives(pool, alias->target) > 0)
+		error = read_living(pool, index, key, position, alias);
+		if (!error)
 			return 0;
 		if (error == -EAGAIN)
 			missed = error;
@@ -339,9 +364,12 @@ static int settle_with(const struct daxfs_pool *pool, const struct daxfs_index *
 		} else if (daxfs_word_state(other->word) == DAXFS_ALIAS_MOVING ||
 			   target_lives(pool, other->target) != 0) {
 			return -EEXIST;
+		} else if (!DAXFS_RULE(UNIQUE_GONE)) {
+			return 0;
 		}
 		/* Tentative and weaker, or of what is gone: nobody shall commit or flip it. */
-		if (!change(index, position, &other->word, DAXFS_ALIAS_FREE, 0))
+		if (!change(index, position, &other->word, DAXFS_ALIAS_FREE, 0) ||
+		    !DAXFS_RULE(UNIQUE_RELOOK))
 			return 0;
 	}
 	return -EAGAIN;
@@ -364,14 +392,16 @@ int daxfs_index_insert_unique(const struct daxfs_pool *pool, const struct daxfs_
 	if (change(index, alias->position, &alias->word, DAXFS_ALIAS_TENTATIVE, slot))
 		return -EAGAIN;
 	/* Pairs with the same fence of whoever inserts this key too: one sees the other. */
-	daxfs_fence();
+	if (DAXFS_RULE(UNIQUE_FENCE))
+		daxfs_fence();
 	find_places(index, key, &places);
 	for (i = 0; !error && i < places.count; i++) {
 		__u32 position = place_at(index, &places, i);
 
 		if (position != alias->position)
 			error = settle_with(pool, index, key, position,
-					    force || position > alias->position, &other);
+					    force || position > alias->position ||
+					    !DAXFS_RULE(UNIQUE_POSITION), &other);
 	}
 	if (error) {
 		change(index, alias->position, &alias->word, DAXFS_ALIAS_FREE, 0);
@@ -390,6 +420,9 @@ int daxfs_index_flip(const struct daxfs_index *index, __u32 slot, struct daxfs_a
 	__u64 word = alias->word;
 	int stale;
 
+	if (!DAXFS_RULE(FLIP_MOVING))
+		return daxfs_cas(&body[DAXFS_BODY_TARGET], alias->target, target) == alias->target ?
+		       0 : -ESTALE;
 	if (daxfs_word_state(word) != DAXFS_ALIAS_COMMITTED ||
 	    change(index, alias->position, &word, DAXFS_ALIAS_MOVING, slot)) {
 		word = daxfs_load(&index->words[alias->position]);

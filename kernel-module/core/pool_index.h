@@ -69,6 +69,17 @@ int daxfs_object_find(const struct daxfs_pool *pool, const struct daxfs_index *i
 		      const struct daxfs_key *key, struct daxfs_alias *alias, int *had);
 
 /**
+ * daxfs_row_publish_or_adopt() - the end of a build: a ready object with @key, or one's own
+ * Looks for the other before publication: behind it both builders could find each other,
+ * and a reader one's own. An object found is left with a use of it, as daxfs_object_find()
+ * does, and @row is free.
+ * Return: 0 published; -EEXIST adopted, with @alias and *@had; -ESTALE as daxfs_row_publish().
+ */
+int daxfs_row_publish_or_adopt(const struct daxfs_pool *pool, const struct daxfs_index *index,
+			       __u32 slot, __u32 row, __u64 generation,
+			       const struct daxfs_key *key, struct daxfs_alias *alias, int *had);
+
+/**
  * daxfs_index_insert() - an alias that need not be unique
  * Goes into the emptier of its two buckets, else into the overflow rows.
  * Return: 0 with @alias; -ENOSPC; -EINVAL a text that is too long, or for which there is

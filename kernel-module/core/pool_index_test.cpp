@@ -300,6 +300,32 @@ TEST_F(Index, AnObjectIsFoundReadyWithAUse) {
   EXPECT_EQ(daxfs_load(&uses[1]), 0U);
 }
 
+TEST_F(Index, ABuilderAdoptsWhatIsReadyAndPublishesElse) {
+  const daxfs_key key = Key(8);
+  daxfs_alias alias = {};
+  int had = 0;
+  const auto end_build = [&](__u32 row) {
+    daxfs_store(&row_words[row], daxfs_word_make(DAXFS_ROW_BUILDING, 1, 5));
+    return daxfs_row_publish_or_adopt(&pool, &index, 1, row, 5, &key, &alias, &had);
+  };
+  EXPECT_EQ(end_build(0), 0);
+  EXPECT_EQ(daxfs_load(&uses[1]), 1U);
+  Insert(key, daxfs_reference(0, 5));
+  Insert(key, daxfs_reference(1, 5));
+  EXPECT_EQ(end_build(1), -EEXIST);
+  EXPECT_EQ(alias.target, daxfs_reference(0, 5));
+  EXPECT_EQ(had, 1);
+  EXPECT_EQ(daxfs_load(&row_words[1]), daxfs_word_make(DAXFS_ROW_FREE, 0, 6));
+  daxfs_use_drop(&pool, 1, 0);
+  EXPECT_EQ(end_build(2), -EEXIST);
+  EXPECT_EQ(had, 0);
+  EXPECT_EQ(daxfs_load(&uses[1]), 1U) << "with a use of it";
+  daxfs_use_drop(&pool, 1, 0);
+  daxfs_store(&row_words[3], daxfs_word_make(DAXFS_ROW_FREE, 0, 6));  // swept meanwhile
+  EXPECT_EQ(daxfs_row_publish_or_adopt(&pool, &index, 1, 3, 5, &key, &alias, &had), -ESTALE);
+  EXPECT_EQ(daxfs_load(&uses[1]), 0U);
+}
+
 // Two chunks that may be split, over the same eight rows.
 class Granules : public Index {
  protected:

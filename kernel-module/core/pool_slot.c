@@ -85,9 +85,22 @@ static void give_back_claims(const struct daxfs_pool *pool, __u32 dead)
 	}
 }
 
+static void sweep_holds(const struct daxfs_pool *pool, __u32 dead)
+{
+	__u32 i;
+
+	for (i = 0; i < pool->hold_count; i++) {
+		__u64 word = daxfs_load(&pool->hold_states[i]);
+
+		if (daxfs_word_state(word) == DAXFS_HOLD_CLAIMED && daxfs_word_slot(word) == dead)
+			daxfs_cas(&pool->hold_states[i], word,
+				  daxfs_word_make(DAXFS_HOLD_FREE, 0, daxfs_word_generation(word)));
+	}
+}
+
 int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 {
-	__u64 mine, word;
+	__u64 mine;
 	__u32 i;
 	int error = claim_slot(pool, slot, dead, &mine);
 
@@ -97,15 +110,14 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 		daxfs_store(&pool->uses[dead * pool->use_words + i], 0);
 	for (i = 0; i < pool->row_count; i++)
 		sweep_row(pool, slot, dead, i);
-	daxfs_merges_sweep(pool, dead);
-	daxfs_index_sweep(&pool->aliases, dead);
-	daxfs_index_sweep(&pool->names, dead);
-	for (i = 0; i < pool->hold_count; i++) {
-		word = daxfs_load(&pool->hold_states[i]);
-		if (daxfs_word_state(word) == DAXFS_HOLD_CLAIMED && daxfs_word_slot(word) == dead)
-			daxfs_cas(&pool->hold_states[i], word,
-				  daxfs_word_make(DAXFS_HOLD_FREE, 0, daxfs_word_generation(word)));
+	if (DAXFS_RULE(SWEEP_MERGES))
+		daxfs_merges_sweep(pool, dead);
+	if (DAXFS_RULE(SWEEP_ALIASES)) {
+		daxfs_index_sweep(&pool->aliases, dead);
+		daxfs_index_sweep(&pool->names, dead);
 	}
+	if (DAXFS_RULE(SWEEP_HOLDS))
+		sweep_holds(pool, dead);
 	if (DAXFS_RULE(SWEEP_CLAIMS))
 		give_back_claims(pool, dead);
 	/* The swap is a release: who attaches to the slot finds it swept. */

@@ -10,7 +10,8 @@
  */
 static int confirm(const struct daxfs_pool *pool, __u32 row, __u64 generation)
 {
-	__u64 ready = daxfs_word_make(DAXFS_ROW_READY, 0, generation);
+	__u64 ready = daxfs_word_make(DAXFS_ROW_READY, 0,
+				      generation + !DAXFS_RULE(GENERATION_KEPT));
 	int tries;
 
 	for (tries = 0; tries < DAXFS_POOL_TRIES; tries++) {
@@ -20,7 +21,7 @@ static int confirm(const struct daxfs_pool *pool, __u32 row, __u64 generation)
 			return -ENOENT;
 		if (daxfs_word_state(word) == DAXFS_ROW_READY)
 			return 0;
-		if (daxfs_word_state(word) != DAXFS_ROW_DYING)
+		if (daxfs_word_state(word) != DAXFS_ROW_DYING || !DAXFS_RULE(RESCUE))
 			return -ENOENT;
 		if (daxfs_cas(&pool->rows[row], word, ready) == word)
 			return 0;

@@ -1,32 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pool_world.hpp"
 
-enum daxfs_rule daxfs_sim_rule_left_out = DAXFS_RULE_NONE;
+#include <bit>
+
+__u64 daxfs_sim_rules_left_out = 0;
 
 namespace daxfs::sim {
 
 PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
+  const uint32_t slots = static_cast<uint32_t>(spec_.programs.size());
+  const uint32_t granules = spec_.granules ? spec_.chunks * DAXFS_CHUNK_GRANULES : 0;
+  slot_at_ = spec_.rows;
+  use_at_ = slot_at_ + slots;
+  owner_at_ = use_at_ + slots;
+  granule_at_ = owner_at_ + spec_.chunks;
+  hold_at_ = granule_at_ + granules;
+  name_at_ = hold_at_ + 2;
+  body_at_ = name_at_ + spec_.names;
+  mark_at_ = body_at_ + spec_.names * size_t{DAXFS_ALIAS_WORDS};
+  scratch_at_ = mark_at_ + 1;
+  words_.resize(scratch_at_ + kScratch);
   pool_.rows = words_.data();
-  pool_.slots = &words_[kSlotAt];
-  pool_.uses = &words_[kUseAt];
-  pool_.owners = &words_[kOwnerAt];
-  pool_.hold_states = &words_[kHoldAt];
-  pool_.hold_targets = &words_[kHoldAt + 1];
-  pool_.row_count = pool_.use_words = pool_.hold_count = 1;
-  pool_.slot_count = static_cast<uint32_t>(spec_.programs.size());
-  pool_.owner_count = kChunks;
+  pool_.slots = &words_[slot_at_];
+  pool_.uses = &words_[use_at_];
+  pool_.owners = &words_[owner_at_];
+  pool_.granules = &words_[granule_at_];
+  pool_.hold_states = &words_[hold_at_];
+  pool_.hold_targets = &words_[hold_at_ + 1];
+  pool_.use_words = pool_.hold_count = 1;
+  pool_.row_count = spec_.rows;
+  pool_.slot_count = slots;
+  pool_.owner_count = spec_.chunks;
+  pool_.granule_count = granules;
+  pool_.names.words = &words_[name_at_];
+  pool_.names.bodies = &words_[body_at_];
+  pool_.names.overflow_used = &words_[mark_at_];
+  pool_.names.body_words = DAXFS_ALIAS_WORDS;
+  pool_.names.overflow = spec_.names;
 }
 
 void PoolWorld::Reset() {
-  words_[0].raw = daxfs_word_make(spec_.row_free ? DAXFS_ROW_FREE : DAXFS_ROW_READY, 0, 1);
-  if (!spec_.row_free) {
-    words_[kOwnerAt].raw = daxfs_reference(0, 1);
-    ghosts_[kChunkAt + 1] = 1;
+  for (uint32_t row = 0; row < spec_.rows; ++row) {
+    SetRow(row, row < spec_.ready ? DAXFS_ROW_READY : DAXFS_ROW_FREE, 1);
+    if (row >= spec_.ready || spec_.granules) continue;
+    SetOwner(row, daxfs_reference(row, 1));
+    Owns(row, 1, 1ULL << row);
   }
-  if (spec_.orphan) words_[kOwnerAt + 1].raw = daxfs_reference(0, 0);
+  if (spec_.granules) SetOwner(0, DAXFS_OWNER_SPLIT);
   for (uint32_t slot = 0; slot < pool_.slot_count; ++slot)
     if ((spec_.attached >> slot) & 1)
-      words_[kSlotAt + slot].raw = daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, 0);
+      words_[slot_at_ + slot].raw = daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, 0);
+  words_[mark_at_].raw = spec_.names;
+  for (uint32_t name = 0; name < spec_.names; ++name)
+    words_[body_at_ + name * size_t{DAXFS_ALIAS_WORDS} + DAXFS_BODY_KIND].raw = Key(0).kind;
+  if (spec_.begin) spec_.begin(*this);
+}
+
+// Elsewhere keys differ in their first number alone, so that all have one tag.
+bool PoolWorld::Constant(size_t index) const {
+  if (index < slot_at_) return (spec_.still & kRows) != 0;
+  if (index == mark_at_) return (spec_.still & kMark) != 0;
+  if (index < body_at_ || index > mark_at_) return false;
+  if ((spec_.still & kBodies) != 0) return true;
+  const size_t word = (index - body_at_) % DAXFS_ALIAS_WORDS;
+  return word != DAXFS_BODY_KEY && word != DAXFS_BODY_TARGET;
 }
 
 // What the kernel does on release, and a tool that states a host is off.
@@ -36,266 +73,274 @@ void PoolWorld::Departed(size_t participant, Exit how) {
     return;
   }
   ghosts_[participant] = 0;
-  words_[kSlotAt + participant].raw = daxfs_word_make(DAXFS_SLOT_DEAD, 0, 0);
+  words_[slot_at_ + participant].raw = daxfs_word_make(DAXFS_SLOT_DEAD, 0, 0);
 }
 
-void PoolWorld::Use(uint32_t slot, uint64_t generation) {
-  if (daxfs_use_take(&pool_, slot, 0, generation) != 0) return;
-  ghosts_[slot] = generation + 1;
-  daxfs_load(&words_[kSlotAt + slot]);  // time passes, as a mount's would
-  ghosts_[slot] = 0;
-  daxfs_use_drop(&pool_, slot, 0);
+void PoolWorld::SetRow(uint32_t row, uint32_t state, uint64_t generation) {
+  words_[row].raw = daxfs_word_make(state, 0, generation);
+}
+
+uint32_t PoolWorld::Put(uint64_t key, uint64_t target) {
+  uint32_t position = 0;
+  while (words_[name_at_ + position].raw != 0) ++position;
+  daxfs_word* body = &words_[body_at_ + position * size_t{DAXFS_ALIAS_WORDS}];
+  body[DAXFS_BODY_KEY].raw = key;
+  body[DAXFS_BODY_TARGET].raw = target;
+  words_[name_at_ + position].raw = daxfs_word_make(DAXFS_ALIAS_COMMITTED, 0, 1);
+  return position;
+}
+
+void PoolWorld::PutBodies(uint64_t key, uint64_t target) {
+  for (uint32_t name = 0; name < spec_.names; ++name) {
+    daxfs_word* body = &words_[body_at_ + name * size_t{DAXFS_ALIAS_WORDS}];
+    body[DAXFS_BODY_KEY].raw = key;
+    body[DAXFS_BODY_TARGET].raw = target;
+  }
+}
+
+uint64_t PoolWorld::Body(uint32_t position, uint32_t word) const {
+  return words_[body_at_ + position * size_t{DAXFS_ALIAS_WORDS} + word].raw;
+}
+
+daxfs_alias PoolWorld::At(uint32_t position) const {
+  return {words_[name_at_ + position].raw, Body(position, DAXFS_BODY_TARGET), position};
+}
+
+uint32_t PoolWorld::Committed(uint64_t key) const {
+  uint32_t rows = 0;
+  for (uint32_t name = 0; name < spec_.names; ++name) {
+    const uint32_t state = daxfs_word_state(words_[name_at_ + name].raw);
+    rows += (state == DAXFS_ALIAS_COMMITTED || state == DAXFS_ALIAS_MOVING) &&
+            Body(name, DAXFS_BODY_KEY) == key;
+  }
+  return rows;
+}
+
+void PoolWorld::OwnsNothing(uint32_t row) {
+  for (uint32_t generation = 0; generation < kGenerations; ++generation)
+    Owns(row, generation, 1ULL << 63);
+}
+
+void PoolWorld::Owns(uint32_t row, uint64_t generation, uint64_t chunks_and_granules) {
+  ghosts_[kOwnsAt + row * kGenerations + generation] = chunks_and_granules;
+}
+
+void PoolWorld::Pass(uint32_t slot) { daxfs_load(&words_[slot_at_ + slot]); }
+
+void PoolWorld::Report(uint32_t participant, uint32_t slot, uint64_t target) {
+  ghosts_[participant] = target;
+  Pass(slot);
+  ghosts_[participant] = 0;
+  daxfs_use_drop(&pool_, slot, daxfs_reference_row(target));
+}
+
+void PoolWorld::Use(uint32_t slot, uint64_t generation, uint32_t row) {
+  if (daxfs_use_take(&pool_, slot, row, generation) == 0)
+    Report(slot, slot, daxfs_reference(row, generation));
 }
 
 void PoolWorld::Hold(uint32_t slot, uint64_t generation) {
   __u64 word = 0;
   if (daxfs_hold_take(&pool_, slot, 0, 0, generation, nullptr, &word) != 0) return;
-  ghosts_[kHeldAt] = generation + 1;
-  daxfs_load(&words_[kSlotAt + slot]);
+  ghosts_[kHeldAt] = daxfs_reference(0, generation);
+  Pass(slot);
   ghosts_[kHeldAt] = 0;
   daxfs_hold_drop(&pool_, 0, word);
 }
 
-void PoolWorld::Build(uint32_t slot, uint32_t chunk) {
-  __u64 generation = 0;
-  if (daxfs_row_claim(&pool_, slot, 0, &generation) != 0) return;
-  if (daxfs_chunk_take(&pool_, chunk, 0, generation) != 0) {
-    daxfs_row_abandon(&pool_, slot, 0, generation);
-    return;
+bool PoolWorld::Claim(uint32_t slot, uint32_t row, uint32_t chunk, uint64_t* generation) {
+  __u64 claimed = 0;
+  if (daxfs_row_claim(&pool_, slot, row, &claimed) != 0) return false;
+  *generation = claimed;
+  if (daxfs_chunk_take(&pool_, chunk, row, claimed) != 0) {
+    daxfs_row_abandon(&pool_, slot, row, claimed);
+    return false;
   }
-  ghosts_[kChunkAt + generation] = chunk + 1;
-  if (daxfs_row_publish(&pool_, slot, 0, generation) != 0) return;
-  daxfs_fence();  // nobody is told before it is there
-  ghosts_[slot] = generation + 1;
-  daxfs_load(&words_[kSlotAt + slot]);
-  ghosts_[slot] = 0;
-  daxfs_use_drop(&pool_, slot, 0);
+  Owns(row, claimed, 1ULL << chunk);
+  return true;
 }
 
-void PoolWorld::AwaitRow(uint32_t state) {
-  Machine::Current().Await([this, state] { return daxfs_word_state(words_[0].raw) == state; });
+bool PoolWorld::ClaimGranules(uint32_t slot, uint32_t row, uint32_t first, uint32_t count,
+                              uint64_t* generation) {
+  __u64 claimed = 0;
+  if (daxfs_row_claim(&pool_, slot, row, &claimed) != 0) return false;
+  *generation = claimed;
+  if (daxfs_granules_take(&pool_, first, count, row, claimed) != 0) {
+    daxfs_row_abandon(&pool_, slot, row, claimed);
+    return false;
+  }
+  Owns(row, claimed, ((1ULL << count) - 1) << (kGranuleBit + first));
+  return true;
+}
+
+void PoolWorld::Build(uint32_t slot, uint32_t chunk, uint32_t row) {
+  uint64_t generation = 0;
+  if (!Claim(slot, row, chunk, &generation)) return;
+  if (daxfs_row_publish(&pool_, slot, row, generation) != 0) return;
+  daxfs_fence();  // nobody is told before it is there
+  Report(slot, slot, daxfs_reference(row, generation));
+}
+
+void PoolWorld::AwaitRow(uint32_t state, uint32_t row) {
+  Machine::Current().Await(
+      [this, state, row] { return daxfs_word_state(words_[row].raw) == state; });
 }
 
 void PoolWorld::AwaitSlot(uint32_t slot, uint32_t state) {
   Machine::Current().Await(
-      [this, slot, state] { return daxfs_word_state(words_[kSlotAt + slot].raw) == state; });
+      [this, slot, state] { return daxfs_word_state(words_[slot_at_ + slot].raw) == state; });
 }
 
-// Is that life of the row still there, with its chunk?
-bool PoolWorld::Alive(uint64_t generation) const {
-  const uint64_t word = words_[0].raw;
+void PoolWorld::AwaitName(uint32_t position, uint32_t state) {
+  Machine::Current().Await([this, position, state] {
+    return daxfs_word_state(words_[name_at_ + position].raw) == state;
+  });
+}
+
+void PoolWorld::AwaitGhost(size_t number, uint64_t value) {
+  Machine::Current().Await([this, number, value] { return ghost(number) == value; });
+}
+
+// Is that life of its row still there?
+bool PoolWorld::Alive(uint64_t reference) const {
+  const uint64_t word = words_[daxfs_reference_row(reference)].raw;
   const uint32_t state = daxfs_word_state(word);
-  if (state != DAXFS_ROW_READY && state != DAXFS_ROW_DYING) return false;
-  return daxfs_word_generation(word) == generation;
+  return (state == DAXFS_ROW_READY || state == DAXFS_ROW_DYING) &&
+         daxfs_word_generation(word) == daxfs_word_generation(reference);
+}
+
+std::string PoolWorld::WrongRow(uint32_t row) const {
+  const uint64_t generation = daxfs_word_generation(words_[row].raw);
+  if (generation >= kGenerations) return "more lives than the world has room for";
+  const uint64_t reference = daxfs_reference(row, generation);
+  if (!Alive(reference)) return "";
+  const uint64_t owned = ghosts_[kOwnsAt + row * kGenerations + generation];
+  bool whole = owned != 0;
+  for (uint32_t chunk = 0; chunk < spec_.chunks; ++chunk)
+    if ((owned >> chunk) & 1) whole &= words_[owner_at_ + chunk].raw == reference;
+  for (uint32_t granule = 0; granule < pool_.granule_count; ++granule)
+    if ((owned >> (kGranuleBit + granule)) & 1)
+      whole &= words_[granule_at_ + granule].raw == reference &&
+               daxfs_owner_is_split(words_[owner_at_ + granule / DAXFS_CHUNK_GRANULES].raw) != 0;
+  return whole ? "" : "a live object does not own its chunk";
+}
+
+// A key k of 10 or more is of row k mod 10: an alias that says otherwise is of two writers, or of
+// another's flip.
+std::string PoolWorld::WrongNames() const {
+  for (uint32_t name = 0; name < spec_.names; ++name) {
+    const uint64_t key = Body(name, DAXFS_BODY_KEY);
+    const uint32_t state = daxfs_word_state(words_[name_at_ + name].raw);
+    if (state != DAXFS_ALIAS_COMMITTED && state != DAXFS_ALIAS_MOVING) continue;
+    if (key >= 10 && daxfs_reference_row(Body(name, DAXFS_BODY_TARGET)) != key % 10)
+      return "an alias names another's object";
+    if (!spec_.duplicates && Committed(key) > 1) return "two rows of one name";
+  }
+  return "";
 }
 
 std::string PoolWorld::Always() {
-  for (uint32_t slot = 0; slot < kSlots; ++slot)
-    if (ghosts_[slot] != 0 && !Alive(ghosts_[slot] - 1))
+  static const char* const kWrong[] = {"",
+                                       "a look-up missed what was there",
+                                       "a look-up gave another's object",
+                                       "bytes are read before they are there",
+                                       "what was told to be there is lost",
+                                       "what was free was refused"};
+  if (ghosts_[kWrongAt] != 0) return kWrong[ghosts_[kWrongAt]];
+  for (uint32_t participant = 0; participant < kMost; ++participant)
+    if (ghosts_[participant] != 0 && !Alive(ghosts_[participant]))
       return "the object of a reported use is gone";
-  if (ghosts_[kHeldAt] != 0 && !Alive(ghosts_[kHeldAt] - 1))
+  if (ghosts_[kHeldAt] != 0 && !Alive(ghosts_[kHeldAt]))
     return "the object of a reported hold is gone";
-  const uint64_t generation = daxfs_word_generation(words_[0].raw);
-  if (generation >= kGenerations) return "more lives than the world has room for";
-  if (!Alive(generation)) return "";
-  const uint64_t chunk = ghosts_[kChunkAt + generation];
-  if (chunk == 0 || words_[kOwnerAt + chunk - 1].raw != daxfs_reference(0, generation))
-    return "a live object does not own its chunk";
+  for (uint32_t row = 0; row < spec_.rows; ++row)
+    if (std::string wrong = WrongRow(row); !wrong.empty()) return wrong;
+  return WrongNames();
+}
+
+std::string PoolWorld::LeftOver() const {
+  for (uint32_t row = 0; row < spec_.rows; ++row) {
+    const uint32_t state = daxfs_word_state(words_[row].raw);
+    if (state != DAXFS_ROW_FREE && state != DAXFS_ROW_READY) return "the row is left half-way";
+  }
+  for (uint32_t slot = 0; slot < pool_.slot_count; ++slot) {
+    if (words_[use_at_ + slot].raw != 0) return "a use is left over";
+    const uint32_t state = daxfs_word_state(words_[slot_at_ + slot].raw);
+    if (state != DAXFS_SLOT_FREE && state != DAXFS_SLOT_ATTACHED) return "a dead slot is left over";
+  }
+  if (daxfs_word_state(words_[hold_at_].raw) == DAXFS_HOLD_CLAIMED)
+    return "a claimed hold is left over";
+  for (uint32_t name = 0; name < spec_.names; ++name) {
+    const uint32_t state = daxfs_word_state(words_[name_at_ + name].raw);
+    if (state != DAXFS_ALIAS_FREE && state != DAXFS_ALIAS_COMMITTED)
+      return "an alias is left half-way";
+  }
+  for (size_t at = owner_at_; at < hold_at_; ++at) {
+    const uint64_t owner = words_[at].raw;
+    if (daxfs_owner_is_split(owner) != 0 && owner != DAXFS_OWNER_SPLIT)
+      return "a merge is left over";
+    // A granule of a chunk that is whole says nothing, and is an orphan when it is split again.
+    if (at >= granule_at_ &&
+        daxfs_owner_is_split(words_[owner_at_ + (at - granule_at_) / DAXFS_CHUNK_GRANULES].raw) ==
+            0)
+      continue;
+    const bool row = owner != 0 && owner != DAXFS_OWNER_SPLIT;
+    if (row && !Alive(owner)) return "a chunk is left over";
+  }
   return "";
 }
 
 std::string PoolWorld::AtEnd() {
   if (ghosts_[kStalledAt] != 0) return "";  // what it had begun waits until it is stated to be off
-  const uint32_t state = daxfs_word_state(words_[0].raw);
-  if (state != DAXFS_ROW_FREE && state != DAXFS_ROW_READY) return "the row is left half-way";
-  for (uint32_t slot = 0; slot < pool_.slot_count; ++slot) {
-    if (words_[kUseAt + slot].raw != 0) return "a use is left over";
-    const uint32_t slot_state = daxfs_word_state(words_[kSlotAt + slot].raw);
-    if (slot_state != DAXFS_SLOT_FREE && slot_state != DAXFS_SLOT_ATTACHED)
-      return "a dead slot is left over";
-  }
-  if (daxfs_word_state(words_[kHoldAt].raw) == DAXFS_HOLD_CLAIMED)
-    return "a claimed hold is left over";
-  const uint64_t generation = daxfs_word_generation(words_[0].raw);
-  for (uint32_t chunk = 0; chunk < kChunks; ++chunk) {
-    const uint64_t owner = words_[kOwnerAt + chunk].raw;
-    if (owner != 0 && (state != DAXFS_ROW_READY || owner != daxfs_reference(0, generation)))
-      return "a chunk is left over";
-  }
-  return "";
+  std::string wrong = LeftOver();
+  return wrong.empty() && spec_.end ? spec_.end(*this) : wrong;
 }
 
 std::string PoolWorld::WordName(size_t index) const {
-  if (index == 0) return "row";
-  if (index < kUseAt) return "slot" + std::to_string(index - kSlotAt);
-  if (index < kOwnerAt) return "uses" + std::to_string(index - kUseAt);
-  if (index < kHoldAt) return "owner" + std::to_string(index - kOwnerAt);
-  return index == kHoldAt ? "hold" : "target";
+  static const char* const kNames[] = {"row",  "slot",  "uses", "owner", "granule",
+                                       "hold", "alias", "body", "mark",  "scratch"};
+  const size_t begins[] = {0,        slot_at_, use_at_,  owner_at_, granule_at_,
+                           hold_at_, name_at_, body_at_, mark_at_,  scratch_at_};
+  size_t kind = std::size(begins) - 1;
+  while (begins[kind] > index) --kind;
+  const size_t number = index - begins[kind];
+  if (begins[kind] == body_at_)
+    return "body" + std::to_string(number / DAXFS_ALIAS_WORDS) +
+           (number % DAXFS_ALIAS_WORDS == DAXFS_BODY_KEY ? ".key" : ".target");
+  return kNames[kind] + std::to_string(number);
 }
 
 std::string PoolWorld::Show(size_t index, uint64_t value) const {
   static const char* const kRow[] = {"free", "building", "ready", "dying", "reclaiming"};
   static const char* const kSlot[] = {"free", "attached", "dead", "sweeping"};
   static const char* const kHold[] = {"free", "claimed", "valid"};
+  static const char* const kAlias[] = {"free", "claimed", "tentative", "committed", "moving"};
   const uint32_t state = daxfs_word_state(value);
-  const std::string rest = "(" + std::to_string(daxfs_word_slot(value)) + ") " +
-                           std::to_string(daxfs_word_generation(value));
-  if (index == 0 && state < std::size(kRow)) return kRow[state] + rest;
-  if (index >= kSlotAt && index < kUseAt && state < std::size(kSlot)) return kSlot[state] + rest;
-  if (index == kHoldAt && state < std::size(kHold)) return kHold[state] + rest;
-  if (index >= kOwnerAt && value != 0)
-    return "row " + std::to_string((value & 0xffffff) - 1) + " of " +
+  const auto shown = [&](std::span<const char* const> states) {
+    if (state >= states.size()) return std::to_string(value);
+    return states[state] + ("(" + std::to_string(daxfs_word_slot(value))) + ") " +
            std::to_string(daxfs_word_generation(value));
-  return std::to_string(value);
-}
-
-namespace {
-
-using Program = PoolWorld::Program;
-
-Program Reader() {
-  return [](PoolWorld& world, uint32_t self) { world.Use(self, 1); };
-}
-
-Program Collector(int times = 1) {
-  return [times](PoolWorld& world, uint32_t self) {
-    for (int i = 0; i < times; ++i) daxfs_collect(&world.pool(), self, 0);
   };
+  if (index < slot_at_) return shown(kRow);
+  if (index < use_at_) return shown(kSlot);
+  if (index == hold_at_) return shown(kHold);
+  if (index >= name_at_ && index < body_at_) return shown(kAlias);
+  const bool target = index >= body_at_ && index < mark_at_ &&
+                      (index - body_at_) % DAXFS_ALIAS_WORDS == DAXFS_BODY_TARGET;
+  if (value == 0 || !(target || (index >= owner_at_ && index < name_at_)))
+    return std::to_string(value);
+  if (value == DAXFS_OWNER_SPLIT) return "split";
+  if (daxfs_owner_is_split(value) != 0)
+    return "merging(" + std::to_string(value >> DAXFS_OWNER_MERGER_SHIFT) + ")";
+  return "row " + std::to_string(daxfs_reference_row(value)) + " of " +
+         std::to_string(daxfs_word_generation(value));
 }
-
-Program Builder(uint32_t chunk = 0) {
-  return [chunk](PoolWorld& world, uint32_t self) {
-    world.AwaitRow(DAXFS_ROW_FREE);
-    world.Build(self, chunk);
-  };
-}
-
-Program Holder() {
-  return [](PoolWorld& world, uint32_t self) { world.Hold(self, 1); };
-}
-
-Program Sweeper(uint32_t dead, bool collects = false) {
-  return [dead, collects](PoolWorld& world, uint32_t self) {
-    world.AwaitSlot(dead, DAXFS_SLOT_DEAD);
-    daxfs_sweep(&world.pool(), self, dead);
-    if (collects) daxfs_collect(&world.pool(), self, 0);
-  };
-}
-
-// Frees a chunk if its owner's life is over.
-Program Finder(uint32_t chunk = 0) {
-  return [chunk](PoolWorld& world, uint32_t) { daxfs_chunk_free_orphan(&world.pool(), chunk); };
-}
-
-// Attaches to slot 0 when it is free, whoever had it, and takes a use.
-Program Newcomer() {
-  return [](PoolWorld& world, uint32_t) {
-    world.AwaitSlot(0, DAXFS_SLOT_FREE);
-    if (daxfs_attach(&world.pool(), 0, 0) == 0) world.Use(0, 1);
-  };
-}
-
-// Sweeps a sweeper that died, then goes on with what that one was sweeping.
-Program Heir() {
-  return [](PoolWorld& world, uint32_t self) {
-    world.AwaitSlot(1, DAXFS_SLOT_DEAD);
-    daxfs_sweep(&world.pool(), self, 1);
-    world.AwaitSlot(0, DAXFS_SLOT_DEAD);
-    daxfs_sweep(&world.pool(), self, 0);
-  };
-}
-
-std::vector<PoolWorld::Spec> Specs() {
-  const std::vector<Departure> dies = {{0, Exit::kDies}}, off = {{0, Exit::kPowerOff}};
-  return {
-      {.name = "A-use-collect", .programs = {Reader(), Collector()}},
-      {.name = "A-use-collect-rebuild", .programs = {Reader(), Collector(), Builder(1)}},
-      {.name = "A2-use-collect-finish", .programs = {Reader(), Collector(2), Collector()}},
-      {.name = "B-hold-collect", .programs = {Holder(), Collector()}},
-      {.name = "B-holder-dies",
-       .programs = {Holder(), Collector(), Sweeper(0)},
-       .departures = dies},
-      {.name = "C-user-dies", .programs = {Reader(), Sweeper(0), Collector()}, .departures = dies},
-      {.name = "F-orphans", .programs = {Collector(), Builder(), Finder()}},
-      {.name = "F-orphan-taken",
-       .programs = {Builder(1), Finder(1)},
-       .row_free = true,
-       .orphan = true},
-      {.name = "G-builder-dies",
-       .programs = {Builder(), Sweeper(0)},
-       .departures = dies,
-       .row_free = true},
-      {.name = "G-collector-dies",
-       .programs = {Collector(), Sweeper(0), Reader()},
-       .departures = dies},
-      {.name = "G-collector-off",
-       .programs = {Collector(), Sweeper(0), Reader()},
-       .departures = off},
-      {.name = "G-builder-off",
-       .programs = {Builder(), Sweeper(0)},
-       .departures = off,
-       .row_free = true},
-      {.name = "H-publish-collect", .programs = {Builder(), Collector()}, .row_free = true},
-      {.name = "X-attach-collect", .programs = {Newcomer(), Collector()}, .attached = 0xfe},
-      {.name = "X-two-sweepers",
-       .programs = {Reader(), Sweeper(0, true), Sweeper(0), Newcomer()},
-       .departures = dies},
-      {.name = "S-collector-stalls",
-       .programs = {Collector(), Reader(), Collector()},
-       .departures = {{0, Exit::kStops}}},
-      {.name = "S-collector-stalls-rebuild",
-       .programs = {Collector(), Reader(), Collector(), Builder(1)},
-       .departures = {{0, Exit::kStops}},
-       .large = true},
-      {.name = "A2-two-of-each",
-       .programs = {Reader(), Reader(), Collector(), Collector()},
-       .large = true},
-      {.name = "P-use-hold-collect-rebuild",
-       .programs = {Reader(), Holder(), Collector(), Builder(1)},
-       .large = true},
-      {.name = "P-collector-dies-rebuild",
-       .programs = {Collector(), Sweeper(0, true), Holder(), Builder(1)},
-       .departures = dies,
-       .large = true},
-      {.name = "W-sweeper-dies",
-       .programs = {Reader(), Sweeper(0), Heir()},
-       .departures = {{0, Exit::kDies}, {1, Exit::kDies}}},
-  };
-}
-
-}  // namespace
 
 std::vector<std::unique_ptr<World>> PoolWorlds(bool large) {
   std::vector<std::unique_ptr<World>> worlds;
-  for (PoolWorld::Spec& spec : Specs())
-    if (large || !spec.large) worlds.push_back(std::make_unique<PoolWorld>(std::move(spec)));
+  for (const auto& specs : {ObjectSpecs(), NameSpecs()})
+    for (const PoolWorld::Spec& spec : specs)
+      if (large || !spec.large) worlds.push_back(std::make_unique<PoolWorld>(spec));
   return worlds;
-}
-
-const std::vector<Removal>& Removals() {
-  static const char* const use = "the object of a reported use is gone";
-  static const char* const hold = "the object of a reported hold is gone";
-  static const char* const chunk = "a live object does not own its chunk";
-  static const std::vector<Removal> removals = {
-      {"use-fence", DAXFS_RULE_USE_FENCE, "A-use-collect", Memory::kTso, use},
-      {"use-recheck", DAXFS_RULE_USE_RECHECK, "A-use-collect", Memory::kSc, use},
-      {"collect-fence", DAXFS_RULE_COLLECT_FENCE, "A-use-collect", Memory::kWeak, use},
-      {"collect-undo", DAXFS_RULE_COLLECT_UNDO, "A-use-collect", Memory::kSc,
-       "the row is left half-way"},
-      {"generation-end", DAXFS_RULE_GENERATION_END, "A-use-collect-rebuild", Memory::kSc, chunk},
-      {"finish-remark", DAXFS_RULE_FINISH_REMARK, "A2-use-collect-finish", Memory::kSc, use},
-      {"hold-fence", DAXFS_RULE_HOLD_FENCE, "B-hold-collect", Memory::kTso, hold},
-      {"hold-recheck", DAXFS_RULE_HOLD_RECHECK, "B-hold-collect", Memory::kSc, hold},
-      {"free-exact", DAXFS_RULE_FREE_EXACT, "F-orphans", Memory::kSc, chunk},
-      {"orphan-order", DAXFS_RULE_ORPHAN_ORDER, "F-orphans", Memory::kSc, chunk},
-      {"publish-use", DAXFS_RULE_PUBLISH_USE, "H-publish-collect", Memory::kSc, use},
-      {"collect-slots", DAXFS_RULE_COLLECT_SLOTS, "X-attach-collect", Memory::kSc, use},
-      {"free-exact", DAXFS_RULE_FREE_EXACT, "F-orphan-taken", Memory::kSc, chunk},
-      {"sweep-claims", DAXFS_RULE_SWEEP_CLAIMS, "W-sweeper-dies", Memory::kSc,
-       "a dead slot is left over"},
-      {"sweep-claim", DAXFS_RULE_SWEEP_CLAIM, "X-two-sweepers", Memory::kSc, use},
-  };
-  return removals;
 }
 
 }  // namespace daxfs::sim

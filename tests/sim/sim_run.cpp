@@ -77,7 +77,7 @@ int RunAll(Options options) {
     for (Memory memory : {Memory::kSc, Memory::kTso, Memory::kWeak})
       RunWhole(options, *world, memory, totals);
   for (const Removal& removal : Removals()) {
-    daxfs_sim_rule_left_out = removal.rule;
+    daxfs_sim_rules_left_out = removal.rules;
     for (const auto& world : PoolWorlds(true)) {
       if (world->Name() != removal.world) continue;
       const Report report = Explore(*world, removal.memory, options.limits);
@@ -104,8 +104,8 @@ int RunAll(Options options) {
 int Run(const Options& options) {
   if (options.all) return RunAll(options);
   for (const Removal& removal : Removals())
-    if (options.without == removal.name) daxfs_sim_rule_left_out = removal.rule;
-  if (!options.without.empty() && daxfs_sim_rule_left_out == DAXFS_RULE_NONE) {
+    if (options.without == removal.name) daxfs_sim_rules_left_out = removal.rules;
+  if (!options.without.empty() && daxfs_sim_rules_left_out == 0) {
     std::fprintf(stderr, "sim_run: no rule '%s'; docs/pool.md names them\n",
                  options.without.c_str());
     return 2;

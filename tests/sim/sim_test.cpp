@@ -55,6 +55,27 @@ TEST(Litmus, EveryWorldShowsExactlyWhatItsMemoryAllows) {
   }
 }
 
+// A store that waits for nothing is seen behind its flag, unless it was published before.
+TEST(Litmus, ALooseStoreIsSeenAnyTimeUntilItIsPublished) {
+  for (const bool published : {false, true}) {
+    Litmus world("loose-store",
+                 {[published](daxfs_word* words, uint64_t*) {
+                    Machine::Current().StoreLoose(&words[0], 1);
+                    if (published) daxfs_publish(&words[0], 8);
+                    daxfs_store(&words[1], 1);
+                  },
+                  [](daxfs_word* words, uint64_t* registers) {
+                    registers[0] = daxfs_load(&words[1]);
+                    registers[1] = daxfs_load(&words[0]);
+                  }},
+                 [](const Litmus::Register& seen) { return seen[0] == 1 && seen[1] == 0; });
+    for (Memory memory : kMemories) {
+      EXPECT_EQ(Explore(world, memory).failure.has_value(), !published) << MemoryName(memory);
+      EXPECT_EQ(Sample(world, memory, 1, 1000).failure.has_value(), !published);
+    }
+  }
+}
+
 TEST(Replay, ALostUpdateIsFoundByAllChoicesAndReplayedFromItsPath) {
   const auto world = LostUpdate(false);
   const Report report = Explore(*world, Memory::kSc);

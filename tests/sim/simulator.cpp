@@ -58,6 +58,7 @@ Machine::Machine(World& world, Memory memory)
       words_(world.Words()),
       fibers_(world.Participants()),
       departures_(world.Departures()) {
+  for (size_t i = 0; i < words_.size(); ++i) constant_.push_back(world.Constant(i));
   for (Fiber& fiber : fibers_) fiber.stack = std::make_unique<char[]>(kStackBytes);
 }
 
@@ -80,6 +81,7 @@ void Machine::Start(bool trace) {
   departed_.assign(departures_.size(), false);
   for (size_t i = 0; i < fibers_.size(); ++i) {
     fibers_[i].queue.clear();
+    fibers_[i].loose.clear();
     fibers_[i].life = 0;
     fibers_[i].gone = fibers_[i].restartable = false;
     Begin(i);
@@ -127,16 +129,18 @@ void Machine::ListChoices() {
     const Fiber& fiber = fibers_[i];
     const bool stepping = !fiber.finished && !fiber.gone;
     if (stepping && (fiber.awaited == nullptr || (*fiber.awaited)()))
-      choices_.push_back({Choice::Kind::kRun, i, {}});
-    if (!fiber.queue.empty()) choices_.push_back({Choice::Kind::kDrain, i, {}});
+      choices_.push_back({Choice::Kind::kRun, i, {}, 0});
+    if (!fiber.queue.empty()) choices_.push_back({Choice::Kind::kDrain, i, {}, 0});
+    for (size_t entry = 0; entry < fiber.loose.size(); ++entry)
+      choices_.push_back({Choice::Kind::kLoose, i, {}, entry});
     if (fiber.gone && fiber.restartable && fiber.life + 1 < world_.Lives(i))
-      choices_.push_back({Choice::Kind::kRestart, i, {}});
+      choices_.push_back({Choice::Kind::kRestart, i, {}, 0});
   }
   ended_ = choices_.empty();
   for (size_t d = 0; d < departures_.size(); ++d) {
     const Fiber& fiber = fibers_[departures_[d].participant];
     if (!departed_[d] && !fiber.finished && !fiber.gone)
-      choices_.push_back({Choice::Kind::kExit, departures_[d].participant, departures_[d].how});
+      choices_.push_back({Choice::Kind::kExit, departures_[d].participant, departures_[d].how, 0});
   }
 }
 
@@ -148,6 +152,9 @@ void Machine::Take(size_t choice) {
       break;
     case Choice::Kind::kDrain:
       DrainOne(taken.participant);
+      break;
+    case Choice::Kind::kLoose:
+      DrainLoose(taken.participant, taken.entry);
       break;
     case Choice::Kind::kExit:
       Leave(taken.participant, taken.how);
@@ -167,8 +174,14 @@ void Machine::Leave(size_t participant, Exit how) {
   for (size_t d = 0; d < departures_.size(); ++d)
     if (departures_[d].participant == participant && departures_[d].how == how) departed_[d] = true;
   if (tracing_) Say(participant, ExitName(how));
-  if (how == Exit::kDies) DrainAll(participant);
-  if (how == Exit::kPowerOff) fiber.queue.clear();
+  if (how == Exit::kDies) {
+    DrainAll(participant);
+    DrainAllLoose(participant);
+  }
+  if (how == Exit::kPowerOff) {
+    fiber.queue.clear();
+    fiber.loose.clear();
+  }
   fiber.gone = true;
   fiber.restartable = how != Exit::kStops;
   fiber.history = 0;
@@ -188,6 +201,8 @@ uint64_t Machine::Hash() const {
       hash = Mix(hash, stored.word * 2 + stored.by_cas);
       hash = Mix(hash, stored.value);
     }
+    hash = Mix(hash, fiber.loose.size());
+    for (const Stored& stored : fiber.loose) hash = Mix(Mix(hash, stored.word), stored.value);
   }
   for (bool gone : departed_) hash = Mix(hash, gone);
   return hash;
@@ -212,6 +227,8 @@ size_t Machine::IndexOf(const daxfs_word* word) const {
 
 // Own stores are seen in order at once; the others' when they have left their queues.
 uint64_t Machine::Visible(size_t participant, size_t word) const {
+  for (const Stored& stored : fibers_[participant].loose)
+    if (stored.word == word) return stored.value;
   const std::deque<Stored>& queue = fibers_[participant].queue;
   for (auto stored = queue.rbegin(); stored != queue.rend(); ++stored)
     if (stored->word == word) return stored->value;
@@ -244,6 +261,19 @@ void Machine::DrainAll(size_t participant) {
   while (!fibers_[participant].queue.empty()) DrainOne(participant);
 }
 
+void Machine::DrainLoose(size_t participant, size_t entry) {
+  std::vector<Stored>& loose = fibers_[participant].loose;
+  const Stored stored = loose.at(entry);
+  loose.erase(loose.begin() + static_cast<std::ptrdiff_t>(entry));
+  words_[stored.word].raw = stored.value;
+  if (tracing_)
+    Say(participant, "'s loose store of " + world_.WordName(stored.word) + " is visible");
+}
+
+void Machine::DrainAllLoose(size_t participant) {
+  while (!fibers_[participant].loose.empty()) DrainLoose(participant, 0);
+}
+
 void Machine::Read(uint64_t value) {
   uint64_t& history = fibers_[running_].history;
   history = Mix(history, value);
@@ -255,6 +285,7 @@ void Machine::Say(size_t participant, const std::string& what) {
 
 uint64_t Machine::Load(const daxfs_word* word) {
   const size_t index = IndexOf(word);
+  if (constant_[index]) return words_[index].raw;
   Step();
   const uint64_t value = Visible(running_, index);
   Read(value);
@@ -264,6 +295,10 @@ uint64_t Machine::Load(const daxfs_word* word) {
 
 void Machine::Store(daxfs_word* word, uint64_t value) {
   const size_t index = IndexOf(word);
+  if (constant_[index]) {
+    if (words_[index].raw != value) Misuse("a constant word changes");
+    return;
+  }
   Step();
   Read(0);
   if (tracing_)
@@ -276,6 +311,7 @@ void Machine::Store(daxfs_word* word, uint64_t value) {
 // has, for words that are both swapped and plainly stored.
 uint64_t Machine::Cas(daxfs_word* word, uint64_t expected, uint64_t desired) {
   const size_t index = IndexOf(word);
+  if (constant_[index]) Misuse("a swap of a constant word");
   Step();
   const size_t self = running_;
   if (memory_ != Memory::kWeak) DrainAll(self);
@@ -298,6 +334,26 @@ void Machine::Fence() {
   Read(0);
   if (tracing_) Say(running_, "fences");
   DrainAll(running_);
+  DrainAllLoose(running_);
+}
+
+void Machine::StoreLoose(daxfs_word* word, uint64_t value) {
+  const size_t index = IndexOf(word);
+  Step();
+  Read(0);
+  if (tracing_)
+    Say(running_, "stores loosely " + world_.WordName(index) + " = " + world_.Show(index, value));
+  std::vector<Stored>& loose = fibers_[running_].loose;
+  std::erase_if(loose, [index](const Stored& stored) { return stored.word == index; });
+  loose.push_back({index, value, false});
+}
+
+void Machine::Publish() {
+  if (fibers_[running_].loose.empty()) return;
+  Step();
+  Read(0);
+  if (tracing_) Say(running_, "publishes");
+  DrainAllLoose(running_);
 }
 
 }  // namespace daxfs::sim
@@ -314,7 +370,7 @@ __u64 daxfs_sim_cas(struct daxfs_word* word, __u64 expected, __u64 desired) {
   return Machine::Current().Cas(word, expected, desired);
 }
 void daxfs_sim_fence() { Machine::Current().Fence(); }
-// All memory modes there are today are coherent: bytes need neither.
-void daxfs_sim_publish(const void*, __u64) {}
+// All memory modes there are today are coherent: only stores that wait for nothing need publishing.
+void daxfs_sim_publish(const void*, __u64) { Machine::Current().Publish(); }
 void daxfs_sim_refresh(const void*, __u64) {}
 }

@@ -52,6 +52,8 @@ class World {
   // What checks remember beside memory: part of the state, written by participants and Departed().
   virtual std::span<uint64_t> Ghosts() { return {}; }
   virtual void Reset() {}
+  // A word to which everybody only stores what it has been since Reset(): no step, no choice.
+  virtual bool Constant(size_t /*index*/) const { return false; }
 
   virtual size_t Participants() const = 0;
   virtual void Run(size_t participant, unsigned life) = 0;
@@ -73,10 +75,11 @@ class World {
 
 // One thing that may happen next.
 struct Choice {
-  enum class Kind { kRun, kDrain, kExit, kRestart };
+  enum class Kind { kRun, kDrain, kLoose, kExit, kRestart };
   Kind kind;
   size_t participant;
-  Exit how;  // kExit only
+  Exit how;      // kExit only
+  size_t entry;  // kLoose only: which of the stores that wait for nothing
 };
 
 // A world in one state. Between Start() and Start(), the same choices lead to the same states.
@@ -110,6 +113,10 @@ class Machine {
   void Store(daxfs_word* word, uint64_t value);
   uint64_t Cas(daxfs_word* word, uint64_t expected, uint64_t desired);
   void Fence();
+  // A non-temporal store: visible at any time from now on, before or after any other store of this
+  // participant, at the latest behind its Publish() or Fence().
+  void StoreLoose(daxfs_word* word, uint64_t value);
+  void Publish();
 
  private:
   struct Stored {
@@ -121,6 +128,7 @@ class Machine {
     ucontext_t context = {};
     std::unique_ptr<char[]> stack;
     std::deque<Stored> queue;
+    std::vector<Stored> loose;
     uint64_t history = 0;  // of every value read
     unsigned life = 0;
     bool finished = false, gone = false, restartable = false;
@@ -138,12 +146,15 @@ class Machine {
   void DrainOne(size_t participant);
   void DrainThrough(size_t participant, size_t word, bool only_cas);
   void DrainAll(size_t participant);
+  void DrainLoose(size_t participant, size_t entry);
+  void DrainAllLoose(size_t participant);
   void Read(uint64_t value);
   void Say(size_t participant, const std::string& what);
 
   World& world_;
   Memory memory_;
   std::span<daxfs_word> words_;
+  std::vector<bool> constant_;
   std::vector<Fiber> fibers_;
   std::vector<bool> departed_;  // by index in departures_list_
   std::vector<Departure> departures_;

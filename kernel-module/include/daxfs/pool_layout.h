@@ -27,7 +27,9 @@
 #define DAXFS_POOL_MAGIC	0x0a0d4c5058414489ULL
 #define DAXFS_POOL_VERSION	1
 
+#ifndef DAXFS_GRANULE_SHIFT				/* the simulator's chunks have two */
 #define DAXFS_GRANULE_SHIFT	16			/* unit of small objects */
+#endif
 #define DAXFS_GRANULE_SIZE	(1U << DAXFS_GRANULE_SHIFT)
 #define DAXFS_CHUNK_GRANULES	(DAXFS_CHUNK_SIZE / DAXFS_GRANULE_SIZE)
 #define DAXFS_POOL_DEVICES	16			/* most devices of one pool */

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What has to be seen when rules are left out.
+#include "pool_world.hpp"
+
+namespace daxfs::sim {
+namespace {
+
+const char* const kUse = "the object of a reported use is gone";
+const char* const kHold = "the object of a reported hold is gone";
+const char* const kChunk = "a live object does not own its chunk";
+const char* const kHalfWay = "an alias is left half-way";
+const char* const kTwoNames = "two rows of one name";
+const char* const kAnothers = "an alias names another's object";
+const char* const kMissed = "a look-up missed what was there";
+const char* const kLost = "what was told to be there is lost";
+constexpr Memory kSc = Memory::kSc, kTso = Memory::kTso, kWeak = Memory::kWeak;
+
+constexpr uint64_t Rules(daxfs_rule one, daxfs_rule other) { return RuleBit(one) | RuleBit(other); }
+
+#define RULE(name) RuleBit(DAXFS_RULE_##name)
+
+std::vector<Removal> OfObjects() {
+  return {
+      {"use-fence", RULE(USE_FENCE), "A-use-collect", kTso, kUse},
+      {"use-recheck", RULE(USE_RECHECK), "A-use-collect", kSc, kUse},
+      {"collect-fence", RULE(COLLECT_FENCE), "A-use-collect", kWeak, kUse},
+      {"collect-undo", RULE(COLLECT_UNDO), "A-use-collect", kSc, "the row is left half-way"},
+      {"rescue", RULE(RESCUE), "A-never-missed", kSc, kMissed},
+      {"generation-end", RULE(GENERATION_END), "A-use-collect-rebuild", kSc, kChunk},
+      {"generation-kept", RULE(GENERATION_KEPT), "B-hold-undone-dying", kSc, kHold},
+      {"generation-kept", RULE(GENERATION_KEPT), "A-undone-dying", kSc, kChunk},
+      {"finish-remark", RULE(FINISH_REMARK), "A2-use-collect-finish", kSc, kUse},
+      {"hold-fence", RULE(HOLD_FENCE), "B-hold-collect", kTso, kHold},
+      {"hold-recheck", RULE(HOLD_RECHECK), "B-hold-collect", kSc, kHold},
+      {"collect-order", Rules(DAXFS_RULE_COLLECT_ORDER, DAXFS_RULE_HOLD_RECHECK),
+       "B-hold-under-use", kSc, kHold},
+      {"publish-use", RULE(PUBLISH_USE), "H-publish-collect", kSc, kUse},
+      {"collect-slots", RULE(COLLECT_SLOTS), "X-attach-collect", kSc, kUse},
+      {"sweep-claim", RULE(SWEEP_CLAIM), "X-two-sweepers", kSc, kUse},
+      {"sweep-claims", RULE(SWEEP_CLAIMS), "W-sweeper-dies", kSc, "a dead slot is left over"},
+      {"sweep-holds", RULE(SWEEP_HOLDS), "B-holder-dies", kSc, "a claimed hold is left over"},
+      {"sweep-merges", RULE(SWEEP_MERGES), "M-merger-dies", kSc, "a merge is left over"},
+      {"caller-lock", RULE(CALLER_LOCK), "C-two-rows-one-word", kSc, "a use is left over"},
+      {"caller-lock", RULE(CALLER_LOCK), "C-count-behind-a-bit", kSc, kUse},
+      {"caller-takes", RULE(CALLER_TAKES), "Z-hand-over", kSc, kUse},
+      {"caller-publishes", RULE(CALLER_PUBLISHES), "D-bytes", kSc,
+       "bytes are read before they are there"},
+      {"free-exact", RULE(FREE_EXACT), "F-orphans", kSc, kChunk},
+      {"free-exact", RULE(FREE_EXACT), "F-orphan-taken", kSc, kChunk},
+      {"free-exact", RULE(FREE_EXACT), "P2-other-row-takes-orphan", kSc, kChunk},
+      {"free-exact", RULE(FREE_EXACT), "M-split-or-take", kSc, kChunk},
+      {"free-exact", RULE(FREE_EXACT), "M-collect-take-merge", kSc, kChunk},
+      {"orphan-order", RULE(ORPHAN_ORDER), "F-orphans", kSc, kChunk},
+      {"granule-recheck", RULE(GRANULE_RECHECK), "M-take-merge", kSc, kChunk},
+      {"granule-fence", RULE(GRANULE_FENCE), "M-take-merge", kWeak, kChunk},
+      {"merge-fence", RULE(MERGE_FENCE), "M-take-merge", kWeak, kChunk},
+  };
+}
+
+std::vector<Removal> OfAliases() {
+  return {
+      {"alias-exact", RULE(ALIAS_EXACT), "I-two-take-two-rows", kSc, kLost},
+      {"alias-exact", RULE(ALIAS_EXACT), "N-2-inserters", kSc, kTwoNames},
+      {"alias-sequence", RULE(ALIAS_SEQUENCE), "T-row-used-again", kSc,
+       "a look-up gave another's object"},
+      {"alias-sequence", RULE(ALIAS_SEQUENCE), "N-flip-and-replace", kSc, kAnothers},
+      {"alias-slot", Rules(DAXFS_RULE_ALIAS_SEQUENCE, DAXFS_RULE_ALIAS_SLOT), "N-3-force-and-reuse",
+       kSc, kLost},
+      {"alias-recheck", RULE(ALIAS_RECHECK), "T-row-used-again", kSc,
+       "a look-up gave another's object"},
+      {"overflow-mark", RULE(OVERFLOW_MARK), "N-overflow-begins", kSc, kTwoNames},
+      {"unique-fence", RULE(UNIQUE_FENCE), "N-2-inserters", kWeak, kTwoNames},
+      {"unique-position", RULE(UNIQUE_POSITION), "N-2-inserters", kSc, "all inserters lost"},
+      {"unique-relook", RULE(UNIQUE_RELOOK), "N-2-inserters", kSc, kTwoNames},
+      {"unique-gone", RULE(UNIQUE_GONE), "N-name-of-nothing", kSc, kTwoNames},
+      {"flip-moving", RULE(FLIP_MOVING), "N-flip-and-replace", kSc, kAnothers},
+      {"find-gone", RULE(FIND_GONE), "S6-flip-collect-read", kSc, kMissed},
+      {"find-again", RULE(FIND_AGAIN), "S6-flip-collect-read", kSc, kMissed},
+      {"sweep-aliases", RULE(SWEEP_ALIASES), "I-inserter-dies", kSc, kHalfWay},
+      {"sweep-aliases", RULE(SWEEP_ALIASES), "N-two-flips-one-dies", kSc, kHalfWay},
+      {"adopt-use", RULE(ADOPT_USE), "E-two-builders-collector", kSc, kUse},
+      {"caller-adopts", RULE(CALLER_ADOPTS), "E-two-builders", kSc, "all duplicates were dropped"},
+      {"caller-collects", Rules(DAXFS_RULE_CALLER_ADOPTS, DAXFS_RULE_CALLER_COLLECTS),
+       "E-two-builders-reader", kSc, kUse},
+  };
+}
+
+}  // namespace
+
+const std::vector<Removal>& Removals() {
+  static const std::vector<Removal> removals = [] {
+    std::vector<Removal> all = OfObjects();
+    const std::vector<Removal> more = OfAliases();
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }();
+  return removals;
+}
+
+}  // namespace daxfs::sim
