@@ -18,7 +18,7 @@
 #include "pools.h"
 
 #define BEAT_INTERVAL	HZ
-#define LOOK_MS		100	/* between two looks at another incarnation's heartbeat */
+#define LOOK_MS		100	/* between two looks at another kernel's heartbeat */
 #define LOOKS		25	/* more than two beats of it */
 
 DEFINE_MUTEX(daxfs_pools_lock); /* everything in pools.h */
@@ -27,7 +27,7 @@ static char *host_id;
 module_param(host_id, charp, 0444);
 MODULE_PARM_DESC(host_id, "id of this host in pools: 32 hex digits; default: DMI product UUID");
 
-/* Who this kernel is, and which of its lives this is; set at load. */
+/* Who this kernel is, and in which boot; set at load. */
 static u8 own_id[DAXFS_UUID_SIZE];
 static bool own_id_is_random;
 static u64 own_boot;
@@ -49,8 +49,8 @@ static bool parse_id(const char *text, u8 *id)
 }
 
 /*
- * Which boot this is, as programs of this host say it too: of what the kernel has told user
- * space. Without that, say in an initial ramdisk, any number does.
+ * Which boot this is, as programs of this host say it too: from what the kernel tells user
+ * space. 0 where that is not to be had, say in an initial ramdisk: then they say it alone.
  */
 static u64 boot_mark(void)
 {
@@ -68,7 +68,7 @@ static u64 boot_mark(void)
 		filp_close(file, NULL);
 	}
 	if (length != sizeof(text))
-		return get_random_u64() | 1;
+		return 0;
 	sha256(text, sizeof(text), digest.bytes);
 	return le64_to_cpu(digest.mark);
 }
@@ -92,59 +92,61 @@ int daxfs_pools_init(void)
 	return 0;
 }
 
-/* Another incarnation of this host that is alive: two kernels with one id, or a clone. */
-static bool another_lives(const struct daxfs_pool *pool, u32 host,
-			  const struct daxfs_host_info *first)
+/* A kernel with this host's id that is alive: two machines with one id, or a clone. */
+static bool kernel_lives(const struct daxfs_pool *pool, u32 slot, u64 word)
 {
-	struct daxfs_host_info now;
+	struct daxfs_participant_info first, now;
 	int i;
 
+	daxfs_participant_read(pool, slot, &first);
 	for (i = 0; i < LOOKS; i++) {
 		msleep(LOOK_MS);
-		if (!daxfs_host_read(pool, host, &now))
+		if (daxfs_load(&pool->slots[slot]) != word)
 			return false;
-		if (now.heartbeat != first->heartbeat || now.boot != first->boot)
+		daxfs_participant_read(pool, slot, &now);
+		if (now.heartbeat != first.heartbeat)
 			return true;
 	}
 	return false;
 }
 
 /* There is one kernel a host: what an earlier one has left in the table of slots is dead. */
-static void bury_predecessors(const struct daxfs_pool *pool, u32 host)
+static bool bury_predecessors(const struct daxfs_pool *pool, u32 host)
 {
 	u32 i;
 
 	for (i = 0; i < pool->slot_count; i++) {
 		u64 word = daxfs_load(&pool->slots[i]);
 
-		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED &&
-		    daxfs_word_slot(word) == host && daxfs_slot_is_kernel(word))
-			daxfs_mark_dead(pool, i, word);
+		if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED ||
+		    daxfs_word_slot(word) != host || !daxfs_slot_is_kernel(word))
+			continue;
+		if (kernel_lives(pool, i, word))
+			return false;
+		daxfs_mark_dead(pool, i, word);
 	}
+	return true;
 }
 
+/* Programs of a host know each other by its boot, kernels by their slots. */
 static int join_host(struct fs_context *fc, struct daxfs_member *member)
 {
 	struct daxfs_pool *pool = &member->pool;
-	struct daxfs_host_info before = {};
 	int err;
 
-	if (!daxfs_host_find(pool, own_id, &member->host) &&
-	    daxfs_host_read(pool, member->host, &before) && before.boot &&
-	    before.boot != own_boot && another_lives(pool, member->host, &before)) {
-		daxfs_refuse(fc, "another machine is alive as host %pUb: set host_id=",
-			     own_id);
-		return -EBUSY;
-	}
 	err = daxfs_host_join(pool, own_id, init_utsname()->nodename, &member->host);
 	if (err) {
 		daxfs_refuse(fc, "all %u hosts of the pool are taken: fence those gone",
 			     pool->host_count);
 		return err;
 	}
-	if (before.boot != own_boot)
-		bury_predecessors(pool, member->host);
-	daxfs_host_set_boot(pool, member->host, own_boot);
+	if (!bury_predecessors(pool, member->host)) {
+		daxfs_refuse(fc, "another machine is alive as host %pUb: set host_id=", own_id);
+		return -EBUSY;
+	}
+	/* This kernel's beat is the host's: programs must not take it for another boot's. */
+	if (own_boot)
+		daxfs_host_set_boot(pool, member->host, own_boot);
 	return 0;
 }
 
@@ -268,7 +270,7 @@ static bool host_has_slots(const struct daxfs_pool *pool, u32 host)
 	return false;
 }
 
-/* Nobody looks for this boot any more; a random id will never be seen again. */
+/* A random id will never be seen again. */
 static void leave(struct daxfs_member *member)
 {
 	struct daxfs_pool *pool = &member->pool;
@@ -277,10 +279,7 @@ static void leave(struct daxfs_member *member)
 	if (daxfs_member_fenced(member))
 		return;
 	daxfs_detach(pool, member->slot);
-	if (host_has_slots(pool, member->host))
-		return;
-	daxfs_host_set_boot(pool, member->host, 0);
-	if (own_id_is_random)
+	if (own_id_is_random && !host_has_slots(pool, member->host))
 		daxfs_host_leave(pool, member->host);
 }
 
