@@ -6,7 +6,7 @@
 #include "daxfs/atomic.h"
 #include "pool.h"
 
-enum daxfs_rule daxfs_sim_rule_left_out = DAXFS_RULE_NONE;
+__u64 daxfs_sim_rules_left_out = 0;
 
 namespace {
 
