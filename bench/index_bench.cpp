@@ -80,7 +80,10 @@ int main(int argc, char** argv) {
   while (info.alias_buckets * 8.0 * 0.8 < aliases) info.alias_buckets *= 2;
   const std::uint32_t filled = static_cast<std::uint32_t>(info.alias_buckets * 8.0 * 0.8);
   const char* why = "";
-  if (daxfs_pool_defaults(&info, &why) != 0) return 1;
+  if (daxfs_pool_defaults(&info, &why) != 0) {
+    std::fprintf(stderr, "index_bench: %s\n", why);
+    return 1;
+  }
   daxfs_pool_map map;
   daxfs_pool_tables(&info, &map);
   daxfs_pool pool;
@@ -94,6 +97,7 @@ int main(int argc, char** argv) {
     const daxfs_key key = KeyOf(i);
     if (daxfs_index_insert(&pool, &pool.aliases, 0, &key, daxfs_reference(i % info.row_count, 1),
                            &extra, &alias) != 0) {
+      std::fprintf(stderr, "index_bench: full at alias %u\n", i);
       return 1;
     }
   }

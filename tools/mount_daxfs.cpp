@@ -17,15 +17,17 @@ namespace {
 constexpr const char* kUsage =
     R"(Usage: mount.daxfs SOURCE DIR [-fnsv] [-o OPTIONS]     (or: mount -t daxfs ...)
 
-SOURCE is the memory that holds one image, from its first byte on:
+SOURCE is the memory that holds one image, or a pool, from its first byte on:
   /dev/daxX.Y   a device-dax device; taken from its driver
   /dev/pmemN    a pmem device nothing uses; taken from its driver
+  pool:NAME     a pool the kernel has attached as /dev/daxfs/NAME; with image=
   none          then OPTIONS say where: phys=ADDRESS,size=BYTES
 
 OPTIONS:
   phys=ADDRESS  physical address, multiple of 2 MiB; hexadecimal or decimal
   size=BYTES    bytes of the range (K, M, G, T), rounded up to 2 MiB;
                 for a device: all of it unless given
+  image=IMAGE   out of a pool: a name, or sha256: and a digest of the image, its layer or chain
   nosuid nodev noexec noatime relatime ...  as for every mount
 
   -f  do everything but mount      -v  say what is done
@@ -76,6 +78,9 @@ Status MountDevice(const MountCommand& command, os::MountRequest request) {
 Status Mount(const MountCommand& command) {
   os::MountRequest request = MakeRequest(command);
   if (command.source.rfind("/dev/", 0) == 0) return MountDevice(command, std::move(request));
+  if (command.source.rfind("pool:", 0) == 0) {
+    return command.fake ? Status::Ok() : os::MountFilesystem(request);
+  }
   if (HasOption(request, "phys") != HasOption(request, "size")) {
     return InvalidArgumentError(HasOption(request, "phys") ? "-o size=BYTES is missing"
                                                            : "-o phys=ADDRESS is missing");

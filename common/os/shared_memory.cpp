@@ -2,6 +2,7 @@
 #include "common/os/shared_memory.hpp"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,11 @@ Result<SharedMemory> SharedMemory::Open(const std::string& path, Access access) 
       ::mmap(nullptr, length, PROT_READ | (writes ? PROT_WRITE : 0), MAP_SHARED, fd.get(), 0);
   if (address == MAP_FAILED) return Status::FromErrno(errno, "mmap(" + path + ")");
   return SharedMemory(std::move(fd), address, length);
+}
+
+Status SharedMemory::Ask(unsigned long request, const void* argument) const {
+  return ::ioctl(fd_.get(), request, argument) == 0 ? Status::Ok()
+                                                    : Status::FromErrno(errno, "ioctl");
 }
 
 SharedMemory::~SharedMemory() {

@@ -32,6 +32,8 @@ class SharedMemory {
   // Valid as long as this object. Writing requires that it was opened for that.
   std::span<std::byte> bytes() const { return {static_cast<std::byte*>(address_), length_}; }
   int fd() const { return fd_.get(); }
+  // Asks the driver behind a device. Errors: by errno; ENOTTY where nobody knows the request.
+  Status Ask(unsigned long request, const void* argument) const;
 
  private:
   SharedMemory(UniqueFd fd, void* address, std::size_t length)

@@ -100,6 +100,7 @@ Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
 }
 
 Result<Use> Participant::PublishRow(Ref ref) {
+  RETURN_IF_ERROR(memory_->Seal(ref.row, ref.generation));
   const std::lock_guard lock(mutex_);
   if (daxfs_row_publish(&memory_->words(), slot_, ref.row, ref.generation) != 0) {
     return Status(StatusCode::kAborted,

@@ -7,6 +7,7 @@
 
 #include "common/base/units.hpp"
 #include "common/os/system.hpp"
+#include "daxfs/ioctl.h"
 
 namespace daxfs::pool {
 namespace {
@@ -162,6 +163,24 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
 
 Uuid Memory::uuid() const { return ToUuid(info_.uuid); }
 Uuid Memory::epoch() const { return ToUuid(info_.epoch); }
+
+Status Memory::AskDevices(unsigned long request, const void* argument) const {
+  for (const os::SharedMemory& device : devices_) {
+    const Status asked = device.Ask(request, argument);
+    if (!asked.ok() && asked.error_number() != ENOTTY) return asked.WithContext(name_);
+  }
+  return Status::Ok();
+}
+
+Status Memory::LiveAs(std::uint32_t slot, std::uint64_t word) const {
+  const daxfs_ioc_slot request = {word, slot, 0};
+  return AskDevices(DAXFS_IOC_SLOT, &request);
+}
+
+Status Memory::Seal(std::uint32_t row, std::uint64_t generation) const {
+  const daxfs_ioc_seal request = {generation, row, 0};
+  return AskDevices(DAXFS_IOC_SEAL, &request);
+}
 
 std::span<std::byte> Memory::Chunk(std::uint32_t chunk) const {
   const os::Piece piece = PieceOf(chunk, 0, DAXFS_CHUNK_SIZE);

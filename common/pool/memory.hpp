@@ -46,6 +46,13 @@ class Memory {
   Uuid uuid() const;
   Uuid epoch() const;
 
+  // Behind the kernel module's device: this process is the life of a slot whose word is `word`, so
+  // that the kernel lets it write what that slot builds, and knows when it has died. Elsewhere
+  // nothing happens.
+  Status LiveAs(std::uint32_t slot, std::uint64_t word) const;
+  // There, too: nobody writes to that object's chunks any more.
+  Status Seal(std::uint32_t row, std::uint64_t generation) const;
+
   // The 2 MiB of a chunk. Requires: chunk < info().chunk_count.
   std::span<std::byte> Chunk(std::uint32_t chunk) const;
   // `count` granules of 64 KiB. Requires: in one chunk.
@@ -55,6 +62,7 @@ class Memory {
 
  private:
   Memory() = default;
+  Status AskDevices(unsigned long request, const void* argument) const;
 
   std::string name_;
   std::vector<os::SharedMemory> devices_;  // by number

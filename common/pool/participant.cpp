@@ -88,6 +88,7 @@ Status Participant::TakeSlot(const std::string& name) {
     if (daxfs_attach(&words, slot, host_) != 0) continue;
     life_ = std::move(lock);
     slot_ = slot;
+    RETURN_IF_ERROR(memory_->LiveAs(slot, daxfs_load(&words.slots[slot])));
     daxfs_participant_info info = {};
     info.heartbeat = info.started = os::WallClockSeconds();
     info.pid = os::ProcessId();

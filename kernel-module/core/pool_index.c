@@ -307,11 +307,17 @@ int daxfs_index_find(const struct daxfs_pool *pool, const struct daxfs_index *in
 	int missed = -ENOENT;
 	__u32 i;
 
-	find_places(index, key, &places);
-	for (i = 0; i < places.count; i++) {
+	find_buckets(index, key, &places);
+	places.count = places.in_buckets;
+	for (i = 0; i <= places.count; i++) {
 		__u32 position = place_at(index, &places, i);
 		int error;
 
+		/* What is in the buckets comes first, and then nobody needs to know of more. */
+		if (i == places.in_buckets)
+			places.count += overflow_in_use(index);
+		if (i == places.count)
+			break;
 		if (position < from)
 			continue;
 		error = read_living(pool, index, key, position, alias);

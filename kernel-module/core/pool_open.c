@@ -135,8 +135,11 @@ static void default_counts(struct daxfs_pool_info *info, __u64 chunks)
 	/* Five aliases an object at 80 % load, 8 to a bucket. */
 	if (!info->alias_buckets)
 		info->alias_buckets = power_of_two_from(5ULL * info->row_count * 10 / 64);
+	/* At that load one alias in 5000 finds both its buckets full. */
 	if (!info->alias_overflow)
-		info->alias_overflow = DEFAULT_OVERFLOW;
+		info->alias_overflow = info->alias_buckets / 256 + DEFAULT_OVERFLOW;
+	if (info->alias_overflow > OVERFLOW_MAX)
+		info->alias_overflow = OVERFLOW_MAX;
 	if (!info->name_buckets)
 		info->name_buckets = power_of_two_from(info->row_count / 32 + 8);
 	if (!info->name_overflow)

@@ -94,6 +94,7 @@ struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset);
 
 /* error.c */
 __printf(2, 3) void daxfs_error(const struct super_block *sb, const char *format, ...);
+__printf(2, 3) void daxfs_refuse(struct fs_context *fc, const char *format, ...);
 
 /* region.c */
 extern struct workqueue_struct *daxfs_queue;
@@ -125,6 +126,8 @@ extern const struct address_space_operations daxfs_aops;
 int daxfs_mmap_init(void);
 void daxfs_mmap_exit(void);
 int daxfs_mmap(struct file *file, struct vm_area_struct *vma);
+vm_fault_t daxfs_insert_pages(struct vm_area_struct *vma, pgoff_t first, struct page **pages,
+			      unsigned long count);
 
 /* export.c */
 extern const struct export_operations daxfs_export_operations;

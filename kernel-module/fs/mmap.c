@@ -112,6 +112,34 @@ static vm_fault_t give_page(struct vm_fault *vmf, struct page *page)
 	return show_page(vmf, page);
 }
 
+/**
+ * daxfs_insert_pages() - show pages in a small mapping
+ * @vma: with VM_MIXEDMAP
+ * @first: the first page's offset, in pages
+ * @pages: all in the mapping
+ * @count: how many
+ * Return: VM_FAULT_NOPAGE, or an error of the fault.
+ */
+vm_fault_t daxfs_insert_pages(struct vm_area_struct *vma, pgoff_t first, struct page **pages,
+			      unsigned long count)
+{
+	unsigned long left;
+	pgoff_t pgoff;
+	int err;
+
+	for (pgoff = first; pgoff < first + count; pgoff = first + count - left) {
+		left = first + count - pgoff;
+		err = vm_insert_pages(vma, vma->vm_start + ((pgoff - vma->vm_pgoff) << PAGE_SHIFT),
+				      pages + count - left, &left);
+		/* It stops at an entry that is there already; go on behind it. */
+		if (err == -EBUSY && left)
+			left--;
+		else if (err)
+			return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	}
+	return VM_FAULT_NOPAGE;
+}
+
 /* Pages around the fault that lie in the mapping, the file and the same extent. */
 static vm_fault_t insert_window(struct vm_fault *vmf, const struct inode *inode,
 				const struct daxfs_map *map)
@@ -123,26 +151,13 @@ static vm_fault_t insert_window(struct vm_fault *vmf, const struct inode *inode,
 			   vma->vm_pgoff + vma_pages(vma),
 			   (pgoff_t)((map->logical + map->length) >> PAGE_SHIFT));
 	struct page *pages[WINDOW_PAGES];
-	unsigned long count, left;
 	pgoff_t pgoff;
-	int err;
 
 	end = min_t(pgoff_t, end, DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
-	count = end - first;
 	for (pgoff = first; pgoff < end; pgoff++)
 		pages[pgoff - first] = image_page(inode, map->offset - map->logical +
 							 ((u64)pgoff << PAGE_SHIFT));
-	for (pgoff = first; pgoff < end; pgoff = end - left) {
-		left = end - pgoff;
-		err = vm_insert_pages(vma, vma->vm_start + ((pgoff - vma->vm_pgoff) << PAGE_SHIFT),
-				      pages + count - left, &left);
-		/* It stops at an entry that is there already; go on behind it. */
-		if (err == -EBUSY && left)
-			left--;
-		else if (err)
-			return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
-	}
-	return VM_FAULT_NOPAGE;
+	return daxfs_insert_pages(vma, first, pages, end - first);
 }
 
 static vm_fault_t daxfs_fault(struct vm_fault *vmf)

@@ -25,12 +25,17 @@ static const u32 digest_kinds[] = {
 
 static bool object_idle(const struct daxfs_object *object)
 {
-	const struct daxfs_member *member = object->member;
-	phys_addr_t data = member->region->phys + member->info.device[0].data_offset;
+	struct daxfs_member *member = object->member;
+	phys_addr_t phys = member->region->phys;
+	u64 at;
 	u32 i;
 
 	for (i = 0; i < object->chunk_count; i++) {
-		if (!daxfs_chunk_idle(data + ((u64)object->chunks[i] << DAXFS_CHUNK_SHIFT)))
+		at = member->info.device[0].data_offset +
+		     ((u64)object->chunks[i] << DAXFS_CHUNK_SHIFT);
+		if (!daxfs_chunk_idle(phys + at))
+			daxfs_devices_unmap(member, at);
+		if (!daxfs_chunk_idle(phys + at))
 			return false;
 		cond_resched();
 	}
@@ -232,7 +237,7 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 	int tries, err;
 
 	if (daxfs_member_fenced(member)) {
-		errorf(fc, "daxfs: this host was stated to be off: unmount the pool's images");
+		daxfs_refuse(fc, "this host was stated to be off: unmount the pool's images");
 		return ERR_PTR(-ESTALE);
 	}
 	for (tries = 0; tries < FIND_TRIES; tries++) {
@@ -242,17 +247,17 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 		cond_resched();
 	}
 	if (err == -EINVAL)
-		errorf(fc, "daxfs: image=%s: not 64 hexadecimal digits behind sha256:", image);
+		daxfs_refuse(fc, "image=%s: not 64 hexadecimal digits behind sha256:", image);
 	else if (err == -ENOENT)
-		errorf(fc, "daxfs: image=%s: not in pool %pUb (daxfsctl pool ls shows what is)",
-		       image, member->info.uuid);
+		daxfs_refuse(fc, "image=%s: not in pool %pUb (daxfsctl pool ls shows what is)",
+			     image, member->info.uuid);
 	else if (err)
-		errorf(fc, "daxfs: image=%s: others change it all the time, try again", image);
+		daxfs_refuse(fc, "image=%s: others change it all the time, try again", image);
 	if (err)
 		return ERR_PTR(err);
 	object = object_of(member, &alias, &key, &why);
 	if (IS_ERR(object))
-		errorf(fc, "daxfs: image=%s: %s", image, why);
+		daxfs_refuse(fc, "image=%s: %s", image, why);
 	return object;
 }
 

@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) "daxfs: " fmt
 
+#include <crypto/sha2.h>
 #include <linux/delay.h>
 #include <linux/dmi.h>
 #include <linux/fs_context.h>
@@ -12,6 +13,7 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/utsname.h>
+#include <linux/uuid.h>
 
 #include "pools.h"
 
@@ -25,9 +27,10 @@ static char *host_id;
 module_param(host_id, charp, 0444);
 MODULE_PARM_DESC(host_id, "id of this host in pools: 32 hex digits; default: DMI product UUID");
 
-/* Who this kernel is; set at load. */
+/* Who this kernel is, and in which boot; set at load. */
 static u8 own_id[DAXFS_UUID_SIZE];
 static bool own_id_is_random;
+static u64 own_boot;
 
 /* 32 hexadecimal digits, hyphens anywhere between them. */
 static bool parse_id(const char *text, u8 *id)
@@ -45,11 +48,37 @@ static bool parse_id(const char *text, u8 *id)
 	return count == sizeof(digits) && !hex2bin(id, digits, DAXFS_UUID_SIZE);
 }
 
+/*
+ * Which boot this is, as programs of this host say it too: from what the kernel tells user
+ * space. 0 where that is not to be had, say in an initial ramdisk: then they say it alone.
+ */
+static u64 boot_mark(void)
+{
+	struct file *file = filp_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
+	union {
+		u8 bytes[SHA256_DIGEST_SIZE];
+		__le64 mark;
+	} digest;
+	ssize_t length = 0;
+	char text[UUID_STRING_LEN];
+	loff_t position = 0;
+
+	if (!IS_ERR(file)) {
+		length = kernel_read(file, text, sizeof(text), &position);
+		filp_close(file, NULL);
+	}
+	if (length != sizeof(text))
+		return 0;
+	sha256(text, sizeof(text), digest.bytes);
+	return le64_to_cpu(digest.mark);
+}
+
 /** daxfs_pools_init() - at module load: who this host is. Return: 0; -EINVAL host_id= is no id */
 int daxfs_pools_init(void)
 {
 	const char *dmi = dmi_get_system_info(DMI_PRODUCT_UUID);
 
+	own_boot = boot_mark();
 	if (host_id && *host_id) {
 		if (parse_id(host_id, own_id))
 			return 0;
@@ -99,7 +128,7 @@ static bool bury_predecessors(const struct daxfs_pool *pool, u32 host)
 	return true;
 }
 
-/* The host's boot is for its programs to say; kernels know each other by their slots. */
+/* Programs of a host know each other by its boot, kernels by their slots. */
 static int join_host(struct fs_context *fc, struct daxfs_member *member)
 {
 	struct daxfs_pool *pool = &member->pool;
@@ -107,14 +136,18 @@ static int join_host(struct fs_context *fc, struct daxfs_member *member)
 
 	err = daxfs_host_join(pool, own_id, init_utsname()->nodename, &member->host);
 	if (err) {
-		errorf(fc, "daxfs: all %u hosts of the pool are taken: fence those gone",
-		       pool->host_count);
+		daxfs_refuse(fc, "all %u hosts of the pool are taken: fence those gone",
+			     pool->host_count);
 		return err;
 	}
-	if (bury_predecessors(pool, member->host))
-		return 0;
-	errorf(fc, "daxfs: another machine is alive as host %pUb: set host_id=", own_id);
-	return -EBUSY;
+	if (!bury_predecessors(pool, member->host)) {
+		daxfs_refuse(fc, "another machine is alive as host %pUb: set host_id=", own_id);
+		return -EBUSY;
+	}
+	/* This kernel's beat is the host's: programs must not take it for another boot's. */
+	if (own_boot)
+		daxfs_host_set_boot(pool, member->host, own_boot);
+	return 0;
 }
 
 static int take_slot(struct fs_context *fc, struct daxfs_member *member)
@@ -135,8 +168,8 @@ static int take_slot(struct fs_context *fc, struct daxfs_member *member)
 		daxfs_participant_write(&member->pool, i, &own);
 		return 0;
 	}
-	errorf(fc, "daxfs: all %u slots of the pool are taken: run daxfsctl pool gc",
-	       member->pool.slot_count);
+	daxfs_refuse(fc, "all %u slots of the pool are taken: run daxfsctl pool gc",
+		     member->pool.slot_count);
 	return -ENOSPC;
 }
 
@@ -169,19 +202,19 @@ static int check_devices(struct fs_context *fc, const struct daxfs_region *regio
 	const struct daxfs_pool_device_info *device = &info->device[info->device_index];
 
 	if (info->device_index || info->device_count > 1) {
-		errorf(fc, "daxfs: device %pUb of pool %pUb is missing, it has %u",
-		       info->device[info->device_index ? 0 : 1].uuid, info->uuid,
-		       info->device_count);
+		daxfs_refuse(fc, "device %pUb of pool %pUb is missing, it has %u",
+			     info->device[info->device_index ? 0 : 1].uuid, info->uuid,
+			     info->device_count);
 		return -EOPNOTSUPP;
 	}
 	if (device->size > region->size) {
-		errorf(fc, "daxfs: pool at 0x%llx has %llu bytes, size=%llu is too small",
-		       (u64)region->phys, device->size, region->size);
+		daxfs_refuse(fc, "pool at 0x%llx has %llu bytes, size=%llu is too small",
+			     (u64)region->phys, device->size, region->size);
 		return -EFBIG;
 	}
 	if (!daxfs_pool_writable(info)) {
-		errorf(fc, "daxfs: pool %pUb was made by a newer daxfs, which is needed to use it",
-		       info->uuid);
+		daxfs_refuse(fc, "pool %pUb was made by a newer daxfs, which is needed to use it",
+			     info->uuid);
 		return -EROFS;
 	}
 	return 0;
@@ -195,10 +228,10 @@ static int read_super(struct fs_context *fc, struct daxfs_member *member)
 
 	err = daxfs_pool_read_super(&member->info, region->kaddr, region->size, &why);
 	if (err == -EINVAL)
-		errorf(fc, "daxfs: range at 0x%llx: %s; for one image alone leave out image=",
-		       (u64)region->phys, why);
+		daxfs_refuse(fc, "range at 0x%llx: %s; for one image alone leave out image=",
+			     (u64)region->phys, why);
 	else if (err)
-		errorf(fc, "daxfs: range at 0x%llx: %s", (u64)region->phys, why);
+		daxfs_refuse(fc, "range at 0x%llx: %s", (u64)region->phys, why);
 	return err ? err : check_devices(fc, region, &member->info);
 }
 
@@ -274,6 +307,7 @@ struct daxfs_member *daxfs_member_get(struct fs_context *fc, struct daxfs_region
 	member->region = region;
 	member->users = 1;
 	INIT_LIST_HEAD(&member->objects);
+	INIT_LIST_HEAD(&member->devices);
 	INIT_DELAYED_WORK(&member->beat, beat);
 	err = join(fc, member);
 	if (err) {

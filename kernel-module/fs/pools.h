@@ -21,7 +21,8 @@ extern struct mutex daxfs_pools_lock;
  * @info: its superblock, as it was when the kernel joined; checked
  * @pool: its words
  * @objects: those of which this kernel has a use
- * @users: objects, and whoever is looking for one
+ * @devices: names under which programs reach it
+ * @users: objects, devices, and whoever is looking for one
  * @slot: the kernel's own
  * @host: the number of this host
  * @word: what the slot's word says as long as nobody has stated that this host is off
@@ -33,6 +34,7 @@ struct daxfs_member {
 	struct daxfs_pool_info info;
 	struct daxfs_pool pool;
 	struct list_head objects;
+	struct list_head devices;
 	unsigned int users;
 	u32 slot;
 	u32 host;
@@ -80,5 +82,13 @@ int daxfs_pools_init(void);
 struct daxfs_object *daxfs_object_get(struct fs_context *fc, struct daxfs_region *region,
 				      const char *image);
 void daxfs_object_put(struct daxfs_object *object);
+
+/* device.c */
+void daxfs_devices_unmap(struct daxfs_member *member, u64 at);
+
+/* attach.c */
+int daxfs_device_range(const char *name, phys_addr_t *phys, u64 *size);
+int daxfs_devices_init(void);
+void daxfs_devices_exit(void);
 
 #endif /* DAXFS_POOLS_H */

@@ -21,6 +21,8 @@ struct daxfs_options {
 	bool phys_given;
 };
 
+#define POOL_PREFIX	"pool:"
+
 enum { OPT_PHYS, OPT_SIZE, OPT_IMAGE };
 
 static const struct fs_parameter_spec daxfs_parameters[] = {
@@ -192,6 +194,30 @@ static int same_image(struct super_block *sb, struct fs_context *fc)
 	return there->region == wanted->region && there->object == wanted->object;
 }
 
+/* The range that phys= and size= say, or that an attached pool has: source pool:NAME. */
+static int find_range(struct fs_context *fc)
+{
+	struct daxfs_options *options = fc->fs_private;
+	const char *name = fc->source;
+
+	if (!name || strncmp(name, POOL_PREFIX, strlen(POOL_PREFIX))) {
+		if (!options->phys_given || !options->size)
+			return invalf(fc, "daxfs: give the image's place: phys=ADDRESS,size=BYTES");
+		if (options->phys > DAXFS_SIZE_MAX - options->size)
+			return invalf(fc, "daxfs: the range is beyond all memory");
+		return 0;
+	}
+	name += strlen(POOL_PREFIX);
+	if (options->phys_given || options->size)
+		return invalf(fc, "daxfs: phys= and size= contradict pool:%s", name);
+	if (!options->image)
+		return invalf(fc, "daxfs: say which image of the pool: image=NAME");
+	if (!daxfs_device_range(name, &options->phys, &options->size))
+		return 0;
+	errorf(fc, "daxfs: no pool %s is attached, see /dev/daxfs", name);
+	return -ENODEV;
+}
+
 /* Becomes a user of the range, and of the object if it is one in a pool. */
 static int get_memory(struct fs_context *fc, struct daxfs_sb *sbi)
 {
@@ -218,15 +244,13 @@ static int get_memory(struct fs_context *fc, struct daxfs_sb *sbi)
 /* One superblock an image, however often it is mounted. */
 static int daxfs_get_tree(struct fs_context *fc)
 {
-	struct daxfs_options *options = fc->fs_private;
 	struct super_block *sb;
 	struct daxfs_sb *sbi;
 	int err;
 
-	if (!options->phys_given || !options->size)
-		return invalf(fc, "daxfs: give the image's place: phys=ADDRESS,size=BYTES");
-	if (options->phys > DAXFS_SIZE_MAX - options->size)
-		return invalf(fc, "daxfs: the range is beyond all memory");
+	err = find_range(fc);
+	if (err)
+		return err;
 	sbi = kzalloc(sizeof(*sbi), GFP_KERNEL);
 	if (!sbi)
 		return -ENOMEM;
@@ -320,11 +344,16 @@ static int __init daxfs_init(void)
 	err = daxfs_regions_init();
 	if (err)
 		goto exit_mmap;
-	err = register_filesystem(&daxfs_type);
+	err = daxfs_devices_init();
 	if (err)
 		goto exit_regions;
+	err = register_filesystem(&daxfs_type);
+	if (err)
+		goto exit_devices;
 	return 0;
 
+exit_devices:
+	daxfs_devices_exit();
 exit_regions:
 	daxfs_regions_exit();
 exit_mmap:
@@ -337,6 +366,7 @@ exit_inodes:
 static void __exit daxfs_exit(void)
 {
 	unregister_filesystem(&daxfs_type);
+	daxfs_devices_exit();
 	daxfs_regions_exit();
 	daxfs_mmap_exit();
 	daxfs_inodes_exit();

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/daxfs/NAME: a pool for programs on a machine whose kernel holds the range.
+ *
+ * A mapping of it is of normal pages, inserted read-only; the first write to a page asks
+ * ->page_mkwrite, which lets tables be written always, and a chunk only while its owner
+ * word names a row that is being built by a slot whose life this open file is. So one
+ * mapping of everything does for a program. Sealing takes a chunk's page lock around the
+ * removal of its mappings; ->page_mkwrite returns with it, so no write slips in between.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/xarray.h>
+
+#include "device.h"
+
+#define WINDOW_PAGES	32UL	/* inserted by one fault; aligned */
+
+/**
+ * struct daxfs_device_file - an open file of it
+ * @list: in the device's files
+ * @device: that
+ * @mapping: where its mappings are listed
+ * @lives: slot -> the incarnation this file is the life of
+ * @sealed: row -> the generation that is sealed
+ */
+struct daxfs_device_file {
+	struct list_head list;
+	struct daxfs_device *device;
+	struct address_space *mapping;
+	struct xarray lives;
+	struct xarray sealed;
+};
+
+static u64 device_size(const struct daxfs_device *device)
+{
+	return device->member->info.device[0].size;
+}
+
+static u64 data_start(const struct daxfs_device *device)
+{
+	return device->member->info.device[0].data_offset;
+}
+
+static struct page *device_page(const struct daxfs_device *device, u64 at)
+{
+	return pfn_to_page(PHYS_PFN(device->member->region->phys + at));
+}
+
+/** daxfs_device_put() - one name or open file less */
+void daxfs_device_put(struct daxfs_device *device)
+{
+	if (!refcount_dec_and_test(&device->refs))
+		return;
+	mutex_lock(&daxfs_pools_lock);
+	list_del(&device->of_member);
+	daxfs_member_put(device->member);
+	mutex_unlock(&daxfs_pools_lock);
+	kfree(device);
+}
+
+/* The owner word that says whose byte @at of the device is; 0 for nobody's. */
+static u64 owner_of(const struct daxfs_device *device, u64 at)
+{
+	const struct daxfs_pool *pool = &device->member->pool;
+	u64 chunk = (at - data_start(device)) >> DAXFS_CHUNK_SHIFT;
+	u64 owner;
+
+	if (chunk >= pool->owner_count)
+		return 0;
+	owner = daxfs_load(&pool->owners[chunk]);
+	if (daxfs_owner_is_split(owner))
+		owner = daxfs_load(&pool->granules[(at - data_start(device)) >>
+						   DAXFS_GRANULE_SHIFT]);
+	return owner;
+}
+
+static bool may_write(struct daxfs_device_file *file, u64 at)
+{
+	const struct daxfs_pool *pool = &file->device->member->pool;
+	u64 owner, word, slot_word;
+	void *life, *sealed;
+	u32 row, slot;
+
+	if (at < data_start(file->device))
+		return true;
+	owner = owner_of(file->device, at);
+	row = daxfs_reference_row(owner);
+	if (!owner || row >= pool->row_count)
+		return false;
+	word = daxfs_load(&pool->rows[row]);
+	slot = daxfs_word_slot(word);
+	if (daxfs_word_state(word) != DAXFS_ROW_BUILDING || slot >= pool->slot_count ||
+	    daxfs_word_generation(word) != daxfs_word_generation(owner))
+		return false;
+	sealed = xa_load(&file->sealed, row);
+	if (sealed && xa_to_value(sealed) == daxfs_word_generation(owner))
+		return false;
+	slot_word = daxfs_load(&pool->slots[slot]);
+	life = xa_load(&file->lives, slot);
+	return life && daxfs_word_state(slot_word) == DAXFS_SLOT_ATTACHED &&
+	       xa_to_value(life) == daxfs_word_generation(slot_word);
+}
+
+static vm_fault_t device_mkwrite(struct vm_fault *vmf)
+{
+	struct daxfs_device_file *file = vmf->vma->vm_file->private_data;
+
+	lock_page(vmf->page);
+	if (may_write(file, (u64)vmf->pgoff << PAGE_SHIFT))
+		return VM_FAULT_LOCKED;
+	unlock_page(vmf->page);
+	return VM_FAULT_SIGBUS;
+}
+
+static vm_fault_t device_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct daxfs_device_file *file = vma->vm_file->private_data;
+	pgoff_t first = max(round_down(vmf->pgoff, WINDOW_PAGES), vma->vm_pgoff);
+	pgoff_t end = min3(round_down(vmf->pgoff, WINDOW_PAGES) + WINDOW_PAGES,
+			   vma->vm_pgoff + vma_pages(vma),
+			   (pgoff_t)(device_size(file->device) >> PAGE_SHIFT));
+	struct page *pages[WINDOW_PAGES];
+	pgoff_t pgoff;
+
+	if (vmf->pgoff >= end)
+		return VM_FAULT_SIGBUS;
+	if ((vmf->flags & FAULT_FLAG_WRITE) && !(vma->vm_flags & VM_SHARED)) {
+		vmf->page = device_page(file->device, (u64)vmf->pgoff << PAGE_SHIFT);
+		get_page(vmf->page);
+		return 0;
+	}
+	for (pgoff = first; pgoff < end; pgoff++)
+		pages[pgoff - first] = device_page(file->device, (u64)pgoff << PAGE_SHIFT);
+	return daxfs_insert_pages(vma, first, pages, end - first);
+}
+
+static const struct vm_operations_struct device_vm_operations = {
+	.fault = device_fault,
+	.page_mkwrite = device_mkwrite,
+};
+
+static int device_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &device_vm_operations;
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND);
+	return 0;
+}
+
+static loff_t device_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct daxfs_device_file *opened = file->private_data;
+
+	return fixed_size_llseek(file, offset, whence, device_size(opened->device));
+}
+
+/* The node is there, so the device is; it stays as long as the file is open. */
+static int device_open(struct inode *inode, struct file *file)
+{
+	struct daxfs_device *device =
+		container_of(file->private_data, struct daxfs_device, misc);
+	struct daxfs_device_file *opened = kzalloc(sizeof(*opened), GFP_KERNEL);
+
+	if (!opened)
+		return -ENOMEM;
+	refcount_inc(&device->refs);
+	opened->device = device;
+	opened->mapping = file->f_mapping;
+	xa_init(&opened->lives);
+	xa_init(&opened->sealed);
+	file->private_data = opened;
+	mutex_lock(&device->lock);
+	list_add(&opened->list, &device->files);
+	mutex_unlock(&device->lock);
+	return 0;
+}
+
+/* Its end is the end of the lives it stood for; others sweep what they left. */
+static int device_release(struct inode *inode, struct file *file)
+{
+	struct daxfs_device_file *opened = file->private_data;
+	struct daxfs_device *device = opened->device;
+	const struct daxfs_pool *pool = &device->member->pool;
+	unsigned long slot;
+	void *life;
+
+	mutex_lock(&device->lock);
+	list_del(&opened->list);
+	mutex_unlock(&device->lock);
+	xa_for_each(&opened->lives, slot, life)
+		daxfs_mark_dead(pool, slot,
+				daxfs_word_make(DAXFS_SLOT_ATTACHED, device->member->host,
+						xa_to_value(life)));
+	xa_destroy(&opened->lives);
+	xa_destroy(&opened->sealed);
+	kfree(opened);
+	daxfs_device_put(device);
+	return 0;
+}
+
+static int take_life(struct daxfs_device_file *opened, const struct daxfs_ioc_slot *wanted)
+{
+	struct daxfs_device *device = opened->device;
+	const struct daxfs_pool *pool = &device->member->pool;
+	u64 incarnation = daxfs_word_generation(wanted->word);
+	struct daxfs_device_file *other;
+	int err = 0;
+
+	if (wanted->reserved || wanted->slot >= pool->slot_count)
+		return -EINVAL;
+	if (wanted->word != daxfs_word_make(DAXFS_SLOT_ATTACHED, device->member->host,
+					    incarnation))
+		return -EPERM;	/* of another host, or a kernel's */
+	if (daxfs_load(&pool->slots[wanted->slot]) != wanted->word)
+		return -ESTALE;
+	mutex_lock(&device->lock);
+	list_for_each_entry(other, &device->files, list) {
+		void *life = xa_load(&other->lives, wanted->slot);
+
+		if (life && xa_to_value(life) == incarnation)
+			err = -EBUSY;
+	}
+	if (!err)
+		err = xa_err(xa_store(&opened->lives, wanted->slot, xa_mk_value(incarnation),
+				      GFP_KERNEL));
+	mutex_unlock(&device->lock);
+	return err;
+}
+
+/* Removes all mappings of [at, at + length), which lies in one chunk; readers come again. */
+static void unmap_locked(struct daxfs_device_file *opened, u64 at, u64 length)
+{
+	struct page *page = device_page(opened->device, at);
+
+	lock_page(page);
+	unmap_mapping_range(opened->mapping, at, length, 0);
+	unlock_page(page);
+}
+
+static void seal_chunk(struct daxfs_device_file *opened, u32 chunk, u64 owner)
+{
+	const struct daxfs_pool *pool = &opened->device->member->pool;
+	u64 at = data_start(opened->device) + ((u64)chunk << DAXFS_CHUNK_SHIFT);
+	u64 word = daxfs_load(&pool->owners[chunk]);
+	u32 i;
+
+	if (word == owner)
+		unmap_locked(opened, at, DAXFS_CHUNK_SIZE);
+	if (!daxfs_owner_is_split(word))
+		return;
+	for (i = 0; i < DAXFS_CHUNK_GRANULES; i++)
+		if (daxfs_load(&pool->granules[chunk * DAXFS_CHUNK_GRANULES + i]) == owner)
+			unmap_locked(opened, at + ((u64)i << DAXFS_GRANULE_SHIFT),
+				     DAXFS_GRANULE_SIZE);
+}
+
+static int seal_row(struct daxfs_device_file *opened, const struct daxfs_ioc_seal *wanted)
+{
+	const struct daxfs_pool *pool = &opened->device->member->pool;
+	u64 owner = daxfs_reference(wanted->row, wanted->generation);
+	int err;
+	u32 i;
+
+	if (wanted->reserved || wanted->row >= pool->row_count ||
+	    wanted->generation > DAXFS_GENERATION_MASK)
+		return -EINVAL;
+	err = xa_err(xa_store(&opened->sealed, wanted->row, xa_mk_value(wanted->generation),
+			      GFP_KERNEL));
+	for (i = 0; !err && i < pool->owner_count; i++) {
+		seal_chunk(opened, i, owner);
+		cond_resched();
+	}
+	return err;
+}
+
+static long device_ioctl(struct file *file, unsigned int command, unsigned long argument)
+{
+	void __user *from = (void __user *)argument;
+	struct daxfs_ioc_slot slot;
+	struct daxfs_ioc_seal seal;
+
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	switch (command) {
+	case DAXFS_IOC_SLOT:
+		if (copy_from_user(&slot, from, sizeof(slot)))
+			return -EFAULT;
+		return take_life(file->private_data, &slot);
+	case DAXFS_IOC_SEAL:
+		if (copy_from_user(&seal, from, sizeof(seal)))
+			return -EFAULT;
+		return seal_row(file->private_data, &seal);
+	}
+	return -ENOTTY;
+}
+
+const struct file_operations daxfs_device_operations = {
+	.owner = THIS_MODULE,
+	.open = device_open,
+	.release = device_release,
+	.llseek = device_llseek,
+	.mmap = device_mmap,
+	.unlocked_ioctl = device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+/**
+ * daxfs_devices_unmap() - programs' mappings of a chunk go; who still wants it faults again
+ * @member: the pool
+ * @at: where in the device the chunk is
+ *
+ * What is referenced behind that is pinned. Context: daxfs_pools_lock is held.
+ */
+void daxfs_devices_unmap(struct daxfs_member *member, u64 at)
+{
+	struct daxfs_device_file *opened;
+	struct daxfs_device *device;
+
+	list_for_each_entry(device, &member->devices, of_member) {
+		mutex_lock(&device->lock);
+		list_for_each_entry(opened, &device->files, list)
+			unmap_mapping_range(opened->mapping, at, DAXFS_CHUNK_SIZE, 0);
+		mutex_unlock(&device->lock);
+	}
+}

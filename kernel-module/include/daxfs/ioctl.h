@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What programs ask of daxfs.ko beside mounting: docs/pool.md, "The device".
+ *
+ * /dev/daxfs/control attaches ranges that hold pools; each becomes /dev/daxfs/NAME, which
+ * lseek() measures and mmap() shows: header and tables are writable, chunks only where
+ * they are being built by a slot that the very open file has said is its own.
+ */
+#ifndef DAXFS_IOCTL_H
+#define DAXFS_IOCTL_H
+
+#include <linux/ioctl.h>
+
+#include "daxfs/types.h"
+
+#define DAXFS_DEVICE_NAME_SIZE	32	/* with the NUL behind it; letters, digits, . _ - */
+
+/**
+ * struct daxfs_ioc_attach - a physical range that holds a pool
+ * @name: what it is called from now on
+ * @phys, @size: multiples of 2 MiB
+ */
+struct daxfs_ioc_attach {
+	char name[DAXFS_DEVICE_NAME_SIZE];
+	__u64 phys;
+	__u64 size;
+};
+DAXFS_ASSERT_SIZE(struct daxfs_ioc_attach, 48);
+
+/** struct daxfs_ioc_detach - a name goes; the memory goes with the last open file and mount */
+struct daxfs_ioc_detach {
+	char name[DAXFS_DEVICE_NAME_SIZE];
+};
+DAXFS_ASSERT_SIZE(struct daxfs_ioc_detach, 32);
+
+/**
+ * struct daxfs_ioc_slot - the life of a slot is that of this open file from now on
+ * @word: the slot's word, as it was when the program attached to it
+ * @slot: its number
+ */
+struct daxfs_ioc_slot {
+	__u64 word;
+	__u32 slot;
+	__u32 reserved;		/* 0 */
+};
+DAXFS_ASSERT_SIZE(struct daxfs_ioc_slot, 16);
+
+/** struct daxfs_ioc_seal - nobody writes to the chunks of @row in this life of it any more */
+struct daxfs_ioc_seal {
+	__u64 generation;
+	__u32 row;
+	__u32 reserved;		/* 0 */
+};
+DAXFS_ASSERT_SIZE(struct daxfs_ioc_seal, 16);
+
+/* Of /dev/daxfs/control. */
+#define DAXFS_IOC_ATTACH	_IOW(0xda, 1, struct daxfs_ioc_attach)
+#define DAXFS_IOC_DETACH	_IOW(0xda, 2, struct daxfs_ioc_detach)
+/* Of /dev/daxfs/NAME. */
+#define DAXFS_IOC_SLOT		_IOW(0xda, 3, struct daxfs_ioc_slot)
+#define DAXFS_IOC_SEAL		_IOW(0xda, 4, struct daxfs_ioc_seal)
+
+#endif /* DAXFS_IOCTL_H */
