@@ -19,8 +19,8 @@ Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text) {
   return pool::Memory::Open(config.devices, os::Access::kRead);
 }
 
-Result<std::unique_ptr<pool::Participant>> AttachPool(const std::string& text,
-                                                      const std::string& name) {
+Result<std::unique_ptr<pool::Participant>> JoinPool(const std::string& text,
+                                                    const std::string& name) {
   ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(text));
   ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
                    pool::Memory::Open(config.devices, os::Access::kWrite));
@@ -41,7 +41,7 @@ Result<OpenedImage> OpenedImage::Open(const std::string& text) {
                                 "pool:POOL:sha256:...");
   }
   ASSIGN_OR_RETURN(opened.participant_,
-                   AttachPool(text.substr(kPrefix.size(), colon - kPrefix.size()), "daxfsctl"));
+                   JoinPool(text.substr(kPrefix.size(), colon - kPrefix.size()), "daxfsctl"));
   ASSIGN_OR_RETURN(pool::Use use, pool::FindAny(*opened.participant_, text.substr(colon + 1)));
   ASSIGN_OR_RETURN(pool::Mapped mapped, pool::Mapped::Open(*opened.participant_, std::move(use)));
   opened.mapped_.emplace(std::move(mapped));

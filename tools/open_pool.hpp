@@ -16,8 +16,8 @@ namespace daxfs::tools {
 Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text);
 
 // The same, taking part in it.
-Result<std::unique_ptr<pool::Participant>> AttachPool(const std::string& text,
-                                                      const std::string& name);
+Result<std::unique_ptr<pool::Participant>> JoinPool(const std::string& text,
+                                                    const std::string& name);
 
 // An image to read, wherever it lies.
 class OpenedImage {

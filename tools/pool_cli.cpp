@@ -32,6 +32,11 @@ void DeclareMakers(CLI::App& pool, PoolLine& line) {
   create->add_option("--participants", arguments.slots, "processes and kernels at once (256)");
   create->add_option("--hosts", arguments.hosts, "hosts (64)");
   create->add_flag("--force", arguments.force, "over whatever is there, which is lost");
+  CLI::App* attach =
+      Add(pool, line, "attach", "have the kernel module show it as /dev/daxfs/POOL", AttachPool);
+  attach->add_option("--phys", arguments.phys, "physical address (default: pools.d says where)");
+  attach->add_option("--size", line.size, "bytes from there on");
+  Add(pool, line, "detach", "take that name away again", DetachPool);
   CLI::App* put = Add(pool, line, "put", "place a file or directory", PutIntoPool, true);
   put->add_option("SOURCE", arguments.source, "file or directory")->required();
   put->add_option("NAME", arguments.name, "find it by this name")->required();

@@ -36,7 +36,7 @@ std::string When(std::uint64_t seconds) {
 
 // A participant of the pool that the command names.
 Result<std::unique_ptr<pool::Participant>> Join(const PoolCommand& command) {
-  return AttachPool(command.pool, "daxfsctl");
+  return JoinPool(command.pool, "daxfsctl");
 }
 
 }  // namespace

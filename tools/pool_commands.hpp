@@ -18,7 +18,8 @@ struct PoolCommand {
   std::string output;                // get
   std::string host;                  // fence: number, id or name
   std::string label;                 // create
-  std::uint64_t size_bytes = 0;      // create
+  std::string phys;                  // attach
+  std::uint64_t size_bytes = 0;      // create, attach
   std::uint32_t rows = 0;
   std::uint32_t aliases = 0;
   std::uint32_t slots = 0;
@@ -35,6 +36,9 @@ struct PoolCommand {
 
 // One function a subcommand of `daxfsctl pool`. Errors: as Memory::Open and Participant::Attach.
 Status CreatePool(const PoolCommand& command, Context& context);
+// The kernel module shows it as /dev/daxfs/NAME; nothing to do for one that it shows already.
+Status AttachPool(const PoolCommand& command, Context& context);
+Status DetachPool(const PoolCommand& command, Context& context);
 Status ShowPool(const PoolCommand& command, Context& context);
 Status ListPool(const PoolCommand& command, Context& context);
 Status CollectPool(const PoolCommand& command, Context& context);

@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kDirectory = "/etc/daxfs/pools.d";
 constexpr const char* kSuffix = ".yaml";
+constexpr const char* kAttached = "/dev/daxfs/";
 constexpr std::size_t kFileLimit = 65536;
 
 std::string Directory() {
@@ -49,10 +50,13 @@ Status Take(const std::string& key, const YAML::Node& node, PoolConfig* config) 
     config->label = text;
     return Status::Ok();
   }
-  if (key != "size") return WrongLine(node, key + ": no such key; there is: devices, size, label");
-  const Result<std::uint64_t> size = base::ParseSize(text);
-  if (!size.ok()) return WrongLine(node, "size: " + size.status().message());
-  config->size_bytes = *size;
+  if (key != "size" && key != "phys") {
+    return WrongLine(node, key + ": no such key; there is: devices, phys, size, label");
+  }
+  const Result<std::uint64_t> number = base::ParseSize(text);
+  if (!number.ok()) return WrongLine(node, key + ": " + number.status().message());
+  if (key == "size") config->size_bytes = *number;
+  if (key == "phys") config->phys = *number;
   return Status::Ok();
 }
 
@@ -80,7 +84,10 @@ Result<PoolConfig> ParsePoolConfig(const std::string& name, const std::string& y
   } catch (const YAML::Exception& error) {
     return InvalidArgumentError("line " + std::to_string(error.mark.line + 1) + ": " + error.msg);
   }
-  if (config.devices.empty()) return InvalidArgumentError("names no devices");
+  if (config.phys && (!config.devices.empty() || config.size_bytes == 0)) {
+    return InvalidArgumentError("phys: goes with size, and without devices");
+  }
+  if (config.devices.empty() && !config.phys) return InvalidArgumentError("names no devices");
   return config;
 }
 
@@ -101,6 +108,24 @@ Result<PoolConfig> ResolvePool(std::string_view text) {
     return config;
   }
   const std::string name(text);
+  const std::string attached = kAttached + name;
+  std::error_code error;
+  if (!name.empty() && std::filesystem::exists(attached, error)) {
+    PoolConfig config;
+    config.name = name;
+    config.devices = {attached};
+    return config;
+  }
+  ASSIGN_OR_RETURN(PoolConfig config, ReadPoolConfig(name));
+  if (config.phys) {
+    return FailedPreconditionError("pool " + name +
+                                   " is at a physical address: daxfsctl pool attach " + name +
+                                   " makes the kernel show it");
+  }
+  return config;
+}
+
+Result<PoolConfig> ReadPoolConfig(const std::string& name) {
   const std::string path = Directory() + "/" + name + kSuffix;
   std::error_code error;
   if (name.empty() || !std::filesystem::exists(path, error)) {

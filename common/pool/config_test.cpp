@@ -32,6 +32,8 @@ TEST(PoolConfig, WrongFilesAreToldByLine) {
       {"devices: []\n", "line 1: devices: wants a list"},
       {"devices:\n  - {a: b}\n", "line 2: devices: wants a text"},
       {"devices: [a]\nsize: lots\n", "line 2: size: "},
+      {"phys: 0x1000000000\n", "phys: goes with size"},
+      {"devices: [a]\nphys: 0\nsize: 4G\n", "phys: goes with size"},
       {"devices: [a]\ncolour: red\n", "line 2: colour: no such key"},
       {"devices: [a\n", "line "},
       {"devices: &a [*a]\n", "line "},

@@ -355,3 +355,34 @@ def test_damaged_tables_are_told_and_never_followed(pool, tree, seed):
     assert pool.build(f"dir:{tree}").returncode in (0, 1)
     assert pool.ctl_program.run("image", "verify", f"pool:{pool.path}:web",
                                 env=pool.environment()).returncode in (0, 1)
+
+
+def test_without_the_module_attach_says_so(ctl, tmp_path):
+    if Path("/dev/daxfs/control").exists():
+        pytest.skip("the kernel module is loaded here")
+    environment = {**os.environ, "DAXFS_POOLS_DIR": str(tmp_path)}
+    (tmp_path / "main.yaml").write_text("phys: 0x100000000\nsize: 1G\n")
+    for args, message in ((["attach", "main"], "modprobe daxfs"), (["detach", "main"], "modprobe daxfs"),
+                          (["info", "main"], "daxfsctl pool attach main"), (["attach", "other"], "there is main"),
+                          (["attach", "/dev/x"], "wants a name"), (["attach", "main", "--phys", "4G"], "go together")):
+        result = ctl.run("pool", *args, env=environment)
+        assert result.returncode == 1 and message in result.stderr, result.stderr
+
+
+def test_a_host_names_its_pools(pool, tree, tmp_path):
+    (tmp_path / "main.yaml").write_text(f"devices: [{pool.path}]\n")
+    environment = {**pool.environment(), "DAXFS_POOLS_DIR": str(tmp_path)}
+    pool.build_program.ok(f"dir:{tree}", "--pool", "main", "--name", "web", env=environment)
+    assert "web" in pool.ctl_program.ok("pool", "ls", "main", env=environment)
+    assert pool.ctl_program.ok("image", "cat", "pool:main:web", "small", env=environment) == "small\n"
+
+
+def test_the_unit_is_one_systemd_accepts(ctl, tmp_path):
+    if not Path("/usr/bin/systemd-analyze").exists():
+        pytest.skip("no systemd-analyze here")
+    unit = Path(__file__).parents[2] / "manifests/systemd/daxfs-pool@.service"
+    text = unit.read_text().replace("/usr/bin/daxfsctl", str(ctl.path))
+    (tmp_path / "daxfs-pool@.service").write_text(text)
+    result = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / "daxfs-pool@.service"],
+                            capture_output=True, text=True, check=False)
+    assert "daxfs" not in result.stderr, result.stderr
