@@ -16,8 +16,9 @@ PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
   granule_at_ = owner_at_ + spec_.chunks;
   hold_at_ = granule_at_ + granules;
   name_at_ = hold_at_ + 2;
-  body_at_ = name_at_ + spec_.names;
-  mark_at_ = body_at_ + spec_.names * size_t{DAXFS_ALIAS_WORDS};
+  names_ = spec_.buckets * DAXFS_BUCKET_ROWS + spec_.names;
+  body_at_ = name_at_ + names_;
+  mark_at_ = body_at_ + names_ * size_t{DAXFS_ALIAS_WORDS};
   scratch_at_ = mark_at_ + 1;
   words_.resize(scratch_at_ + kScratch);
   pool_.rows = words_.data();
@@ -36,6 +37,7 @@ PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
   pool_.names.bodies = &words_[body_at_];
   pool_.names.overflow_used = &words_[mark_at_];
   pool_.names.body_words = DAXFS_ALIAS_WORDS;
+  pool_.names.buckets = spec_.buckets;
   pool_.names.overflow = spec_.names;
 }
 
@@ -51,7 +53,7 @@ void PoolWorld::Reset() {
     if ((spec_.attached >> slot) & 1)
       words_[slot_at_ + slot].raw = daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, 0);
   words_[mark_at_].raw = spec_.names;
-  for (uint32_t name = 0; name < spec_.names; ++name)
+  for (uint32_t name = 0; name < names_; ++name)
     words_[body_at_ + name * size_t{DAXFS_ALIAS_WORDS} + DAXFS_BODY_KIND].raw = Key(0).kind;
   if (spec_.begin) spec_.begin(*this);
 }
@@ -91,7 +93,7 @@ uint32_t PoolWorld::Put(uint64_t key, uint64_t target) {
 }
 
 void PoolWorld::PutBodies(uint64_t key, uint64_t target) {
-  for (uint32_t name = 0; name < spec_.names; ++name) {
+  for (uint32_t name = 0; name < names_; ++name) {
     daxfs_word* body = &words_[body_at_ + name * size_t{DAXFS_ALIAS_WORDS}];
     body[DAXFS_BODY_KEY].raw = key;
     body[DAXFS_BODY_TARGET].raw = target;
@@ -108,7 +110,7 @@ daxfs_alias PoolWorld::At(uint32_t position) const {
 
 uint32_t PoolWorld::Committed(uint64_t key) const {
   uint32_t rows = 0;
-  for (uint32_t name = 0; name < spec_.names; ++name) {
+  for (uint32_t name = 0; name < names_; ++name) {
     const uint32_t state = daxfs_word_state(words_[name_at_ + name].raw);
     rows += (state == DAXFS_ALIAS_COMMITTED || state == DAXFS_ALIAS_MOVING) &&
             Body(name, DAXFS_BODY_KEY) == key;
@@ -228,7 +230,7 @@ std::string PoolWorld::WrongRow(uint32_t row) const {
 // A key k of 10 or more is of row k mod 10: an alias that says otherwise is of two writers, or of
 // another's flip.
 std::string PoolWorld::WrongNames() const {
-  for (uint32_t name = 0; name < spec_.names; ++name) {
+  for (uint32_t name = 0; name < names_; ++name) {
     const uint64_t key = Body(name, DAXFS_BODY_KEY);
     const uint32_t state = daxfs_word_state(words_[name_at_ + name].raw);
     if (state != DAXFS_ALIAS_COMMITTED && state != DAXFS_ALIAS_MOVING) continue;
@@ -269,7 +271,7 @@ std::string PoolWorld::LeftOver() const {
   }
   if (daxfs_word_state(words_[hold_at_].raw) == DAXFS_HOLD_CLAIMED)
     return "a claimed hold is left over";
-  for (uint32_t name = 0; name < spec_.names; ++name) {
+  for (uint32_t name = 0; name < names_; ++name) {
     const uint32_t state = daxfs_word_state(words_[name_at_ + name].raw);
     if (state != DAXFS_ALIAS_FREE && state != DAXFS_ALIAS_COMMITTED)
       return "an alias is left half-way";
@@ -339,7 +341,8 @@ std::vector<std::unique_ptr<World>> PoolWorlds(bool large) {
   std::vector<std::unique_ptr<World>> worlds;
   for (const auto& specs : {ObjectSpecs(), NameSpecs()})
     for (const PoolWorld::Spec& spec : specs)
-      if (large || !spec.large) worlds.push_back(std::make_unique<PoolWorld>(spec));
+      if (large || !(spec.large || spec.endless))
+        worlds.push_back(std::make_unique<PoolWorld>(spec));
   return worlds;
 }
 

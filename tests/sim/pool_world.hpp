@@ -28,11 +28,13 @@ class PoolWorld : public World {
     std::vector<Program> programs;
     std::vector<Departure> departures = {};
     uint32_t rows = 1, ready = 1, chunks = 2;
-    uint32_t still = kMark;    // what nobody changes, or to what it is anyway
-    uint32_t names = 0;        // rows of the table
+    uint32_t still = kMark;  // what nobody changes, or to what it is anyway
+    uint32_t names = 0;      // overflow rows of the table
+    uint32_t buckets = 0;
     bool granules = false;     // chunks can be split; chunk 0 begins so
     bool duplicates = false;   // rows of the table with one key are allowed
     bool large = false;        // too many states for a unit test
+    bool endless = false;      // too many to go through at all: by chance only
     uint32_t attached = 0xff;  // a bit a slot; the others begin free
     std::function<void(PoolWorld&)> begin = {};
     std::function<std::string(PoolWorld&)> end = {};
@@ -40,6 +42,7 @@ class PoolWorld : public World {
   explicit PoolWorld(Spec spec);
 
   std::string Name() const override { return spec_.name; }
+  bool Endless() const override { return spec_.endless; }
   std::span<daxfs_word> Words() override { return words_; }
   std::span<uint64_t> Ghosts() override { return ghosts_; }
   void Reset() override;
@@ -113,6 +116,7 @@ class PoolWorld : public World {
   uint64_t Body(uint32_t position, uint32_t word) const;
 
   Spec spec_;
+  uint32_t names_;
   size_t slot_at_, use_at_, owner_at_, granule_at_, hold_at_, name_at_, body_at_, mark_at_,
       scratch_at_;
   std::vector<daxfs_word> words_;

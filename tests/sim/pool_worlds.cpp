@@ -64,6 +64,14 @@ Program Newcomer() {
   };
 }
 
+// Leaves in order, so that the next one may come.
+Program Leaver() {
+  return [](PoolWorld& world, uint32_t self) {
+    world.Use(self, 1);
+    daxfs_detach(&world.pool(), self);
+  };
+}
+
 // Sweeps a sweeper that died, then goes on with what that one was sweeping.
 Program Heir() {
   return [](PoolWorld& world, uint32_t self) {
@@ -273,6 +281,7 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
       {.name = "H-publish-collect", .programs = {Builder(), Collector()}, .ready = 0},
       {.name = "D-bytes", .programs = {BytesBuilder(), BytesReader()}, .ready = 0},
       {.name = "X-attach-collect", .programs = {Newcomer(), Collector()}, .attached = 0xfe},
+      {.name = "X-leave-attach-collect", .programs = {Leaver(), Newcomer(), Collector()}},
       {.name = "Z-hand-over", .programs = {Recipient(), Donor(), Collector()}},
   };
 }
@@ -341,6 +350,11 @@ std::vector<PoolWorld::Spec> ChunkSpecs() {
        .programs = {Collector(), BuilderOfRow1(), Holder(), Collector(1, 1)},
        .rows = 2,
        .large = true},
+      {.name = "P2-death-and-two-rows",
+       .programs = {Collector(2), BuilderOfRow1(), Holder(), Sweeper(0, true)},
+       .departures = kDies,
+       .rows = 2,
+       .endless = true},
       {.name = "M-split-or-take",
        .programs = {Splitter(1), Splitter(1),
                     [](PoolWorld& w, uint32_t self) { w.Build(self, 1); }},

@@ -54,14 +54,18 @@ struct Totals {
   unsigned long long states = 0, schedules = 0, worlds = 0, incomplete = 0, found = 0, failures = 0;
 };
 
-// One world in one memory: all interleavings up to the limit, then some by chance.
+// One world in one memory: all interleavings up to the limit, then some by chance, ten times as
+// many where that is all.
 void RunWhole(Options options, World& world, Memory memory, Totals& totals) {
   options.world = world.Name();
   options.memory = MemoryName(memory);
-  const Report all = Explore(world, memory, options.limits);
-  const Report some = Sample(world, memory, options.seed, options.count, options.limits);
-  for (const auto& [report, by_seed] : {std::pair(&all, false), std::pair(&some, true)})
-    if (Tell(options, world, *report, by_seed) != 0) ++totals.failures;
+  Report all;
+  all.complete = world.Endless();
+  if (!world.Endless()) all = Explore(world, memory, options.limits);
+  const uint64_t count = world.Endless() ? options.count * 10 : options.count;
+  const Report some = Sample(world, memory, options.seed, count, options.limits);
+  if (!world.Endless() && Tell(options, world, all, false) != 0) ++totals.failures;
+  if (Tell(options, world, some, true) != 0) ++totals.failures;
   totals.states += all.states;
   totals.schedules += all.schedules + some.schedules;
   totals.incomplete += !all.complete;

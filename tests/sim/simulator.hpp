@@ -46,6 +46,7 @@ class World {
  public:
   virtual ~World() = default;
   virtual std::string Name() const = 0;
+  virtual bool Endless() const { return false; }  // more states than anyone waits for
 
   // All shared words. They and the ghosts are zeroed, then Reset() is called, before each run.
   virtual std::span<daxfs_word> Words() = 0;

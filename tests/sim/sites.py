@@ -1,0 +1,91 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Every fence, flush and look again in core's pool is in docs/pool.md, with what sees that it is missing.
+
+Reads kernel-module/core/pool_*.c, the table "Every fence, flush and look again" and removals.cpp; prints what does not
+agree. What the table says is caught in a world is left out there by pool_sim_test, which fails where nothing is seen.
+"""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HEADING = "## Every fence, flush and look again"
+FUNCTION = re.compile(r"^(?!\s|#|/|\*|\})[^;=]*?\b(\w+)\([^;]*$")
+SITE = re.compile(r"\bdaxfs_(fence|publish|refresh)\(|\bDAXFS_RULE\((\w+)\)")
+REMOVAL = re.compile(r'\{"([a-z-]+)",\s*(?:RULE\((\w+)\)|Rules\(([^)]*)\)),\s*"([\w-]+)",\s*k(Sc|Tso|Weak)\b')
+MEMORIES = ("sc", "tso", "weak")
+
+
+def code_sites(text):
+    """(function, site) for each in a file of C; a site is fence, publish, refresh or a rule's name."""
+    found, function = [], None
+    for line in text.splitlines():
+        start = FUNCTION.match(line)
+        if start:
+            function = start.group(1)
+        for primitive, rule in SITE.findall(line):
+            found.append((function, primitive or rule.lower().replace("_", "-")))
+    return found
+
+
+def listed_sites(page):
+    """(function, site, what sees it) for each row of the table."""
+    rows = []
+    for line in page.split(HEADING, 1)[-1].split("\n## ", 1)[0].splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if len(cells) == 3 and cells[0].startswith("`"):
+            rows.append((cells[0].strip("`"), cells[1].strip("`"), cells[2]))
+    return rows
+
+
+def removals(text):
+    """(rule, world, memory) of each rule left out, alone or with others."""
+    found = set()
+    for name, alone, together, world, memory in REMOVAL.findall(text):
+        rules = [alone] if alone else [rule.strip().removeprefix("DAXFS_RULE_") for rule in together.split(",")]
+        if name.upper().replace("-", "_") in rules:
+            found.add((name, world, memory.lower()))
+    return found
+
+
+def caught(cell, site, left_out):
+    """Is what sees it there: worlds and memories of a rule, or a reason?"""
+    if cell.startswith("argued: "):
+        return len(cell) > 30
+    rule = site
+    named = re.match(r"`([a-z-]+)`: ", cell)
+    if named:
+        rule, cell = named.group(1), cell[named.end():]
+    places = [place.split() for place in cell.split(", ")]
+    return bool(places) and all(len(p) == 2 and (rule, p[0], p[1]) in left_out and p[1] in MEMORIES for p in places)
+
+
+def faults(sources, page, removals_text):
+    """What is wrong, one line each. `sources`: texts by name."""
+    wrong = []
+    left_out = removals(removals_text)
+    in_code = sorted(site for text in sources.values() for site in code_sites(text))
+    rows = listed_sites(page)
+    in_page = sorted((function, site) for function, site, _ in rows)
+    for site in sorted(set(in_code) | set(in_page)):
+        if in_code.count(site) != in_page.count(site):
+            wrong.append(f"{site[0]}: {site[1]}: {in_code.count(site)} in the code, {in_page.count(site)} in the page")
+    for function, site, cell in rows:
+        if not caught(cell, site, left_out):
+            wrong.append(f"{function}: {site}: '{cell}' is neither a world that misses it nor a reason")
+    return wrong
+
+
+def main():
+    sources = {path.name: path.read_text() for path in (ROOT / "kernel-module/core").glob("pool_*.c")}
+    wrong = faults(sources, (ROOT / "docs/pool.md").read_text(), (ROOT / "tests/sim/removals.cpp").read_text())
+    for line in wrong:
+        print(line)
+    print(f"{sum(len(code_sites(text)) for text in sources.values())} sites, {len(wrong)} faults")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
