@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo hostile sim limits bench
+.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ test: ## everything continuous integration runs
 
 hostile: ## mutated images against core under ASan and UBSan, and planted bugs that must be caught (SEED=, COUNT=)
 	@$(TARGET) hostile -- scripts/hostile $(or $(SEED),1) $(or $(COUNT),100000)
+
+chaos: ## two kernels and two hosts' processes on one pool, kills and power-off included (CHAOS_SECONDS=600)
+	@$(TARGET) chaos -- env DAXFS_CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) scripts/e2e e2e/test_pool_chaos.py -s
 
 sim: ## the pool's protocol: every interleaving of every small world, and each rule left out (SEED=, COUNT=)
 	@$(TARGET) sim -- scripts/sim $(or $(SEED),1) $(or $(COUNT),20000)

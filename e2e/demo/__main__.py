@@ -23,15 +23,15 @@ def prepare(stage):
     tell = stage.tell
     tell.step("A container image in four layers, made from Debian packages")
     stage.make_image()
-    tell.step("Converted: one DAXFS image a layer, and one of all of them")
-    stage.convert()
-    tell.step("Placed once, in memory that two machines share")
+    tell.step("Two machines, one memory, and a pool in it")
     stage.boot()
     tell.line(f"{' and '.join(NAMES)} are starting, daxfs.ko is being built …")
     for vm in stage.vms:
         for name in ("mapcheck", "membench"):
             programs.compile_static(name, vm.share)
     stage.ready()
+    tell.step(f"{NAMES[0]} places the image in the pool, {NAMES[1]} finds it there")
+    stage.place()
     tell.step("Mounted in both kernels")
     stage.mount()
     for vm in stage.vms:

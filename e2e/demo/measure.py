@@ -85,7 +85,7 @@ def page_cache_rows(stage):
     demand(disk > 0.8 * read, f"the control's page cache grew by {disk} bytes only for {read} read: "
                               "the measurement is blind")
     demand(image < disk / 16, f"the page cache grew by {image} bytes with daxfs")
-    once = sum(placed.size_bytes for placed in stage.placed[:-1])
+    once = sum(placed.pool_bytes for placed in stage.placed[:-1])
     return [(f"page cache grows, both kernels reading {size(read)}", size(image), size(disk), ""),
             ("memory that holds the image then", f"{size(once + image)}, once", f"{size(disk)}", "")]
 

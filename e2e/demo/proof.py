@@ -113,9 +113,8 @@ def same_pages(stage):
     for suffix, layer in (("/usr/bin/python3.11", 1), ("/libc.so.6", 0)):
         frames = frames_in_containers(stage, pids, suffix)
         image = stage.placed[layer]
-        inside = range(image.offset // PAGE, (image.offset + image.size_bytes) // PAGE)
-        demand(all(frame in inside for frame in frames[0].values()),
-               f"{suffix}: pages outside the range of its layer")
+        demand(all(image.holds(frame * PAGE) for frame in frames[0].values()),
+               f"{suffix}: pages outside the chunks of its layer")
         first = min(frames[0])
         rows.append((suffix.rsplit("/", 1)[1], len(frames[0]), sum(len(own) for own in pids),
                      *(f"{kernel[first]:#x}" for kernel in frames)))

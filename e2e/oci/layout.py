@@ -92,13 +92,23 @@ def write(folder, layers, check=tree.check):
     (folder / "expected.json").write_bytes(json_bytes(expected))
 
 
+def _blob(image, descriptor):
+    return image / "blobs/sha256" / descriptor["digest"].removeprefix("sha256:")
+
+
+def _manifest(image):
+    """The amd64 image's manifest."""
+    index = json.loads((image / "index.json").read_text())
+    platforms = json.loads(_blob(image, index["manifests"][0]).read_text())["manifests"]
+    chosen = next(m for m in platforms if m["platform"]["architecture"] == "amd64")
+    return json.loads(_blob(image, chosen).read_text())
+
+
+def configuration_of(image):
+    """The amd64 image's configuration in the layout `image`."""
+    return json.loads(_blob(image, _manifest(image)["config"]).read_text())
+
+
 def layer_blobs(image):
     """The files of the amd64 image's layers in the layout `image`, lowest first."""
-
-    def blob(descriptor):
-        return image / "blobs/sha256" / descriptor["digest"].removeprefix("sha256:")
-
-    index = json.loads((image / "index.json").read_text())
-    platforms = json.loads(blob(index["manifests"][0]).read_text())["manifests"]
-    chosen = next(m for m in platforms if m["platform"]["architecture"] == "amd64")
-    return [blob(layer) for layer in json.loads(blob(chosen).read_text())["layers"]]
+    return [_blob(image, layer) for layer in _manifest(image)["layers"]]

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// A participant is killed before each of its steps on shared memory, one after the other: nothing
+// half-made is ever seen, the next process of its host has all memory back at once, and a process
+// of another host only behind a fence.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstdio>
+
+#include "common/os/testing/scratch.hpp"
+#include "common/pool/building.hpp"
+#include "common/pool/check.hpp"
+#include "common/pool/inspect.hpp"
+#include "common/pool/obtain.hpp"
+#include "common/pool/participant.hpp"
+#include "common/pool/view.hpp"
+
+namespace daxfs::pool {
+namespace testing {
+extern std::int64_t steps_left;
+}
+
+namespace {
+
+constexpr std::uint64_t kMiB = 1U << 20U;
+constexpr int kKilledStatus = 77;
+constexpr unsigned kLocal = 1;
+constexpr unsigned kRemote = 2;
+
+std::vector<std::byte> Bytes(std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i * 31 + i / 4096);
+  return bytes;
+}
+
+Key Layer(std::size_t size) { return {AliasKind::kDiffId, Sha256(std::to_string(size))}; }
+
+class Killed : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    path_ = scratch_.path() + "/pool";
+    ASSERT_TRUE(os::MakeSharedFile(path_, 24 * kMiB).ok());
+    CreateOptions options;
+    options.devices = {path_};
+    options.rows = 64;
+    ASSERT_TRUE(CreatePool(options).ok());
+  }
+
+  std::unique_ptr<Participant> Attach(unsigned host) {
+    HostIdentity identity;
+    identity.id.fill(static_cast<std::byte>(host));
+    identity.name = "host";
+    identity.boot = 7;
+    identity.run_dir = scratch_.path() + "/run" + std::to_string(host);
+    Result<std::unique_ptr<Memory>> memory = Memory::Open({path_}, os::Access::kWrite);
+    EXPECT_TRUE(memory.ok()) << memory.status().ToString();
+    Result<std::unique_ptr<Participant>> joined =
+        Participant::Attach(*std::move(memory), identity, "killed_test");
+    EXPECT_TRUE(joined.ok()) << joined.status().ToString();
+    return *std::move(joined);
+  }
+
+  // Attaches and places an object of that size with a name and a hold, unless it dies before.
+  static void Work(Participant& me, std::size_t size) {
+    const std::vector<std::byte> bytes = Bytes(size);
+    const Build build = [&](Building& building) -> Result<Digest> {
+      RETURN_IF_ERROR(building.Write(0, bytes));
+      RETURN_IF_ERROR(building.Seal(bytes.size()));
+      return Sha256({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    };
+    const Result<Obtained> made = Obtain(me, Layer(size), build);
+    if (!made.ok()) _exit(1);
+    if (!me.Hold(made->use, HoldKind::kAdmin, "n").ok()) _exit(2);
+    if (!me.SetName(made->use, "n").ok()) _exit(3);
+    if (!me.RemoveName("n").ok() || !me.DropHold(HoldKind::kAdmin, "n").ok()) _exit(4);
+  }
+
+  // A process that dies before its step `step`. Whether it did; if not it has finished.
+  bool DiesAt(unsigned host, std::int64_t step, std::size_t size) {
+    const pid_t child = fork();
+    if (child == 0) {
+      testing::steps_left = step;
+      {
+        const std::unique_ptr<Participant> me = Attach(host);
+        Work(*me, size);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status));
+    EXPECT_TRUE(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == kKilledStatus)
+        << WEXITSTATUS(status);
+    return WEXITSTATUS(status) == kKilledStatus;
+  }
+
+  // Whatever is found is whole.
+  static void ExpectWhole(Participant& reader, std::size_t size) {
+    for (const Key& key :
+         {Layer(size), Key{AliasKind::kRoot,
+                           Sha256({reinterpret_cast<const char*>(Bytes(size).data()), size})}}) {
+      Result<std::optional<Use>> found = reader.Find(key);
+      ASSERT_TRUE(found.ok()) << found.status().ToString();
+      if (!*found) continue;
+      const Result<Mapped> mapped = Mapped::Open(reader, **std::move(found));
+      ASSERT_TRUE(mapped.ok()) << mapped.status().ToString();
+      const std::vector<std::byte> bytes = Bytes(size);
+      ASSERT_TRUE(
+          std::equal(bytes.begin(), bytes.end(), mapped->bytes().begin(), mapped->bytes().end()));
+    }
+  }
+
+  // Nobody but `me` has anything, and after a collection the pool is as new.
+  static void ExpectNothingLeft(Participant& me) {
+    static_cast<void>(me.DropHolds(HoldKind::kAdmin, "n"));
+    for (const ObjectView& object : ListObjects(me.memory())) {
+      ASSERT_EQ(object.state, RowState::kReady);
+      ASSERT_EQ(object.uses, 0U);
+    }
+    ASSERT_EQ(ListSlots(me.memory()).size(), 1U);
+    me.Collect({});
+    for (const Finding& finding : Check(me.memory(), &me)) {
+      ASSERT_EQ(finding.severity, Severity::kLeftover) << finding.what;
+      ASSERT_TRUE(finding.repaired) << finding.what;
+    }
+    const UsageView usage = Usage(me.memory());
+    ASSERT_EQ(usage.chunks_free, usage.chunks);
+    ASSERT_EQ(usage.rows_used, 0U);
+    ASSERT_EQ(usage.holds_used, 0U);
+  }
+
+  os::testing::Scratch scratch_;
+  std::string path_;
+};
+
+TEST_F(Killed, AtEveryStepOfALocalProcess) {
+  for (const std::size_t size : {std::size_t{70000}, std::size_t{5 * kMiB}}) {
+    std::int64_t step = 0;
+    for (; DiesAt(kLocal, step, size); ++step) {
+      SCOPED_TRACE(step);
+      const std::unique_ptr<Participant> next = Attach(kLocal);  // which sweeps
+      ExpectWhole(*next, size);
+      ExpectNothingLeft(*next);
+      if (HasFatalFailure()) return;
+    }
+    std::printf("killed before each of %lld steps, %zu bytes\n", static_cast<long long>(step),
+                size);
+    EXPECT_GT(step, 50);
+  }
+}
+
+TEST_F(Killed, ARemoteHostsThingsWaitForTheFence) {
+  constexpr std::size_t kSize = 3 * kMiB;
+  const std::unique_ptr<Participant> me = Attach(kLocal);
+  std::int64_t step = 0;
+  for (; DiesAt(kRemote, step, kSize); ++step) {
+    SCOPED_TRACE(step);
+    const UsageView before = Usage(me->memory());
+    ASSERT_EQ(me->SweepLocal(), 0U) << "another host's process may be alive";
+    ASSERT_EQ(Usage(me->memory()).chunks_free, before.chunks_free);
+    ExpectWhole(*me, kSize);
+    for (const HostView& host : ListHosts(me->memory())) {
+      if (host.host == me->host()) continue;
+      ASSERT_TRUE(me->Fence(host.host).ok());
+    }
+    ExpectNothingLeft(*me);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(step, 50);
+}
+
+}  // namespace
+}  // namespace daxfs::pool
