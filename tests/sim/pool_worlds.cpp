@@ -250,7 +250,9 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
   return {
       {.name = "A-use-collect", .programs = {Reader(), Collector()}},
       {.name = "A-use-collect-rebuild", .programs = {Reader(), Collector(), Builder(1)}},
-      {.name = "A2-use-collect-finish", .programs = {Reader(), Collector(2), Collector()}},
+      {.name = "A2-use-collect-finish",
+       .programs = {Reader(), Collector(2), Collector()},
+       .large = true},
       {.name = "A-never-missed",
        .programs = {Keeper(), SureReader(), Collector()},
        .begin =
