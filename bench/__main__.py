@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import chart, convert, memory
+from bench import chart, convert, memory, pool
 from e2e.conftest import DEFAULT_SUITE
 from e2e.harness.cache import Cache
 
@@ -22,6 +22,7 @@ def table(results):
             spread = f"({c['min']:.1f} to {c['max']:.1f})"
             lines.append(f"  {row['operation']:<14} {label:<20} {c['median']:>10.1f} {row['unit']:<4} {spread}  "
                          f"{c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
+    lines.append(pool.table(results["pool"]))
     made = results["convert"]
     lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, tmpfs")
     for label, c in made["results"].items():
@@ -49,6 +50,7 @@ def figures(results):
             "touch_256m_huge_ms": rows["touch"]["daxfs"]["median"],
             "touch_256m_small_ms": rows["touch"]["daxfs-small"]["median"],
             "touch_256m_tmpfs_ms": rows["touch"]["tmpfs"]["median"],
+            **pool.figures(results["pool"]),
             "convert_oci_mb_per_s": results["convert"]["results"]["daxfs-build oci: (tar)"]["mb_per_s"]}
 
 
@@ -57,6 +59,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
         print("bench: reading and mapping, in one machine", file=sys.stderr)
         results = {"memory": memory.run(cache, DEFAULT_SUITE, Path(work))}
+    with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
+        print("bench: mounting out of a pool, in one machine", file=sys.stderr)
+        results["pool"] = pool.run(cache, DEFAULT_SUITE, Path(work))
     print("bench: conversion", file=sys.stderr)
     results["convert"] = convert.run(cache)
     cache.close()
