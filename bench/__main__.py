@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import chart, convert, memory, pool
+from bench import chart, convert, many, memory, pool
 from e2e.conftest import DEFAULT_SUITE
 from e2e.harness.cache import Cache
 
@@ -23,6 +23,7 @@ def table(results):
             lines.append(f"  {row['operation']:<14} {label:<20} {c['median']:>10.1f} {row['unit']:<4} {spread}  "
                          f"{c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
     lines.append(pool.table(results["pool"]))
+    lines += many.table(results["many"])
     made = results["convert"]
     lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, tmpfs")
     for label, c in made["results"].items():
@@ -62,6 +63,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
         print("bench: mounting out of a pool, in one machine", file=sys.stderr)
         results["pool"] = pool.run(cache, DEFAULT_SUITE, Path(work))
+    print("bench: much in a pool, and many at it", file=sys.stderr)
+    results["many"] = many.run()
     print("bench: conversion", file=sys.stderr)
     results["convert"] = convert.run(cache)
     cache.close()

@@ -308,6 +308,9 @@ int daxfs_index_find(const struct daxfs_pool *pool, const struct daxfs_index *in
 	__u32 i;
 
 	find_buckets(index, key, &places);
+	/* Two lines far from each other, and from all that was read before: both at once. */
+	daxfs_prefetch(&index->words[places.bucket[0]]);
+	daxfs_prefetch(&index->words[places.bucket[1]]);
 	places.count = places.in_buckets;
 	for (i = 0; i <= places.count; i++) {
 		__u32 position = place_at(index, &places, i);

@@ -149,4 +149,14 @@ static inline void daxfs_refresh(const void *bytes, __u64 length)
 #endif
 }
 
+/** daxfs_prefetch() - @word will be loaded soon; no access, and nothing is ordered by it */
+static inline void daxfs_prefetch(const struct daxfs_word *word)
+{
+#if defined(DAXFS_ATOMIC_SIMULATED)
+	(void)word;
+#else
+	__builtin_prefetch(&word->raw);
+#endif
+}
+
 #endif /* DAXFS_ATOMIC_H */
