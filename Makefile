@@ -34,7 +34,7 @@ hostile: ## mutated images against core under ASan and UBSan, and planted bugs t
 	@$(TARGET) hostile -- scripts/hostile $(or $(SEED),1) $(or $(COUNT),100000)
 
 chaos: ## two kernels and two hosts' processes on one pool, kills and power-off included (CHAOS_SECONDS=600)
-	@$(TARGET) chaos -- env DAXFS_CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) scripts/e2e e2e/test_pool_chaos.py -s
+	@$(TARGET) chaos -- scripts/chaos $(or $(CHAOS_SECONDS),600)
 
 sim: ## the pool's protocol: every interleaving of every small world, and each rule left out (SEED=, COUNT=)
 	@$(TARGET) sim -- scripts/sim $(or $(SEED),1) $(or $(COUNT),20000)

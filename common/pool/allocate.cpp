@@ -99,17 +99,6 @@ Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
   return Full(base::HumanSize(std::uint64_t{count} << DAXFS_GRANULE_SHIFT) + " wanted");
 }
 
-Result<Use> Participant::PublishRow(Ref ref) {
-  RETURN_IF_ERROR(memory_->Seal(ref.row, ref.generation));
-  const std::lock_guard lock(mutex_);
-  if (daxfs_row_publish(&memory_->words(), slot_, ref.row, ref.generation) != 0) {
-    return Status(StatusCode::kAborted,
-                  memory_->name() + ": this host was stated to be off while it was building");
-  }
-  uses_[ref] = 1;
-  return Use(this, ref);
-}
-
 Status Participant::Full(const std::string& wanted) const {
   const UsageView usage = Usage(*memory_);
   const std::string text =

@@ -171,13 +171,11 @@ Result<Building::Published> Building::Publish(const Digest& digest) {
   object.granule_count = granules_;
   std::memcpy(object.digest, digest.data(), digest.size());
   daxfs_object_write(&participant_.memory_->words(), ref_.row, &object);
-  // Only before publication may one's own be dropped for an equal one.
-  ASSIGN_OR_RETURN(std::optional<Use> same, participant_.Find({AliasKind::kRoot, digest}));
-  if (same) return Published{*std::move(same), true};
-  ASSIGN_OR_RETURN(Use use, participant_.PublishRow(ref_));
+  ASSIGN_OR_RETURN(Participant::PublishedRow row, participant_.PublishRow(ref_, digest));
   over_ = true;
-  RETURN_IF_ERROR(participant_.AddAlias(use, {AliasKind::kRoot, digest}));
-  return Published{std::move(use), false};
+  if (row.adopted) return Published{std::move(row.use), true};
+  RETURN_IF_ERROR(participant_.AddAlias(row.use, {AliasKind::kRoot, digest}));
+  return Published{std::move(row.use), false};
 }
 
 }  // namespace daxfs::pool

@@ -209,7 +209,10 @@ std::vector<HostView> ListHosts(const Memory& memory) {
   };
   for (const SlotView& slot : ListSlots(memory)) {
     if (std::string_view(slot.state) != "attached") continue;
-    if (const auto found = of(slot.host); found != hosts.end()) ++found->participants;
+    const auto found = of(slot.host);
+    if (found == hosts.end()) continue;
+    ++found->participants;
+    found->heartbeat = std::max(found->heartbeat, slot.heartbeat);  // a kernel has only its slot's
   }
   for (const HoldView& hold : ListHolds(memory)) {
     if (const auto found = of(hold.host); found != hosts.end()) ++found->holds;

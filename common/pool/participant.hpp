@@ -192,7 +192,11 @@ class Participant {
   Result<std::uint32_t> TakeGranules(Ref ref, std::uint32_t count);
   std::optional<std::uint32_t> TakeGranulesLocked(Ref ref, std::uint32_t count);
   std::optional<std::uint32_t> TakeFreeChunkLocked(Ref ref);
-  Result<Use> PublishRow(Ref ref);
+  struct PublishedRow {
+    Use use;
+    bool adopted;
+  };
+  Result<PublishedRow> PublishRow(Ref ref, const Digest& digest);
   Status Full(const std::string& wanted) const;
 
   const std::unique_ptr<Memory> memory_;

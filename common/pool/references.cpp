@@ -96,6 +96,24 @@ Result<std::optional<Use>> Participant::FindIn(const daxfs_index& index, const d
   return std::optional(Use(this, ref));
 }
 
+Result<Participant::PublishedRow> Participant::PublishRow(Ref ref, const Digest& digest) {
+  RETURN_IF_ERROR(memory_->Seal(ref.row, ref.generation));
+  const daxfs_pool& words = memory_->words();
+  const daxfs_key key = MakeKey(DAXFS_ALIAS_ROOT, digest);
+  const std::lock_guard lock(mutex_);
+  daxfs_alias alias = {};
+  int had = 0;
+  const int error = daxfs_row_publish_or_adopt(&words, &words.aliases, slot_, ref.row,
+                                               ref.generation, &key, &alias, &had);
+  if (error != 0 && error != -EEXIST) {
+    return Status(StatusCode::kAborted,
+                  memory_->name() + ": this host was stated to be off while it was building");
+  }
+  const Ref kept = error == 0 ? ref : RefOf(alias.target);
+  ++uses_[kept];
+  return PublishedRow{Use(this, kept), error == -EEXIST};
+}
+
 Result<std::optional<Use>> Participant::Find(const Key& key) {
   return FindIn(memory_->words().aliases, MakeKey(static_cast<__u32>(key.kind), key.digest));
 }

@@ -205,10 +205,15 @@ int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host
 	return 1;
 }
 
+void daxfs_slot_heartbeat(const struct daxfs_pool *pool, __u32 slot, __u64 now)
+{
+	daxfs_store(&pool->slot_records[slot].heartbeat, now);
+}
+
 void daxfs_heartbeat(const struct daxfs_pool *pool, __u32 host, __u32 slot, __u64 now)
 {
 	daxfs_store(&pool->host_records[host].heartbeat, now);
-	daxfs_store(&pool->slot_records[slot].heartbeat, now);
+	daxfs_slot_heartbeat(pool, slot, now);
 }
 
 int daxfs_hold_read(const struct daxfs_pool *pool, __u32 hold, struct daxfs_hold_info *info)

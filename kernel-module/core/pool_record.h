@@ -89,8 +89,11 @@ int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host
 /** daxfs_host_set_boot() - 64 bits that say which boot of @host takes part from now on */
 void daxfs_host_set_boot(const struct daxfs_pool *pool, __u32 host, __u64 boot);
 
-/** daxfs_heartbeat() - @host and @slot of it are alive at @now, seconds since 1970 */
+/** daxfs_heartbeat() - a program of @host in @slot is alive at @now, seconds since 1970 */
 void daxfs_heartbeat(const struct daxfs_pool *pool, __u32 host, __u32 slot, __u64 now);
+
+/** daxfs_slot_heartbeat() - the same of a kernel, which does not speak for its host */
+void daxfs_slot_heartbeat(const struct daxfs_pool *pool, __u32 slot, __u64 now);
 
 /** struct daxfs_hold_info - a hold. @target: a reference; @host: who holds */
 struct daxfs_hold_info {

@@ -27,10 +27,9 @@ static char *host_id;
 module_param(host_id, charp, 0444);
 MODULE_PARM_DESC(host_id, "id of this host in pools: 32 hex digits; default: DMI product UUID");
 
-/* Who this kernel is, and in which boot; set at load. */
+/* Who this kernel is; set at load. */
 static u8 own_id[DAXFS_UUID_SIZE];
 static bool own_id_is_random;
-static u64 own_boot;
 
 /* 32 hexadecimal digits, hyphens anywhere between them. */
 static bool parse_id(const char *text, u8 *id)
@@ -48,37 +47,11 @@ static bool parse_id(const char *text, u8 *id)
 	return count == sizeof(digits) && !hex2bin(id, digits, DAXFS_UUID_SIZE);
 }
 
-/*
- * Which boot this is, as programs of this host say it too: from what the kernel tells user
- * space. 0 where that is not to be had, say in an initial ramdisk: then they say it alone.
- */
-static u64 boot_mark(void)
-{
-	struct file *file = filp_open("/proc/sys/kernel/random/boot_id", O_RDONLY, 0);
-	union {
-		u8 bytes[SHA256_DIGEST_SIZE];
-		__le64 mark;
-	} digest;
-	ssize_t length = 0;
-	char text[UUID_STRING_LEN];
-	loff_t position = 0;
-
-	if (!IS_ERR(file)) {
-		length = kernel_read(file, text, sizeof(text), &position);
-		filp_close(file, NULL);
-	}
-	if (length != sizeof(text))
-		return 0;
-	sha256(text, sizeof(text), digest.bytes);
-	return le64_to_cpu(digest.mark);
-}
-
 /** daxfs_pools_init() - at module load: who this host is. Return: 0; -EINVAL host_id= is no id */
 int daxfs_pools_init(void)
 {
 	const char *dmi = dmi_get_system_info(DMI_PRODUCT_UUID);
 
-	own_boot = boot_mark();
 	if (host_id && *host_id) {
 		if (parse_id(host_id, own_id))
 			return 0;
@@ -128,7 +101,10 @@ static bool bury_predecessors(const struct daxfs_pool *pool, u32 host)
 	return true;
 }
 
-/* Programs of a host know each other by its boot, kernels by their slots. */
+/*
+ * Kernels of one host know each other by their slots. Its programs do by its boot and its
+ * heartbeat, which are theirs: a kernel that touched them would look like another boot's.
+ */
 static int join_host(struct fs_context *fc, struct daxfs_member *member)
 {
 	struct daxfs_pool *pool = &member->pool;
@@ -144,9 +120,6 @@ static int join_host(struct fs_context *fc, struct daxfs_member *member)
 		daxfs_refuse(fc, "another machine is alive as host %pUb: set host_id=", own_id);
 		return -EBUSY;
 	}
-	/* This kernel's beat is the host's: programs must not take it for another boot's. */
-	if (own_boot)
-		daxfs_host_set_boot(pool, member->host, own_boot);
 	return 0;
 }
 
@@ -190,8 +163,7 @@ static void beat(struct work_struct *work)
 		container_of(to_delayed_work(work), struct daxfs_member, beat);
 
 	if (daxfs_load(&member->pool.slots[member->slot]) == member->word)
-		daxfs_heartbeat(&member->pool, member->host, member->slot,
-				ktime_get_real_seconds());
+		daxfs_slot_heartbeat(&member->pool, member->slot, ktime_get_real_seconds());
 	queue_delayed_work(daxfs_queue, &member->beat, BEAT_INTERVAL);
 }
 
