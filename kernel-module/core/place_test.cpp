@@ -63,7 +63,7 @@ TEST(Place, ChunksAnywhere) {
                 {3 * kChunk + 9, 5 * kChunk, 2 * kChunk - 9, kData + 9},
                 {4 * kChunk + 9, 5 * kChunk, kChunk - 9, kData + kChunk + 9},
                 {5 * kChunk, 1, 0, 0}});
-  for (const __u64 chunk : {0, 1, 2, 3, 4}) EXPECT_TRUE(daxfs_place_whole(&place, chunk * kChunk));
+  for (__u64 chunk = 0; chunk < 5; ++chunk) EXPECT_TRUE(daxfs_place_whole(&place, chunk * kChunk));
   EXPECT_FALSE(daxfs_place_whole(&place, 4 * kChunk + 65536)) << "longer than the image";
   EXPECT_FALSE(daxfs_place_whole(&place, 5 * kChunk));
 }
