@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/base/units.hpp"
+#include "common/os/file_lock.hpp"
 #include "common/os/system.hpp"
 #include "daxfs/ioctl.h"
 
@@ -85,12 +86,16 @@ Status CreatePool(const CreateOptions& options) {
                                 " bytes");
   }
   std::vector<os::SharedMemory> devices;
+  std::vector<os::FileLock> making;  // on one machine, one at a time
   for (std::size_t i = 0; i < options.devices.size(); ++i) {
     const std::string& path = options.devices[i];
     ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, os::Access::kWrite));
     if (device.bytes().size() < DAXFS_BLOCK_SIZE) {
       return InvalidArgumentError(path + ": too small for a pool");
     }
+    ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Of(device.fd()));
+    if (!lock) return FailedPreconditionError(path + ": another process is making a pool of it");
+    making.push_back(*std::move(lock));
     RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), options.replace));
     info.device[i].size = device.bytes().size();
     RETURN_IF_ERROR(RandomUuid(info.device[i].uuid));
@@ -150,6 +155,10 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
       return FailedPreconditionError(devices.front() + ": device " +
                                      UuidText(ToUuid(memory->info_.device[i].uuid)) +
                                      " of its pool is missing; name all of them");
+    }
+    // Each superblock was checked against its own device; this one speaks for all.
+    if (found[i]->bytes().size() < memory->info_.device[i].size) {
+      return DataLossError(devices.front() + ": the superblocks of its devices contradict");
     }
     memory->devices_.push_back(*std::move(found[i]));
   }

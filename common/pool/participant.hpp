@@ -91,7 +91,7 @@ struct Collected {
   std::uint64_t used = 0;   // seconds since 1970
 };
 
-// Errors: kInvalidArgument unless it has 1 to 192 bytes.
+// Errors: kInvalidArgument unless it has 1 to 192 bytes, no # and no sha256: in front.
 Status CheckName(std::string_view name);
 
 // A process that takes part in a pool, in a slot of its own for as long as it lives: takes
@@ -140,8 +140,8 @@ class Participant {
   Status Hold(const Use& use, HoldKind kind, std::string_view name);
   // Drops this host's hold. Errors: kNotFound.
   Status DropHold(HoldKind kind, std::string_view name);
-  // Drops this host's holds of that name and of its parts, "NAME#0" and so on. None is no error.
-  Status DropHolds(HoldKind kind, std::string_view name);
+  // Drops this host's holds of that name and of its parts, "NAME#0" and so on. Returns how many.
+  std::uint32_t DropHolds(HoldKind kind, std::string_view name);
 
   // Frees objects nobody refers to, the longest unused first.
   std::vector<Collected> Collect(const CollectOptions& options);
@@ -176,6 +176,8 @@ class Participant {
   Status JoinHost();
   Status TakeSlot(const std::string& name);
   std::string LockPath(std::uint32_t slot) const;
+  std::uint64_t LockMark(const os::FileLock& lock) const;
+  bool ProvesDeath(std::uint32_t slot, const os::FileLock& lock) const;
   void Beat();
   void StopBeating();
   void Drop(Ref ref);
@@ -199,6 +201,7 @@ class Participant {
   const HostIdentity identity_;
   std::uint32_t host_ = 0;
   std::uint32_t slot_ = 0;
+  std::uint64_t slot_word_ = 0;        // of this life; another: this host was stated to be off
   std::optional<os::FileLock> life_;  // held as long as the slot is ours
 
   std::mutex mutex_;  // over this slot's words, and what follows; held where a name says Locked

@@ -54,7 +54,9 @@ void Participant::Drop(Ref ref) {
   DAXFS_CHECK(found != uses_.end());
   if (--found->second > 0) return;
   uses_.erase(found);
-  daxfs_use_drop(&memory_->words(), slot_, ref.row);
+  const daxfs_pool& words = memory_->words();
+  // Of a slot that is another's by now, not a bit may be touched.
+  if (daxfs_load(&words.slots[slot_]) == slot_word_) daxfs_use_drop(&words, slot_, ref.row);
 }
 
 // For whoever decides what to collect; once a minute is enough, and leaves others' caches alone.
@@ -186,8 +188,19 @@ int Participant::PutNameLocked(const daxfs_key& key, std::uint64_t target, std::
 }
 
 Status CheckName(std::string_view name) {
-  if (!name.empty() && name.size() <= DAXFS_POOL_TEXT_MAX) return Status::Ok();
-  return InvalidArgumentError("a name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) + " bytes");
+  if (name.empty() || name.size() > DAXFS_POOL_TEXT_MAX) {
+    return InvalidArgumentError("a name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) +
+                                " bytes");
+  }
+  if (name.find('#') != std::string_view::npos) {
+    return InvalidArgumentError("name \"" + std::string(name) +
+                                "\": has a #, which stands before the number of a layer");
+  }
+  if (name.starts_with("sha256:")) {
+    return InvalidArgumentError("name \"" + std::string(name) +
+                                "\": begins with sha256:, as digests do");
+  }
+  return Status::Ok();
 }
 
 Status Participant::SetName(const Use& use, std::string_view name) {
@@ -243,7 +256,8 @@ std::optional<Participant::FoundHold> Participant::FindHold(HoldKind kind,
 }
 
 Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
-  RETURN_IF_ERROR(CheckName(name));
+  RETURN_IF_ERROR(CheckName(name.substr(0, name.find('#'))));
+  if (name.size() > DAXFS_POOL_TEXT_MAX) return InvalidArgumentError("name of a hold: too long");
   const daxfs_pool& words = memory_->words();
   const Ref ref = use.ref();
   const std::lock_guard lock(mutex_);
@@ -271,9 +285,10 @@ Status Participant::DropHold(HoldKind kind, std::string_view name) {
   return FromCore(daxfs_hold_drop(&memory_->words(), found->row, found->info.word), "drop a hold");
 }
 
-Status Participant::DropHolds(HoldKind kind, std::string_view name) {
+std::uint32_t Participant::DropHolds(HoldKind kind, std::string_view name) {
   const daxfs_pool& words = memory_->words();
   const std::string part = std::string(name) + "#";
+  std::uint32_t dropped = 0;
   const std::lock_guard lock(mutex_);
   for (std::uint32_t i = 0; i < words.hold_count; ++i) {
     daxfs_hold_info info;
@@ -282,9 +297,10 @@ Status Participant::DropHolds(HoldKind kind, std::string_view name) {
       continue;
     }
     const std::string_view text(info.name, info.name_length);
-    if (text == name || text.starts_with(part)) daxfs_hold_drop(&words, i, info.word);
+    if (text != name && !text.starts_with(part)) continue;
+    dropped += daxfs_hold_drop(&words, i, info.word) == 0 ? 1U : 0U;
   }
-  return Status::Ok();
+  return dropped;
 }
 
 }  // namespace daxfs::pool
