@@ -59,8 +59,7 @@ class InPool final : public Destination {
       }
       uses_.push_back(std::move(record));
     }
-    RETURN_IF_ERROR(participant_->Hold(uses_.back(), pool::HoldKind::kAdmin, options_.name));
-    return participant_->SetName(uses_.back(), options_.name);
+    return participant_->NameAndHold(uses_.back(), options_.name);
   }
 
  private:

@@ -264,8 +264,7 @@ Status PutIntoPool(const PoolCommand& command, Context& context) {
                    FillFrom(command.source, *building, context));
   ASSIGN_OR_RETURN(const pool::Building::Published published,
                    building->Publish(summary.root.bytes));
-  RETURN_IF_ERROR(participant->Hold(published.use, pool::HoldKind::kAdmin, command.name));
-  RETURN_IF_ERROR(participant->SetName(published.use, command.name));
+  RETURN_IF_ERROR(participant->NameAndHold(published.use, command.name));
   const char* how = published.existed ? "found" : "built";
   if (command.json) {
     return context.out(Line({{"ok", true},

@@ -138,6 +138,9 @@ class Participant {
   // A reference that stays when this process ends, until it is dropped or the host is fenced. One
   // of this host with the same kind and name is replaced. Errors: kResourceExhausted.
   Status Hold(const Use& use, HoldKind kind, std::string_view name);
+  // SetName, and an administrator's hold of what it points to. Of several that give one name at
+  // once the last one's object has both. Errors: as SetName and Hold.
+  Status NameAndHold(const Use& use, std::string_view name);
   // Drops this host's hold. Errors: kNotFound.
   Status DropHold(HoldKind kind, std::string_view name);
   // Drops this host's holds of that name and of its parts, "NAME#0" and so on. Returns how many.

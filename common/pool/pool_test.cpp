@@ -330,6 +330,23 @@ TEST_F(PoolTest, NamesThatWouldMeanSomethingElseAreRefused) {
   EXPECT_EQ(me->DropHolds(HoldKind::kAdmin, "a"), 0U);
 }
 
+TEST_F(PoolTest, WhatIsNamedIsHeldWhoeverNamesAtOnce) {
+  const std::unique_ptr<Participant> one = Attach();
+  const std::unique_ptr<Participant> two = Attach();
+  for (unsigned round = 0; round < 50; ++round) {
+    const auto name = [&](Participant& me, unsigned seed) {
+      const Result<Use> use = Place(me, Bytes(100, seed));
+      EXPECT_TRUE(use.ok() && me.NameAndHold(*use, "web").ok());
+    };
+    std::thread other([&] { name(*two, 2 * round); });
+    name(*one, 2 * round + 1);
+    other.join();
+    one->Collect({});
+    const Result<std::optional<Use>> found = one->FindName("web");
+    ASSERT_TRUE(found.ok() && found->has_value()) << round;
+  }
+}
+
 TEST_F(PoolTest, WhatIsNoPoolIsRefused) {
   const std::string other = scratch_.path() + "/other";
   ASSERT_TRUE(os::MakeSharedFile(other, 4 * kMiB).ok());

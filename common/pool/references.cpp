@@ -278,6 +278,21 @@ Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
                                 " holds are taken");
 }
 
+Status Participant::NameAndHold(const Use& use, std::string_view name) {
+  RETURN_IF_ERROR(Hold(use, HoldKind::kAdmin, name));
+  RETURN_IF_ERROR(SetName(use, name));
+  std::optional<Ref> held;
+  // Whoever changes the hold looks at the name behind that: what others named meanwhile is held.
+  for (int i = 0; i < kTries; ++i) {
+    ASSIGN_OR_RETURN(const std::optional<Use> named, FindName(name));
+    if (!named || named->ref() == held) return Status::Ok();
+    RETURN_IF_ERROR(Hold(*named, HoldKind::kAdmin, name));
+    held = named->ref();
+  }
+  return Status(StatusCode::kAborted,
+                "name \"" + std::string(name) + "\": others keep changing it");
+}
+
 Status Participant::DropHold(HoldKind kind, std::string_view name) {
   const std::lock_guard lock(mutex_);
   const std::optional<FoundHold> found = FindHold(kind, name);
