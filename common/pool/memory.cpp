@@ -2,16 +2,27 @@
 #include "common/pool/memory.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "common/base/units.hpp"
 #include "common/os/file_lock.hpp"
 #include "common/os/system.hpp"
+#include "common/pool/inspect.hpp"
 #include "daxfs/ioctl.h"
 
 namespace daxfs::pool {
 namespace {
+
+using std::chrono::milliseconds;
+
+// More than two heartbeats.
+constexpr milliseconds kWatch{2500};
+constexpr milliseconds kWatchStep{100};
 
 Status Refusal(const std::string& path, int error, const char* why) {
   const std::string text = path + ": " + why;
@@ -68,6 +79,27 @@ Uuid ToUuid(const __u8* bytes) {
   return uuid;
 }
 
+// Whoever takes part in the old pool would go on in the new one, with words that mean others there.
+// Whose heart beats is alive; the beats of the dead and of hosts that are off stand still.
+Status CheckNobodyLives(const std::vector<std::string>& devices) {
+  const Result<std::unique_ptr<Memory>> old = Memory::Open(devices, os::Access::kRead);
+  if (!old.ok()) return Status::Ok();  // no pool, or not all of it
+  const auto beats = [&] {
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> all;
+    for (const SlotView& slot : ListSlots(**old)) all.emplace_back(slot.slot, slot.heartbeat);
+    return all;
+  };
+  const auto before = beats();
+  for (milliseconds waited{0}; !before.empty() && waited < kWatch; waited += kWatchStep) {
+    std::this_thread::sleep_for(kWatchStep);
+    if (beats() == before) continue;
+    return FailedPreconditionError(devices.front() +
+                                   ": others take part in this pool right now (daxfsctl pool info "
+                                   "shows them); end them first");
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Status FromCore(int error, std::string_view what) {
@@ -85,6 +117,7 @@ Status CreatePool(const CreateOptions& options) {
     return InvalidArgumentError("label: at most " + std::to_string(sizeof(info.label) - 1) +
                                 " bytes");
   }
+  if (options.replace) RETURN_IF_ERROR(CheckNobodyLives(options.devices));
   std::vector<os::SharedMemory> devices;
   std::vector<os::FileLock> making;  // on one machine, one at a time
   for (std::size_t i = 0; i < options.devices.size(); ++i) {

@@ -442,6 +442,22 @@ def test_who_sees_other_lock_files_takes_nothing_away(pool, tmp_path):
     assert reader.communicate()[0] == source.read_bytes()
 
 
+def test_a_pool_in_use_is_not_made_anew(pool, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3 << 20))
+    pool.ok("put", source, "web")
+    reader = subprocess.Popen([pool.ctl_program.path, "pool", "get", "-o", "-", pool.path, "web"],
+                              env=pool.environment(2), stdout=subprocess.PIPE)
+    wait_for(lambda: pool.info()["participants"], "the reader")
+    result = pool.run("create", "--force")
+    assert result.returncode == 1 and "take part" in result.stderr
+    assert len(pool.json("ls")) == 1
+    reader.kill()
+    reader.communicate()
+    pool.ok("create", "--force")
+    assert pool.json("ls") == []
+
+
 def test_a_host_names_its_pools(pool, tree, tmp_path):
     (tmp_path / "main.yaml").write_text(f"devices: [{pool.path}]\n")
     environment = {**pool.environment(), "DAXFS_POOLS_DIR": str(tmp_path)}
