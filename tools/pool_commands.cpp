@@ -265,6 +265,7 @@ Status PutIntoPool(const PoolCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const pool::Building::Published published,
                    building->Publish(summary.root.bytes));
   RETURN_IF_ERROR(participant->NameAndHold(published.use, command.name));
+  participant->DropParts(pool::HoldKind::kAdmin, command.name, 0);
   const char* how = published.existed ? "found" : "built";
   if (command.json) {
     return context.out(Line({{"ok", true},

@@ -145,6 +145,8 @@ class Participant {
   Status DropHold(HoldKind kind, std::string_view name);
   // Drops this host's holds of that name and of its parts, "NAME#0" and so on. Returns how many.
   std::uint32_t DropHolds(HoldKind kind, std::string_view name);
+  // Those of its parts from that number on alone.
+  std::uint32_t DropParts(HoldKind kind, std::string_view name, std::size_t from);
 
   // Frees objects nobody refers to, the longest unused first.
   std::vector<Collected> Collect(const CollectOptions& options);
@@ -192,6 +194,8 @@ class Participant {
     daxfs_hold_info info;
   };
   std::optional<FoundHold> FindHold(HoldKind kind, std::string_view name) const;
+  template <typename F>
+  std::uint32_t DropHoldsIf(HoldKind kind, F is_meant);
   // For Building.
   Result<std::uint32_t> TakeChunk(Ref ref, std::size_t have);
   Result<std::uint32_t> TakeGranules(Ref ref, std::uint32_t count);

@@ -2,6 +2,7 @@
 // Finding objects, and referring to them: uses, aliases, names, holds.
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <random>
 
@@ -300,9 +301,9 @@ Status Participant::DropHold(HoldKind kind, std::string_view name) {
   return FromCore(daxfs_hold_drop(&memory_->words(), found->row, found->info.word), "drop a hold");
 }
 
-std::uint32_t Participant::DropHolds(HoldKind kind, std::string_view name) {
+template <typename F>
+std::uint32_t Participant::DropHoldsIf(HoldKind kind, F is_meant) {
   const daxfs_pool& words = memory_->words();
-  const std::string part = std::string(name) + "#";
   std::uint32_t dropped = 0;
   const std::lock_guard lock(mutex_);
   for (std::uint32_t i = 0; i < words.hold_count; ++i) {
@@ -311,11 +312,27 @@ std::uint32_t Participant::DropHolds(HoldKind kind, std::string_view name) {
         info.kind != static_cast<__u32>(kind)) {
       continue;
     }
-    const std::string_view text(info.name, info.name_length);
-    if (text != name && !text.starts_with(part)) continue;
+    if (!is_meant(std::string_view(info.name, info.name_length))) continue;
     dropped += daxfs_hold_drop(&words, i, info.word) == 0 ? 1U : 0U;
   }
   return dropped;
+}
+
+std::uint32_t Participant::DropHolds(HoldKind kind, std::string_view name) {
+  const std::string part = std::string(name) + "#";
+  return DropHoldsIf(
+      kind, [&](std::string_view text) { return text == name || text.starts_with(part); });
+}
+
+std::uint32_t Participant::DropParts(HoldKind kind, std::string_view name, std::size_t from) {
+  const std::string part = std::string(name) + "#";
+  return DropHoldsIf(kind, [&](std::string_view text) {
+    if (!text.starts_with(part)) return false;
+    std::size_t number = 0;
+    const std::string_view digits = text.substr(part.size());
+    std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return number >= from;
+  });
 }
 
 }  // namespace daxfs::pool

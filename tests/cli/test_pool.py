@@ -115,6 +115,17 @@ def test_layers_are_found_by_what_they_are_made_of(pool, tmp_path):
     assert pool.json("gc")[-1]["objects"] == 2
 
 
+def test_layers_of_an_earlier_image_of_that_name_can_go(pool, tmp_path, tree):
+    for number, layers in enumerate((3, 1)):
+        layout = Layout(tmp_path / f"oci{number}")
+        layout.index(layout.image([tar_of([(f"{number}-{i}", b"x" * 100)]) for i in range(layers)]))
+        assert pool.build(f"oci:{tmp_path}/oci{number}", "--per-layer", "--name", "app").returncode == 0
+        assert pool.info()["holds"]["used"] == layers + 1
+    assert pool.json("gc")[-1]["objects"] == 4, "three layers and their list"
+    pool.ok("put", tree, "app")
+    assert pool.info()["holds"]["used"] == 1
+
+
 def test_put_and_get(pool, tree, tmp_path):
     pool.ok("put", tree / "small", "weights")
     assert pool.ok("get", "weights", "-o", "-") == "small\n"
