@@ -59,8 +59,10 @@ class InPool final : public Destination {
       }
       uses_.push_back(std::move(record));
     }
-    RETURN_IF_ERROR(participant_->Hold(uses_.back(), pool::HoldKind::kAdmin, options_.name));
-    return participant_->SetName(uses_.back(), options_.name);
+    RETURN_IF_ERROR(participant_->NameAndHold(uses_.back(), options_.name));
+    // What the name stood for before may have had more layers.
+    participant_->DropParts(pool::HoldKind::kAdmin, options_.name, layers ? uses_.size() - 1 : 0);
+    return Status::Ok();
   }
 
  private:

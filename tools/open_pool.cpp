@@ -40,13 +40,17 @@ Result<OpenedImage> OpenedImage::Open(const std::string& text) {
     return InvalidArgumentError("\"" + text + "\": an image in a pool is pool:POOL:NAME or " +
                                 "pool:POOL:sha256:...");
   }
-  ASSIGN_OR_RETURN(opened.participant_,
-                   JoinPool(text.substr(kPrefix.size(), colon - kPrefix.size()), "daxfsctl"));
-  ASSIGN_OR_RETURN(pool::Use use, pool::FindAny(*opened.participant_, text.substr(colon + 1)));
+  return OpenInPool(text.substr(kPrefix.size(), colon - kPrefix.size()), text.substr(colon + 1));
+}
+
+Result<OpenedImage> OpenedImage::OpenInPool(const std::string& pool, const std::string& object) {
+  OpenedImage opened;
+  ASSIGN_OR_RETURN(opened.participant_, JoinPool(pool, "daxfsctl"));
+  ASSIGN_OR_RETURN(pool::Use use, pool::FindAny(*opened.participant_, object));
   ASSIGN_OR_RETURN(pool::Mapped mapped, pool::Mapped::Open(*opened.participant_, std::move(use)));
   opened.mapped_.emplace(std::move(mapped));
   Result<format::Image> image = format::Image::FromBytes(opened.mapped_->bytes());
-  if (!image.ok()) return image.status().WithContext(text);
+  if (!image.ok()) return image.status().WithContext(object);
   opened.image_.emplace(*std::move(image));
   return opened;
 }

@@ -25,6 +25,8 @@ class OpenedImage {
   // A file's path, or "pool:POOL:OBJECT": an object of a pool, by name or digest, in use as long as
   // this lives. Errors: as format::Image::Open; kNotFound.
   static Result<OpenedImage> Open(const std::string& text);
+  // The same of an object of a pool, whose path may have colons.
+  static Result<OpenedImage> OpenInPool(const std::string& pool, const std::string& object);
 
   const format::Image& operator*() const { return *image_; }
   const format::Image* operator->() const { return &*image_; }

@@ -62,8 +62,12 @@ Status CreatePool(const PoolCommand& command, Context& context) {
     if (is_new) made.push_back(device);
   }
   if (status.ok()) status = pool::CreatePool(options);
+  // What another process made into a pool meanwhile, or is making one of, is not ours to remove.
+  const bool ours = status.code() != StatusCode::kAlreadyExists &&
+                    status.code() != StatusCode::kFailedPrecondition;
   if (!status.ok()) {
     std::error_code error;
+    if (!ours) return status;
     for (const std::string& device : made) std::filesystem::remove(device, error);
     return status;
   }
@@ -161,7 +165,7 @@ Status CheckPool(const PoolCommand& command, Context& context) {
     RETURN_IF_ERROR(context.out(
         command.json
             ? Line({{"severity", severity}, {"what", finding.what}, {"repaired", finding.repaired}})
-            : fmt::format("{}: {}{}\n", severity, finding.what,
+            : fmt::format("{}: {}{}\n", severity, PrintableName(finding.what),
                           finding.repaired ? ": repaired" : "")));
   }
   context.differ = left > 0;
@@ -172,24 +176,47 @@ Status CheckPool(const PoolCommand& command, Context& context) {
   return context.out(fmt::format("{} found, {} left\n", findings.size(), left));
 }
 
+namespace {
+
+// Another host has taken the name over, or away: what it held on behalf of this one is left.
+Status DropWithoutName(pool::Participant& participant, const std::string& name, bool json,
+                       Context& context) {
+  if (participant.DropHolds(pool::HoldKind::kAdmin, name) == 0) {
+    return pool::FindAny(participant, name).status();
+  }
+  return context.out(json ? Line({{"object", name}, {"freed", false}})
+                          : PrintableName(name) + ": no longer held by this host\n");
+}
+
+Status RemoveOne(pool::Participant& participant, const std::string& text, bool json,
+                 Context& context) {
+  const bool digest = text.starts_with("sha256:");
+  pool::Ref ref;
+  {
+    const Result<pool::Use> use = pool::FindAny(participant, text);
+    if (!use.ok() && use.status().code() == StatusCode::kNotFound && !digest) {
+      return DropWithoutName(participant, text, json, context);
+    }
+    if (!use.ok()) return use.status();
+    ref = use->ref();
+  }
+  if (!digest) {
+    RETURN_IF_ERROR(participant.RemoveName(text));
+    participant.DropHolds(pool::HoldKind::kAdmin, text);
+  }
+  const Status gone = participant.CollectOne(ref);
+  if (!gone.ok() && digest) return gone.WithContext(text);
+  const char* how = gone.ok() ? "freed" : "no longer named; others use or hold it";
+  return context.out(json ? Line({{"object", text}, {"freed", gone.ok()}})
+                          : fmt::format("{}: {}\n", PrintableName(text), how));
+}
+
+}  // namespace
+
 Status RemoveFromPool(const PoolCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
   for (const std::string& text : command.objects) {
-    pool::Ref ref;
-    {
-      ASSIGN_OR_RETURN(const pool::Use use, pool::FindAny(*participant, text));
-      ref = use.ref();
-    }
-    const bool digest = text.starts_with("sha256:");
-    if (!digest) {
-      RETURN_IF_ERROR(participant->RemoveName(text));
-      RETURN_IF_ERROR(participant->DropHolds(pool::HoldKind::kAdmin, text));
-    }
-    const Status gone = participant->CollectOne(ref);
-    if (!gone.ok() && digest) return gone.WithContext(text);
-    const char* how = gone.ok() ? "freed" : "no longer named; others use or hold it";
-    RETURN_IF_ERROR(context.out(command.json ? Line({{"object", text}, {"freed", gone.ok()}})
-                                             : fmt::format("{}: {}\n", PrintableName(text), how)));
+    RETURN_IF_ERROR(RemoveOne(*participant, text, command.json, context));
   }
   return Status::Ok();
 }
@@ -237,8 +264,8 @@ Status PutIntoPool(const PoolCommand& command, Context& context) {
                    FillFrom(command.source, *building, context));
   ASSIGN_OR_RETURN(const pool::Building::Published published,
                    building->Publish(summary.root.bytes));
-  RETURN_IF_ERROR(participant->Hold(published.use, pool::HoldKind::kAdmin, command.name));
-  RETURN_IF_ERROR(participant->SetName(published.use, command.name));
+  RETURN_IF_ERROR(participant->NameAndHold(published.use, command.name));
+  participant->DropParts(pool::HoldKind::kAdmin, command.name, 0);
   const char* how = published.existed ? "found" : "built";
   if (command.json) {
     return context.out(Line({{"ok", true},
@@ -270,7 +297,8 @@ Result<std::optional<format::Inode>> OnlyFile(const format::Image& image) {
 
 Status GetFromPool(const PoolCommand& command, Context& context) {
   const std::string text = "pool:" + command.pool + ":" + command.objects.front();
-  ASSIGN_OR_RETURN(const OpenedImage image, OpenedImage::Open(text));
+  ASSIGN_OR_RETURN(const OpenedImage image,
+                   OpenedImage::OpenInPool(command.pool, command.objects.front()));
   ASSIGN_OR_RETURN(const std::optional<format::Inode> file, OnlyFile(*image));
   context.progress.Begin(command.objects.front(), file ? file->size_bytes : 0);
   if (!file) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -15,8 +16,12 @@ class FileLock {
  public:
   // Makes the file if it is missing; nothing if somebody else has the lock. Errors: by errno.
   static Result<std::optional<FileLock>> Try(const std::string& path);
+  // The same of a file that is open; the lock goes with `fd`, too. Errors: by errno.
+  static Result<std::optional<FileLock>> Of(int fd);
   // Waits for it. Errors: by errno.
   static Result<FileLock> Wait(const std::string& path);
+  // Of the file: another one has another number, wherever it lies.
+  std::uint64_t number() const;
 
  private:
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

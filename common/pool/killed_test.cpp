@@ -114,7 +114,7 @@ class Killed : public ::testing::Test {
 
   // Nobody but `me` has anything, and after a collection the pool is as new.
   static void ExpectNothingLeft(Participant& me) {
-    static_cast<void>(me.DropHolds(HoldKind::kAdmin, "n"));
+    me.DropHolds(HoldKind::kAdmin, "n");
     for (const ObjectView& object : ListObjects(me.memory())) {
       ASSERT_EQ(object.state, RowState::kReady);
       ASSERT_EQ(object.uses, 0U);

@@ -2,15 +2,27 @@
 #include "common/pool/memory.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "common/base/units.hpp"
+#include "common/os/file_lock.hpp"
 #include "common/os/system.hpp"
+#include "common/pool/inspect.hpp"
 #include "daxfs/ioctl.h"
 
 namespace daxfs::pool {
 namespace {
+
+using std::chrono::milliseconds;
+
+// More than two heartbeats.
+constexpr milliseconds kWatch{2500};
+constexpr milliseconds kWatchStep{100};
 
 Status Refusal(const std::string& path, int error, const char* why) {
   const std::string text = path + ": " + why;
@@ -67,6 +79,27 @@ Uuid ToUuid(const __u8* bytes) {
   return uuid;
 }
 
+// Whoever takes part in the old pool would go on in the new one, with words that mean others there.
+// Whose heart beats is alive; the beats of the dead and of hosts that are off stand still.
+Status CheckNobodyLives(const std::vector<std::string>& devices) {
+  const Result<std::unique_ptr<Memory>> old = Memory::Open(devices, os::Access::kRead);
+  if (!old.ok()) return Status::Ok();  // no pool, or not all of it
+  const auto beats = [&] {
+    std::vector<std::pair<std::uint32_t, std::uint64_t>> all;
+    for (const SlotView& slot : ListSlots(**old)) all.emplace_back(slot.slot, slot.heartbeat);
+    return all;
+  };
+  const auto before = beats();
+  for (milliseconds waited{0}; !before.empty() && waited < kWatch; waited += kWatchStep) {
+    std::this_thread::sleep_for(kWatchStep);
+    if (beats() == before) continue;
+    return FailedPreconditionError(devices.front() +
+                                   ": others take part in this pool right now (daxfsctl pool info "
+                                   "shows them); end them first");
+  }
+  return Status::Ok();
+}
+
 }  // namespace
 
 Status FromCore(int error, std::string_view what) {
@@ -84,13 +117,18 @@ Status CreatePool(const CreateOptions& options) {
     return InvalidArgumentError("label: at most " + std::to_string(sizeof(info.label) - 1) +
                                 " bytes");
   }
+  if (options.replace) RETURN_IF_ERROR(CheckNobodyLives(options.devices));
   std::vector<os::SharedMemory> devices;
+  std::vector<os::FileLock> making;  // on one machine, one at a time
   for (std::size_t i = 0; i < options.devices.size(); ++i) {
     const std::string& path = options.devices[i];
     ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, os::Access::kWrite));
     if (device.bytes().size() < DAXFS_BLOCK_SIZE) {
       return InvalidArgumentError(path + ": too small for a pool");
     }
+    ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Of(device.fd()));
+    if (!lock) return FailedPreconditionError(path + ": another process is making a pool of it");
+    making.push_back(*std::move(lock));
     RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), options.replace));
     info.device[i].size = device.bytes().size();
     RETURN_IF_ERROR(RandomUuid(info.device[i].uuid));
@@ -150,6 +188,10 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
       return FailedPreconditionError(devices.front() + ": device " +
                                      UuidText(ToUuid(memory->info_.device[i].uuid)) +
                                      " of its pool is missing; name all of them");
+    }
+    // Each superblock was checked against its own device; this one speaks for all.
+    if (found[i]->bytes().size() < memory->info_.device[i].size) {
+      return DataLossError(devices.front() + ": the superblocks of its devices contradict");
     }
     memory->devices_.push_back(*std::move(found[i]));
   }

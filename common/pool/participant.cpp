@@ -28,6 +28,21 @@ std::string Participant::LockPath(std::uint32_t slot) const {
   return identity_.run_dir + "/" + UuidText(memory_->uuid()) + "/slot-" + std::to_string(slot);
 }
 
+// A lock file in this boot: the lower half is of the file, the upper one of the boot. Never 0.
+std::uint64_t Participant::LockMark(const os::FileLock& lock) const {
+  const std::uint64_t number = lock.number();
+  return (identity_.boot << 32U) | ((number ^ (number >> 32U)) & 0xffffffffU) | 1U;
+}
+
+// A lock proves something only of who would hold the same file. Processes of one boot that see
+// different directories (containers, $DAXFS_RUN_DIR) know nothing of each other.
+bool Participant::ProvesDeath(std::uint32_t slot, const os::FileLock& lock) const {
+  daxfs_participant_info info;
+  daxfs_participant_read(&memory_->words(), slot, &info);
+  const std::uint64_t mine = LockMark(lock);
+  return info.lock == 0 || info.lock == mine || (info.lock >> 32U) != (mine >> 32U);
+}
+
 Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory> memory,
                                                          const HostIdentity& host,
                                                          const std::string& name) {
@@ -88,8 +103,10 @@ Status Participant::TakeSlot(const std::string& name) {
     if (daxfs_attach(&words, slot, host_) != 0) continue;
     life_ = std::move(lock);
     slot_ = slot;
-    RETURN_IF_ERROR(memory_->LiveAs(slot, daxfs_load(&words.slots[slot])));
+    slot_word_ = daxfs_load(&words.slots[slot]);
+    RETURN_IF_ERROR(memory_->LiveAs(slot, slot_word_));
     daxfs_participant_info info = {};
+    info.lock = LockMark(*life_);
     info.heartbeat = info.started = os::WallClockSeconds();
     info.pid = os::ProcessId();
     info.kind = DAXFS_PARTICIPANT_PROGRAM;
@@ -105,7 +122,9 @@ Status Participant::TakeSlot(const std::string& name) {
 void Participant::Beat() {
   std::unique_lock lock(beat_mutex_);
   while (!beat_wake_.wait_for(lock, kBeat, [this] { return leaving_; })) {
-    daxfs_heartbeat(&memory_->words(), host_, slot_, os::WallClockSeconds());
+    const daxfs_pool& words = memory_->words();
+    if (daxfs_load(&words.slots[slot_]) != slot_word_) continue;  // it is another's life
+    daxfs_heartbeat(&words, host_, slot_, os::WallClockSeconds());
   }
 }
 
@@ -123,7 +142,8 @@ Participant::~Participant() {
   StopBeating();
   if (!life_) return;
   DAXFS_CHECK(uses_.empty());
-  daxfs_detach(&memory_->words(), slot_);
+  const daxfs_pool& words = memory_->words();
+  if (daxfs_load(&words.slots[slot_]) == slot_word_) daxfs_detach(&words, slot_);
 }
 
 void Participant::DieForTesting() {
@@ -145,7 +165,8 @@ std::uint32_t Participant::SweepLocal() {
           daxfs_slot_is_kernel(word) == 0) {
         const Result<std::optional<os::FileLock>> life = os::FileLock::Try(LockPath(slot));
         // As long as we have its lock nobody else of this host takes the slot.
-        if (!life.ok() || !*life || daxfs_mark_dead(&words, slot, word) != 0) continue;
+        if (!life.ok() || !*life || !ProvesDeath(slot, **life)) continue;
+        if (daxfs_mark_dead(&words, slot, word) != 0) continue;
         if (daxfs_sweep(&words, slot_, slot) == 0) {
           ++swept;
           again = true;

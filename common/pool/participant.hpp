@@ -91,7 +91,7 @@ struct Collected {
   std::uint64_t used = 0;   // seconds since 1970
 };
 
-// Errors: kInvalidArgument unless it has 1 to 192 bytes.
+// Errors: kInvalidArgument unless it has 1 to 192 bytes, no # and no sha256: in front.
 Status CheckName(std::string_view name);
 
 // A process that takes part in a pool, in a slot of its own for as long as it lives: takes
@@ -138,10 +138,15 @@ class Participant {
   // A reference that stays when this process ends, until it is dropped or the host is fenced. One
   // of this host with the same kind and name is replaced. Errors: kResourceExhausted.
   Status Hold(const Use& use, HoldKind kind, std::string_view name);
+  // SetName, and an administrator's hold of what it points to. Of several that give one name at
+  // once the last one's object has both. Errors: as SetName and Hold.
+  Status NameAndHold(const Use& use, std::string_view name);
   // Drops this host's hold. Errors: kNotFound.
   Status DropHold(HoldKind kind, std::string_view name);
-  // Drops this host's holds of that name and of its parts, "NAME#0" and so on. None is no error.
-  Status DropHolds(HoldKind kind, std::string_view name);
+  // Drops this host's holds of that name and of its parts, "NAME#0" and so on. Returns how many.
+  std::uint32_t DropHolds(HoldKind kind, std::string_view name);
+  // Those of its parts from that number on alone.
+  std::uint32_t DropParts(HoldKind kind, std::string_view name, std::size_t from);
 
   // Frees objects nobody refers to, the longest unused first.
   std::vector<Collected> Collect(const CollectOptions& options);
@@ -176,6 +181,8 @@ class Participant {
   Status JoinHost();
   Status TakeSlot(const std::string& name);
   std::string LockPath(std::uint32_t slot) const;
+  std::uint64_t LockMark(const os::FileLock& lock) const;
+  bool ProvesDeath(std::uint32_t slot, const os::FileLock& lock) const;
   void Beat();
   void StopBeating();
   void Drop(Ref ref);
@@ -187,6 +194,8 @@ class Participant {
     daxfs_hold_info info;
   };
   std::optional<FoundHold> FindHold(HoldKind kind, std::string_view name) const;
+  template <typename F>
+  std::uint32_t DropHoldsIf(HoldKind kind, F is_meant);
   // For Building.
   Result<std::uint32_t> TakeChunk(Ref ref, std::size_t have);
   Result<std::uint32_t> TakeGranules(Ref ref, std::uint32_t count);
@@ -203,6 +212,7 @@ class Participant {
   const HostIdentity identity_;
   std::uint32_t host_ = 0;
   std::uint32_t slot_ = 0;
+  std::uint64_t slot_word_ = 0;        // of this life; another: this host was stated to be off
   std::optional<os::FileLock> life_;  // held as long as the slot is ours
 
   std::mutex mutex_;  // over this slot's words, and what follows; held where a name says Locked

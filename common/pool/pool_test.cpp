@@ -290,6 +290,63 @@ TEST_F(PoolTest, AHostThatBootedAgainFindsItsOldParticipantsDead) {
   EXPECT_EQ((*second)->Collect({}).size(), 1U);
 }
 
+TEST_F(PoolTest, WhoSeesOtherLockFilesIsLetAlone) {
+  const std::unique_ptr<Participant> first = Attach(1);
+  const Result<Use> use = Place(*first, Bytes(100, 1));
+  ASSERT_TRUE(use.ok());
+  HostIdentity contained = Host(1);
+  contained.run_dir += "b";
+  Result<std::unique_ptr<Participant>> second = Participant::Attach(Open(), contained, "second");
+  ASSERT_TRUE(second.ok()) << second.status().ToString();
+  EXPECT_EQ((*second)->SweepLocal(), 0U);
+  EXPECT_TRUE((*second)->Collect({}).empty()) << "its user lives";
+  EXPECT_EQ(ListSlots(first->memory()).size(), 2U);
+}
+
+TEST_F(PoolTest, WhoWasFencedLeavesTheSlotsNextOwnerAlone) {
+  const std::unique_ptr<Participant> other = Attach(2);
+  std::unique_ptr<Participant> fenced = Attach(1);
+  std::optional<Use> old_use = *Place(*fenced, Bytes(100, 1));
+  const std::uint32_t slot = fenced->slot();
+  ASSERT_TRUE(other->Fence(fenced->host()).ok());
+  const std::unique_ptr<Participant> next = Attach(3);
+  ASSERT_EQ(next->slot(), slot);
+  const Result<std::optional<Use>> use = next->Take(old_use->ref());
+  ASSERT_TRUE(use.ok() && use->has_value());
+  old_use.reset();
+  fenced.reset();
+  EXPECT_EQ(ListSlots(next->memory()).size(), 2U);
+  EXPECT_TRUE(other->Collect({}).empty()) << "the next one uses it";
+}
+
+TEST_F(PoolTest, NamesThatWouldMeanSomethingElseAreRefused) {
+  const std::unique_ptr<Participant> me = Attach();
+  const Result<Use> use = Place(*me, Bytes(100, 1));
+  for (const char* name : {"", "a#0", "#", "sha256:web"}) {
+    EXPECT_EQ(me->SetName(*use, name).code(), StatusCode::kInvalidArgument) << name;
+  }
+  EXPECT_TRUE(me->Hold(*use, HoldKind::kAdmin, "a#0").ok());
+  EXPECT_EQ(me->DropHolds(HoldKind::kAdmin, "a"), 1U);
+  EXPECT_EQ(me->DropHolds(HoldKind::kAdmin, "a"), 0U);
+}
+
+TEST_F(PoolTest, WhatIsNamedIsHeldWhoeverNamesAtOnce) {
+  const std::unique_ptr<Participant> one = Attach();
+  const std::unique_ptr<Participant> two = Attach();
+  for (unsigned round = 0; round < 50; ++round) {
+    const auto name = [&](Participant& me, unsigned seed) {
+      const Result<Use> use = Place(me, Bytes(100, seed));
+      EXPECT_TRUE(use.ok() && me.NameAndHold(*use, "web").ok());
+    };
+    std::thread other([&] { name(*two, 2 * round); });
+    name(*one, 2 * round + 1);
+    other.join();
+    one->Collect({});
+    const Result<std::optional<Use>> found = one->FindName("web");
+    ASSERT_TRUE(found.ok() && found->has_value()) << round;
+  }
+}
+
 TEST_F(PoolTest, WhatIsNoPoolIsRefused) {
   const std::string other = scratch_.path() + "/other";
   ASSERT_TRUE(os::MakeSharedFile(other, 4 * kMiB).ok());

@@ -2,6 +2,7 @@
 // Finding objects, and referring to them: uses, aliases, names, holds.
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <random>
 
@@ -54,7 +55,9 @@ void Participant::Drop(Ref ref) {
   DAXFS_CHECK(found != uses_.end());
   if (--found->second > 0) return;
   uses_.erase(found);
-  daxfs_use_drop(&memory_->words(), slot_, ref.row);
+  const daxfs_pool& words = memory_->words();
+  // Of a slot that is another's by now, not a bit may be touched.
+  if (daxfs_load(&words.slots[slot_]) == slot_word_) daxfs_use_drop(&words, slot_, ref.row);
 }
 
 // For whoever decides what to collect; once a minute is enough, and leaves others' caches alone.
@@ -204,8 +207,19 @@ int Participant::PutNameLocked(const daxfs_key& key, std::uint64_t target, std::
 }
 
 Status CheckName(std::string_view name) {
-  if (!name.empty() && name.size() <= DAXFS_POOL_TEXT_MAX) return Status::Ok();
-  return InvalidArgumentError("a name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) + " bytes");
+  if (name.empty() || name.size() > DAXFS_POOL_TEXT_MAX) {
+    return InvalidArgumentError("a name has 1 to " + std::to_string(DAXFS_POOL_TEXT_MAX) +
+                                " bytes");
+  }
+  if (name.find('#') != std::string_view::npos) {
+    return InvalidArgumentError("name \"" + std::string(name) +
+                                "\": has a #, which stands before the number of a layer");
+  }
+  if (name.starts_with("sha256:")) {
+    return InvalidArgumentError("name \"" + std::string(name) +
+                                "\": begins with sha256:, as digests do");
+  }
+  return Status::Ok();
 }
 
 Status Participant::SetName(const Use& use, std::string_view name) {
@@ -261,7 +275,8 @@ std::optional<Participant::FoundHold> Participant::FindHold(HoldKind kind,
 }
 
 Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
-  RETURN_IF_ERROR(CheckName(name));
+  RETURN_IF_ERROR(CheckName(name.substr(0, name.find('#'))));
+  if (name.size() > DAXFS_POOL_TEXT_MAX) return InvalidArgumentError("name of a hold: too long");
   const daxfs_pool& words = memory_->words();
   const Ref ref = use.ref();
   const std::lock_guard lock(mutex_);
@@ -282,6 +297,21 @@ Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
                                 " holds are taken");
 }
 
+Status Participant::NameAndHold(const Use& use, std::string_view name) {
+  RETURN_IF_ERROR(Hold(use, HoldKind::kAdmin, name));
+  RETURN_IF_ERROR(SetName(use, name));
+  std::optional<Ref> held;
+  // Whoever changes the hold looks at the name behind that: what others named meanwhile is held.
+  for (int i = 0; i < kTries; ++i) {
+    ASSIGN_OR_RETURN(const std::optional<Use> named, FindName(name));
+    if (!named || named->ref() == held) return Status::Ok();
+    RETURN_IF_ERROR(Hold(*named, HoldKind::kAdmin, name));
+    held = named->ref();
+  }
+  return Status(StatusCode::kAborted,
+                "name \"" + std::string(name) + "\": others keep changing it");
+}
+
 Status Participant::DropHold(HoldKind kind, std::string_view name) {
   const std::lock_guard lock(mutex_);
   const std::optional<FoundHold> found = FindHold(kind, name);
@@ -289,9 +319,10 @@ Status Participant::DropHold(HoldKind kind, std::string_view name) {
   return FromCore(daxfs_hold_drop(&memory_->words(), found->row, found->info.word), "drop a hold");
 }
 
-Status Participant::DropHolds(HoldKind kind, std::string_view name) {
+template <typename F>
+std::uint32_t Participant::DropHoldsIf(HoldKind kind, F is_meant) {
   const daxfs_pool& words = memory_->words();
-  const std::string part = std::string(name) + "#";
+  std::uint32_t dropped = 0;
   const std::lock_guard lock(mutex_);
   for (std::uint32_t i = 0; i < words.hold_count; ++i) {
     daxfs_hold_info info;
@@ -299,10 +330,27 @@ Status Participant::DropHolds(HoldKind kind, std::string_view name) {
         info.kind != static_cast<__u32>(kind)) {
       continue;
     }
-    const std::string_view text(info.name, info.name_length);
-    if (text == name || text.starts_with(part)) daxfs_hold_drop(&words, i, info.word);
+    if (!is_meant(std::string_view(info.name, info.name_length))) continue;
+    dropped += daxfs_hold_drop(&words, i, info.word) == 0 ? 1U : 0U;
   }
-  return Status::Ok();
+  return dropped;
+}
+
+std::uint32_t Participant::DropHolds(HoldKind kind, std::string_view name) {
+  const std::string part = std::string(name) + "#";
+  return DropHoldsIf(
+      kind, [&](std::string_view text) { return text == name || text.starts_with(part); });
+}
+
+std::uint32_t Participant::DropParts(HoldKind kind, std::string_view name, std::size_t from) {
+  const std::string part = std::string(name) + "#";
+  return DropHoldsIf(kind, [&](std::string_view text) {
+    if (!text.starts_with(part)) return false;
+    std::size_t number = 0;
+    const std::string_view digits = text.substr(part.size());
+    std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    return number >= from;
+  });
 }
 
 }  // namespace daxfs::pool

@@ -4,7 +4,7 @@
 
 static int slot_used(const struct daxfs_pool *pool, __u32 slot, __u32 row)
 {
-	const struct daxfs_word *uses = &pool->uses[slot * pool->use_words + row / 64];
+	const struct daxfs_word *uses = &daxfs_slot_uses(pool, slot)[row / 64];
 
 	return (daxfs_load(uses) >> (row % 64)) & 1;
 }

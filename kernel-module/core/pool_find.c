@@ -4,7 +4,7 @@
 
 static int has_use(const struct daxfs_pool *pool, __u32 slot, __u32 row)
 {
-	return (daxfs_load(&pool->uses[slot * pool->use_words + row / 64]) >> (row % 64)) & 1;
+	return (daxfs_load(&daxfs_slot_uses(pool, slot)[row / 64]) >> (row % 64)) & 1;
 }
 
 /* -ENOENT: it is gone; -EBUSY: it is not there yet. */

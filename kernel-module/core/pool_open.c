@@ -7,7 +7,7 @@
 #define OVERFLOW_MAX	65536U
 #define BUCKETS_MAX	(1U << 28)
 #define HOLDS_MAX	(1U << 26)
-#define CHUNKS_MAX	(1U << 31)
+#define CHUNKS_MAX	((1U << 27) - 1)	/* their granules are numbered with 32 bits */
 
 #define DEFAULT_HOSTS		64U
 #define DEFAULT_SLOTS		256U

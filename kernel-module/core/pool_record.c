@@ -107,6 +107,7 @@ void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,
 	record->pid = __cpu_to_le32(participant->pid);
 	record->kind = __cpu_to_le32(participant->kind);
 	memcpy(record->name, participant->name, sizeof(record->name));
+	record->lock = __cpu_to_le64(participant->lock);
 }
 
 void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
@@ -120,6 +121,7 @@ void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
 	participant->kind = get32(&record->kind);
 	memcpy(participant->name, record->name, sizeof(record->name));
 	participant->name[sizeof(record->name)] = 0;
+	participant->lock = get64(&record->lock);
 }
 
 /* Never 0; who has the same key has the same id, or one chance in 2^64. */
@@ -170,7 +172,12 @@ int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *n
 		return 0;
 	}
 	for (i = 0; i < pool->host_count; i++) {
-		if (daxfs_load(&pool->hosts[i]) || daxfs_cas(&pool->hosts[i], 0, key))
+		__u64 found = daxfs_load(&pool->hosts[i]);
+
+		if (!found)
+			found = daxfs_cas(&pool->hosts[i], 0, key);
+		/* Its kernel and its programs may come at once. */
+		if (found && found != key)
 			continue;
 		write_host(pool, i, id, name);
 		*host = i;

@@ -55,6 +55,7 @@ struct daxfs_participant_info {
 	__u32 pid;
 	__u32 kind;
 	char name[33];
+	__u64 lock;	/* programs of a host: whose file lock proves that it lives; see pool.md */
 };
 
 void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,

@@ -82,7 +82,7 @@ int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk)
 
 int daxfs_row_publish(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation)
 {
-	struct daxfs_word *uses = &pool->uses[slot * pool->use_words + row / 64];
+	struct daxfs_word *uses = &daxfs_slot_uses(pool, slot)[row / 64];
 	__u64 building = daxfs_word_make(DAXFS_ROW_BUILDING, slot, generation);
 	__u64 ready = daxfs_word_make(DAXFS_ROW_READY, 0, generation);
 

@@ -24,7 +24,7 @@ void daxfs_detach(const struct daxfs_pool *pool, __u32 slot)
 	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
 		return;	/* it was stated to be dead; then it is swept */
 	for (i = 0; i < pool->use_words; i++)
-		daxfs_store(&pool->uses[slot * pool->use_words + i], 0);
+		daxfs_store(&daxfs_slot_uses(pool, slot)[i], 0);
 	/* A release: who attaches to the slot finds it without uses. */
 	daxfs_cas(&pool->slots[slot], word, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
 }
@@ -107,7 +107,7 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 	if (error)
 		return error;
 	for (i = 0; i < pool->use_words; i++)
-		daxfs_store(&pool->uses[dead * pool->use_words + i], 0);
+		daxfs_store(&daxfs_slot_uses(pool, dead)[i], 0);
 	for (i = 0; i < pool->row_count; i++)
 		sweep_row(pool, slot, dead, i);
 	if (DAXFS_RULE(SWEEP_MERGES))

@@ -31,7 +31,7 @@ static int confirm(const struct daxfs_pool *pool, __u32 row, __u64 generation)
 
 static struct daxfs_word *use_word(const struct daxfs_pool *pool, __u32 slot, __u32 row)
 {
-	return &pool->uses[slot * pool->use_words + row / 64];
+	return &daxfs_slot_uses(pool, slot)[row / 64];
 }
 
 int daxfs_use_take(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 generation)

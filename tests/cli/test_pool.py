@@ -115,6 +115,17 @@ def test_layers_are_found_by_what_they_are_made_of(pool, tmp_path):
     assert pool.json("gc")[-1]["objects"] == 2
 
 
+def test_layers_of_an_earlier_image_of_that_name_can_go(pool, tmp_path, tree):
+    for number, layers in enumerate((3, 1)):
+        layout = Layout(tmp_path / f"oci{number}")
+        layout.index(layout.image([tar_of([(f"{number}-{i}", b"x" * 100)]) for i in range(layers)]))
+        assert pool.build(f"oci:{tmp_path}/oci{number}", "--per-layer", "--name", "app").returncode == 0
+        assert pool.info()["holds"]["used"] == layers + 1
+    assert pool.json("gc")[-1]["objects"] == 4, "three layers and their list"
+    pool.ok("put", tree, "app")
+    assert pool.info()["holds"]["used"] == 1
+
+
 def test_put_and_get(pool, tree, tmp_path):
     pool.ok("put", tree / "small", "weights")
     assert pool.ok("get", "weights", "-o", "-") == "small\n"
@@ -343,6 +354,19 @@ def sealed(data):
     return bytes(data)
 
 
+def test_superblocks_that_contradict_are_refused(memory, ctl):
+    paths = [memory / name for name in ("a", "b")]
+    devices = ",".join(map(str, paths))
+    ctl.ok("pool", "create", "--size", "16M", devices)
+    data = bytearray(paths[1].read_bytes()[:4096])
+    data[3072 + 16:3072 + 32] = (1 << 40).to_bytes(8, "little") + (1 << 39).to_bytes(8, "little")  # of the first one
+    with open(paths[1], "r+b") as file:
+        file.write(sealed(data))
+    for command in ("info", "ls", "check", "gc"):
+        result = ctl.run("pool", command, devices)
+        assert result.returncode == 1 and "contradict" in result.stderr, result.stderr
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_damaged_tables_are_told_and_never_followed(pool, tree, seed):
     """Bytes flipped anywhere in the tables: every command ends, with or without a complaint, and none crashes."""
@@ -372,6 +396,77 @@ def test_without_the_module_attach_says_so(ctl, tmp_path):
                           (["attach", "/dev/x"], "wants a name"), (["attach", "main", "--phys", "4G"], "go together")):
         result = ctl.run("pool", *args, env=environment)
         assert result.returncode == 1 and message in result.stderr, result.stderr
+
+
+def test_names_that_would_mean_something_else(pool, tree):
+    for name in ("web#0", "sha256:web", ""):
+        result = pool.run("put", tree, name)
+        assert result.returncode != 0 and "name" in result.stderr, name
+    assert pool.json("ls") == []
+
+
+def test_what_a_host_held_under_a_name_that_is_gone_can_go_too(pool, tree, tmp_path):
+    other = tmp_path / "other"
+    other.write_bytes(b"another")
+    pool.ok("put", tree, "web")
+    pool.ok("put", other, "web", host=2)
+    pool.ok("rm", "web", host=2)
+    assert pool.info()["holds"]["used"] == 1
+    assert "no longer held" in pool.ok("rm", "web")
+    assert pool.run("rm", "web").returncode == 1
+    pool.ok("gc")
+    assert pool.json("ls") == [] and pool.info()["holds"]["used"] == 0
+
+
+def test_a_path_with_a_colon(memory, build, ctl, tree, tmp_path):
+    folder = memory / "a:b"
+    folder.mkdir()
+    pool = Pool(folder, build, ctl)
+    pool.ok("put", tree, "web")
+    pool.ok("get", "-o", tmp_path / "out", "web")
+    assert (tmp_path / "out" / "below").is_dir()
+
+
+def test_of_many_who_make_one_pool_one_does(memory, ctl):
+    path = memory / "pool"
+    for _ in range(10):
+        makers = [subprocess.Popen([ctl.path, "pool", "create", "--size", "16M", path], stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True) for _ in range(4)]
+        said = [(maker.communicate()[0].split(), maker.returncode) for maker in makers]
+        made = [words for words, code in said if code == 0]
+        assert len(made) == 1
+        uuid = json.loads(ctl.run("pool", "info", "--json", path).stdout)["uuid"]
+        assert uuid == made[0][2]
+        path.unlink()
+
+
+def test_who_sees_other_lock_files_takes_nothing_away(pool, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3 << 20))
+    pool.ok("put", source, "web")
+    reader = subprocess.Popen([pool.ctl_program.path, "pool", "get", "-o", "-", pool.path, "web"],
+                              env=pool.environment(), stdout=subprocess.PIPE)
+    wait_for(lambda: pool.info()["participants"], "the reader")
+    contained = {**pool.environment(), "DAXFS_RUN_DIR": str(pool.folder / "elsewhere")}
+    result = pool.ctl_program.run("pool", "rm", pool.path, "web", env=contained)
+    assert "others use" in result.stdout
+    assert reader.communicate()[0] == source.read_bytes()
+
+
+def test_a_pool_in_use_is_not_made_anew(pool, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(bytes(3 << 20))
+    pool.ok("put", source, "web")
+    reader = subprocess.Popen([pool.ctl_program.path, "pool", "get", "-o", "-", pool.path, "web"],
+                              env=pool.environment(2), stdout=subprocess.PIPE)
+    wait_for(lambda: pool.info()["participants"], "the reader")
+    result = pool.run("create", "--force")
+    assert result.returncode == 1 and "take part" in result.stderr
+    assert len(pool.json("ls")) == 1
+    reader.kill()
+    reader.communicate()
+    pool.ok("create", "--force")
+    assert pool.json("ls") == []
 
 
 def test_a_host_names_its_pools(pool, tree, tmp_path):

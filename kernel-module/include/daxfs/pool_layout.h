@@ -154,7 +154,8 @@ struct daxfs_pool_slot {
 	daxfs_le32 pid;
 	daxfs_le32 kind;		/* DAXFS_PARTICIPANT_* */
 	__u8 name[32];
-	__u8 reserved[72];
+	daxfs_le64 lock;		/* whose lock says that it lives, and which boot; or 0 */
+	__u8 reserved[64];
 };
 DAXFS_ASSERT_SIZE(struct daxfs_pool_slot, 128);
 
