@@ -180,7 +180,7 @@ Result<BuildReport> BuildLayers(const Options& options, const oci::ImageSource& 
     const std::string name = fmt::format("{:02}-{}.daxfs", i, layer.diff_id.Hex());
     progress.Begin(step, layer.size_bytes);
     Result<ImageReport> image =
-        BuildLayer(options, images, {directory + "/" + name, &layer}, out, progress);
+        BuildLayer(options, images, {fmt::format("{}/{}", directory, name), &layer}, out, progress);
     if (!image.ok()) return image.status().WithContext(step);
     image->path = name;
     report.images.push_back(*std::move(image));

@@ -106,6 +106,12 @@ class InPool final : public Destination {
 
 Result<std::unique_ptr<Destination>> PoolDestination(const Options& options, Progress& progress) {
   if (!options.name.empty()) RETURN_IF_ERROR(pool::CheckName(options.name));
+  // Layers are held as NAME#0 and so on.
+  constexpr std::size_t kLayerNameMax = DAXFS_POOL_TEXT_MAX - 8;
+  if (options.mode == Mode::kPerLayer && options.name.size() > kLayerNameMax) {
+    return InvalidArgumentError("--name: with --per-layer a name has at most " +
+                                std::to_string(kLayerNameMax) + " bytes");
+  }
   ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(options.pool));
   ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
                    pool::Memory::Open(config.devices, os::Access::kWrite));

@@ -2,6 +2,7 @@
 // What people see of a pool: info, ls, watch.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -225,8 +226,8 @@ namespace {
 
 // One character for each chunk, or for several where there are many.
 std::string Picture(const pool::Memory& memory) {
-  constexpr std::size_t kCells = 64 * 8;
   constexpr std::size_t kWidth = 64;
+  constexpr std::size_t kCells = kWidth * 8;
   const daxfs_pool& words = memory.words();
   const std::size_t per_cell = (words.owner_count + kCells - 1) / kCells;
   std::string text;
@@ -250,23 +251,30 @@ std::string Picture(const pool::Memory& memory) {
 
 }  // namespace
 
+namespace {
+
+// Interrupted by Advance.
+Status Sleep(double seconds, Context& context) {
+  constexpr std::chrono::milliseconds kStep{100};
+  const auto steps = static_cast<int>(seconds * 10);
+  for (int i = 0; i < steps; ++i) {
+    RETURN_IF_ERROR(context.progress.Advance(0, 0));
+    std::this_thread::sleep_for(kStep);
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
 Status WatchPool(const PoolCommand& command, Context& context) {
   constexpr const char* kHomeAndClear = "\x1b[H\x1b[J";
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
   const bool draws = !command.json && os::IsTerminal(1);
   for (std::uint32_t i = 0; command.count == 0 || i < command.count; ++i) {
-    if (i > 0) {
-      for (double slept = 0; slept < command.interval_seconds; slept += 0.1) {
-        RETURN_IF_ERROR(context.progress.Advance(0, 0));
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      }
-    }
-    std::string text;
-    if (command.json) {
-      text = Line(PoolJson(*memory));
-    } else {
-      text = (draws ? kHomeAndClear : "") + PoolText(*memory) + "\n" + Picture(*memory);
-    }
+    if (i > 0) RETURN_IF_ERROR(Sleep(command.interval_seconds, context));
+    const std::string text =
+        command.json ? Line(PoolJson(*memory))
+                     : (draws ? kHomeAndClear : "") + PoolText(*memory) + "\n" + Picture(*memory);
     RETURN_IF_ERROR(context.out(text));
     RETURN_IF_ERROR(context.flush ? context.flush() : Status::Ok());
   }

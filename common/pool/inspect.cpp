@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <optional>
 
 namespace daxfs::pool {
 namespace {
@@ -118,46 +119,59 @@ const char* HoldKindName(std::uint32_t kind) {
   }
 }
 
-std::vector<ObjectView> ListObjects(const Memory& memory) {
+namespace {
+
+// What a row says at this moment; free if there is no object, nothing if it has just changed.
+std::optional<ObjectView> ViewRow(const Memory& memory, std::uint32_t row) {
   const daxfs_pool& words = memory.words();
+  const std::uint64_t word = daxfs_load(&words.rows[row]);
+  ObjectView view;
+  view.state = StateOf(word);
+  if (view.state == RowState::kFree) return view;
+  view.ref = {row, daxfs_word_generation(word)};
+  view.slot = daxfs_word_slot(word);
+  daxfs_object_info object;
+  daxfs_object_read(&words, row, &object);
+  view.progress_bytes = object.progress;
+  if (view.state == RowState::kReady || view.state == RowState::kDying) {
+    view.kind = object.kind;
+    view.size_bytes = object.size;
+    view.pool_bytes = object.chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE} +
+                      object.granule_count * std::uint64_t{DAXFS_GRANULE_SIZE};
+    view.created = object.created;
+    view.used = object.used;
+    view.chunks = object.chunk_count;
+    view.granules = object.granule_count;
+    view.fragments = Fragments(memory, view.ref, object);
+    std::memcpy(view.digest.data(), object.digest, view.digest.size());
+  }
+  // What was read belongs together only if the row was the same all the while.
+  if (daxfs_word_generation(daxfs_load(&words.rows[row])) != view.ref.generation) {
+    return std::nullopt;
+  }
+  return view;
+}
+
+}  // namespace
+
+std::vector<ObjectView> ListObjects(const Memory& memory) {
   const std::vector<std::uint32_t> uses = UsesOfRows(memory);
   const std::vector<std::uint32_t> holds = HoldsOfRows(memory);
   std::map<Ref, std::vector<std::string>> names;
   for (NameView& name : ListNames(memory)) names[name.ref].push_back(std::move(name.name));
   std::vector<ObjectView> objects;
-  for (std::uint32_t row = 0; row < words.row_count; ++row) {
-    for (int i = 0; i < kReadTries; ++i) {
-      const std::uint64_t word = daxfs_load(&words.rows[row]);
-      ObjectView view;
-      view.state = StateOf(word);
-      if (view.state == RowState::kFree) break;
-      view.ref = {row, daxfs_word_generation(word)};
-      view.slot = daxfs_word_slot(word);
-      daxfs_object_info object;
-      daxfs_object_read(&words, row, &object);
-      view.progress_bytes = object.progress;
-      if (view.state == RowState::kReady || view.state == RowState::kDying) {
-        view.kind = object.kind;
-        view.size_bytes = object.size;
-        view.pool_bytes = object.chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE} +
-                          object.granule_count * std::uint64_t{DAXFS_GRANULE_SIZE};
-        view.created = object.created;
-        view.used = object.used;
-        view.chunks = object.chunk_count;
-        view.granules = object.granule_count;
-        view.fragments = Fragments(memory, view.ref, object);
-        std::memcpy(view.digest.data(), object.digest, view.digest.size());
-        view.uses = uses[row];
-        view.holds = holds[row];
-        if (const auto found = names.find(view.ref); found != names.end()) {
-          view.names = found->second;
-        }
+  for (std::uint32_t row = 0; row < memory.words().row_count; ++row) {
+    std::optional<ObjectView> view;
+    for (int i = 0; i < kReadTries && !view; ++i) view = ViewRow(memory, row);
+    if (!view || view->state == RowState::kFree) continue;
+    if (view->state == RowState::kReady || view->state == RowState::kDying) {
+      view->uses = uses[row];
+      view->holds = holds[row];
+      if (const auto found = names.find(view->ref); found != names.end()) {
+        view->names = found->second;
       }
-      // What was read belongs together only if the row was the same all the while.
-      if (daxfs_word_generation(daxfs_load(&words.rows[row])) != view.ref.generation) continue;
-      objects.push_back(std::move(view));
-      break;
     }
+    objects.push_back(*std::move(view));
   }
   return objects;
 }

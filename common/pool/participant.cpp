@@ -151,32 +151,32 @@ void Participant::DieForTesting() {
   life_.reset();
 }
 
-std::uint32_t Participant::SweepLocal() {
+// Whether the slot was that of somebody dead, and nothing of it is left.
+bool Participant::SweepLocked(std::uint32_t slot) {
   const daxfs_pool& words = memory_->words();
+  const std::uint64_t word = daxfs_load(&words.slots[slot]);
+  std::optional<os::FileLock> life;
+  if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED) {
+    if (daxfs_word_slot(word) != host_ || daxfs_slot_is_kernel(word) != 0) return false;
+    Result<std::optional<os::FileLock>> taken = os::FileLock::Try(LockPath(slot));
+    // As long as we have its lock nobody else of this host takes the slot.
+    if (!taken.ok() || !*taken || !ProvesDeath(slot, **taken)) return false;
+    life = *std::move(taken);
+    if (daxfs_mark_dead(&words, slot, word) != 0) return false;
+  } else if (daxfs_word_state(word) != DAXFS_SLOT_DEAD) {
+    return false;
+  }
+  return daxfs_sweep(&words, slot_, slot) == 0;
+}
+
+std::uint32_t Participant::SweepLocal() {
   const std::lock_guard lock(mutex_);
   std::uint32_t swept = 0;
   // A dead sweeper leaves others behind it: as long as there is progress, once more.
-  for (bool again = true; again;) {
-    again = false;
-    for (std::uint32_t slot = 0; slot < words.slot_count; ++slot) {
-      const std::uint64_t word = daxfs_load(&words.slots[slot]);
-      if (slot == slot_) continue;
-      if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED && daxfs_word_slot(word) == host_ &&
-          daxfs_slot_is_kernel(word) == 0) {
-        const Result<std::optional<os::FileLock>> life = os::FileLock::Try(LockPath(slot));
-        // As long as we have its lock nobody else of this host takes the slot.
-        if (!life.ok() || !*life || !ProvesDeath(slot, **life)) continue;
-        if (daxfs_mark_dead(&words, slot, word) != 0) continue;
-        if (daxfs_sweep(&words, slot_, slot) == 0) {
-          ++swept;
-          again = true;
-        }
-      } else if (daxfs_word_state(word) == DAXFS_SLOT_DEAD) {
-        if (daxfs_sweep(&words, slot_, slot) == 0) {
-          ++swept;
-          again = true;
-        }
-      }
+  for (std::uint32_t before = swept + 1; before != swept;) {
+    before = swept;
+    for (std::uint32_t slot = 0; slot < memory_->words().slot_count; ++slot) {
+      if (slot != slot_ && SweepLocked(slot)) ++swept;
     }
   }
   return swept;

@@ -185,6 +185,7 @@ class Participant {
   bool ProvesDeath(std::uint32_t slot, const os::FileLock& lock) const;
   void Beat();
   void StopBeating();
+  bool SweepLocked(std::uint32_t slot);
   void Drop(Ref ref);
   void TouchLocked(std::uint32_t row);
   Result<std::optional<Use>> FindIn(const daxfs_index& index, const daxfs_key& key);
@@ -212,7 +213,7 @@ class Participant {
   const HostIdentity identity_;
   std::uint32_t host_ = 0;
   std::uint32_t slot_ = 0;
-  std::uint64_t slot_word_ = 0;        // of this life; another: this host was stated to be off
+  std::uint64_t slot_word_ = 0;       // of this life; another: this host was stated to be off
   std::optional<os::FileLock> life_;  // held as long as the slot is ours
 
   std::mutex mutex_;  // over this slot's words, and what follows; held where a name says Locked

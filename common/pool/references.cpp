@@ -338,8 +338,8 @@ std::uint32_t Participant::DropHoldsIf(HoldKind kind, F is_meant) {
 
 std::uint32_t Participant::DropHolds(HoldKind kind, std::string_view name) {
   const std::string part = std::string(name) + "#";
-  return DropHoldsIf(
-      kind, [&](std::string_view text) { return text == name || text.starts_with(part); });
+  return DropHoldsIf(kind,
+                     [&](std::string_view text) { return text == name || text.starts_with(part); });
 }
 
 std::uint32_t Participant::DropParts(HoldKind kind, std::string_view name, std::size_t from) {

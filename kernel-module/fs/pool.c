@@ -65,27 +65,11 @@ int daxfs_pools_init(void)
 	return 0;
 }
 
-/* A kernel with this host's id that is alive: two machines with one id, or a clone. */
-static bool kernel_lives(const struct daxfs_pool *pool, u32 slot, u64 word)
+/* What kernels of this host have beaten so far, all together; 0: there is none. */
+static u64 kernel_beats(const struct daxfs_pool *pool, u32 host)
 {
-	struct daxfs_participant_info first, now;
-	int i;
-
-	daxfs_participant_read(pool, slot, &first);
-	for (i = 0; i < LOOKS; i++) {
-		msleep(LOOK_MS);
-		if (daxfs_load(&pool->slots[slot]) != word)
-			return false;
-		daxfs_participant_read(pool, slot, &now);
-		if (now.heartbeat != first.heartbeat)
-			return true;
-	}
-	return false;
-}
-
-/* There is one kernel a host: what an earlier one has left in the table of slots is dead. */
-static bool bury_predecessors(const struct daxfs_pool *pool, u32 host)
-{
+	struct daxfs_participant_info info;
+	u64 beats = 0;
 	u32 i;
 
 	for (i = 0; i < pool->slot_count; i++) {
@@ -94,11 +78,36 @@ static bool bury_predecessors(const struct daxfs_pool *pool, u32 host)
 		if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED ||
 		    daxfs_word_slot(word) != host || !daxfs_slot_is_kernel(word))
 			continue;
-		if (kernel_lives(pool, i, word))
-			return false;
-		daxfs_mark_dead(pool, i, word);
+		daxfs_participant_read(pool, i, &info);
+		beats += info.heartbeat + 1;
 	}
-	return true;
+	return beats;
+}
+
+/*
+ * There is one kernel a host: what an earlier one has left in the table of slots is dead,
+ * unless it beats: then there are two machines with one id, or a clone.
+ * Return: 0; -EBUSY one is alive; -EINTR.
+ */
+static int bury_predecessors(const struct daxfs_pool *pool, u32 host)
+{
+	u64 first = kernel_beats(pool, host);
+	u32 i;
+
+	for (i = 0; first && i < LOOKS; i++) {
+		if (msleep_interruptible(LOOK_MS))
+			return -EINTR;
+		if (kernel_beats(pool, host) != first)
+			return -EBUSY;
+	}
+	for (i = 0; first && i < pool->slot_count; i++) {
+		u64 word = daxfs_load(&pool->slots[i]);
+
+		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED &&
+		    daxfs_word_slot(word) == host && daxfs_slot_is_kernel(word))
+			daxfs_mark_dead(pool, i, word);
+	}
+	return 0;
 }
 
 /*
@@ -116,11 +125,10 @@ static int join_host(struct fs_context *fc, struct daxfs_member *member)
 			     pool->host_count);
 		return err;
 	}
-	if (!bury_predecessors(pool, member->host)) {
+	err = bury_predecessors(pool, member->host);
+	if (err == -EBUSY)
 		daxfs_refuse(fc, "another machine is alive as host %pUb: set host_id=", own_id);
-		return -EBUSY;
-	}
-	return 0;
+	return err;
 }
 
 static int take_slot(struct fs_context *fc, struct daxfs_member *member)
