@@ -144,7 +144,9 @@ struct daxfs_pool {
 /* The use words of @slot; all slots together may have more than 2^32. */
 static inline struct daxfs_word *daxfs_slot_uses(const struct daxfs_pool *pool, __u32 slot)
 {
-	return pool->uses + (__u64)slot * pool->use_words;
+	__u64 wide_slot = slot;
+
+	return pool->uses + wide_slot * pool->use_words;
 }
 
 static inline __u64 daxfs_word_make(__u32 state, __u32 slot, __u64 generation)
