@@ -12,6 +12,7 @@
 #include "common/format/dump.hpp"
 #include "common/format/image.hpp"
 #include "common/os/file_io.hpp"
+#include "common/pool/digest.hpp"
 #include "tools/diff.hpp"
 #include "tools/extract.hpp"
 #include "tools/open_pool.hpp"
@@ -41,14 +42,6 @@ std::string Line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
-// "12345678-1234-8abc-..." (RFC 9562).
-std::string UuidText(std::span<const std::byte> bytes) {
-  const std::string hex = base::ToHex(bytes);
-  const std::string_view text = hex;
-  return fmt::format("{}-{}-{}-{}-{}", text.substr(0, 8), text.substr(8, 4), text.substr(12, 4),
-                     text.substr(16, 4), text.substr(20));
-}
-
 Result<format::Inode> Lookup(const format::Image& image, const ImageCommand& command,
                              const std::string& path) {
   return image.Lookup(path).WithContext(command.image + ": " + PrintableName(path));
@@ -58,7 +51,7 @@ Json InfoJson(const std::string& path, const format::ImageInfo& info) {
   Json json;
   json["path"] = path;
   json["version"] = info.version;
-  json["uuid"] = UuidText(info.uuid);
+  json["uuid"] = pool::UuidText(info.uuid);
   json["root"] = "sha256:" + base::ToHex(info.root);
   json["profile"] = info.profile;
   json["flattened"] = info.flattened;
@@ -85,7 +78,7 @@ std::string InfoText(const std::string& path, const format::ImageInfo& info) {
   std::string text = fmt::format("image       {}\n", path);
   text += fmt::format("format      version {}, profile {}{}\n", info.version, info.profile,
                       info.flattened ? ", flattened" : "");
-  text += fmt::format("uuid        {}\n", UuidText(info.uuid));
+  text += fmt::format("uuid        {}\n", pool::UuidText(info.uuid));
   text += fmt::format("root        sha256:{}\n", base::ToHex(info.root));
   text += fmt::format("size        {}\n", size(info.image_bytes));
   text += fmt::format("data        {}, of them waste {}\n", size(info.data_bytes),

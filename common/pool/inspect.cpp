@@ -39,10 +39,6 @@ bool Lives(const Memory& memory, std::uint64_t target) {
          daxfs_word_state(word) != DAXFS_ROW_FREE && daxfs_word_state(word) != DAXFS_ROW_RECLAIMING;
 }
 
-Ref RefOf(std::uint64_t target) {
-  return {daxfs_reference_row(target), daxfs_word_generation(target)};
-}
-
 // How many participants use each row.
 std::vector<std::uint32_t> UsesOfRows(const Memory& memory) {
   const daxfs_pool& words = memory.words();
@@ -262,16 +258,6 @@ std::vector<NameView> ListNames(const Memory& memory) {
     names.push_back({std::move(text), RefOf(body[DAXFS_BODY_TARGET])});
   }
   return names;
-}
-
-std::set<std::uint32_t> ReferencedRows(const Memory& memory) {
-  std::set<std::uint32_t> rows;
-  const std::vector<std::uint32_t> uses = UsesOfRows(memory);
-  const std::vector<std::uint32_t> holds = HoldsOfRows(memory);
-  for (std::uint32_t row = 0; row < uses.size(); ++row) {
-    if (uses[row] + holds[row] > 0) rows.insert(row);
-  }
-  return rows;
 }
 
 namespace {

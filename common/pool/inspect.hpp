@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -100,8 +99,5 @@ struct UsageView {
   std::uint32_t collectable_objects = 0;
 };
 UsageView Usage(const Memory& memory);
-
-// Rows somebody refers to, by a use or a valid hold.
-std::set<std::uint32_t> ReferencedRows(const Memory& memory);
 
 }  // namespace daxfs::pool

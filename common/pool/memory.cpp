@@ -36,7 +36,6 @@ Status Refusal(const std::string& path, int error, const char* why) {
   }
 }
 
-// Zeros that cost no memory where the file has none yet would be nicer; a pool is made once.
 void Clear(std::span<std::byte> bytes) { std::memset(bytes.data(), 0, bytes.size()); }
 
 Status CheckReplaced(const std::string& path, std::span<const std::byte> bytes, bool replace) {

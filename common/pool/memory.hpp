@@ -27,7 +27,8 @@ struct CreateOptions {
   bool replace = false;  // over a pool or image that is there, with everything in it
 };
 
-// What stands where a pool is to be made, and in which words people are told.
+// Makes an empty pool. Errors: kAlreadyExists over anything that is there, unless told to replace
+// it; kInvalidArgument for sizes and counts that do not fit.
 Status CreatePool(const CreateOptions& options);
 
 // The memory of a pool, all its devices mapped: words, and chunks by number. Immutable.

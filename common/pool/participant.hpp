@@ -34,6 +34,11 @@ struct Ref {
   auto operator<=>(const Ref&) const = default;
 };
 
+// What a target of an alias or hold names.
+inline Ref RefOf(std::uint64_t target) {
+  return {daxfs_reference_row(target), daxfs_word_generation(target)};
+}
+
 enum class ObjectKind : std::uint32_t {
   kImage = DAXFS_OBJECT_IMAGE,
   kBlob = DAXFS_OBJECT_BLOB,

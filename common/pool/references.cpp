@@ -25,10 +25,6 @@ daxfs_key MakeKey(std::uint32_t kind, const Digest& digest) {
 
 daxfs_key NameKey(std::string_view name) { return MakeKey(DAXFS_ALIAS_NAME, Sha256(name)); }
 
-Ref RefOf(std::uint64_t target) {
-  return {daxfs_reference_row(target), daxfs_word_generation(target)};
-}
-
 // Two who lose against each other must not go on in step.
 void WaitALittle() {
   static thread_local std::minstd_rand random{std::random_device{}()};
