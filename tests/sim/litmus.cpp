@@ -103,6 +103,37 @@ std::unique_ptr<World> LostUpdate(bool by_swap) {
                                   [](const Register& seen) { return seen[0] < 2 && seen[1] < 2; });
 }
 
+std::unique_ptr<World> BufferingApart(Apart left_out) {
+  const auto program = [left_out](size_t mine) {
+    return [=](daxfs_word* words, uint64_t* registers) {
+      daxfs_store(&words[mine], 1);
+      if (left_out != Apart::kNoWriteBack) daxfs_write_back(&words[mine], 8);
+      if (left_out != Apart::kNoFence) daxfs_fence();
+      if (left_out != Apart::kNoRefresh) daxfs_refresh(&words[1 - mine], 8);
+      registers[mine] = 1 + daxfs_load(&words[1 - mine]);
+    };
+  };
+  return std::make_unique<Litmus>(
+      "buffering-apart", std::vector<Litmus::Program>{program(0), program(1)},
+      [](const Register& seen) { return seen[0] == 1 && seen[1] == 1; }, std::vector<size_t>{0, 1});
+}
+
+std::unique_ptr<World> MessageApart(Apart left_out) {
+  const auto send = [left_out](daxfs_word* words, uint64_t*) {
+    daxfs_store(&words[0], 1);
+    if (left_out != Apart::kNoWriteBack) daxfs_write_back(&words[0], 8);
+    daxfs_store(&words[1], 1);
+  };
+  const auto receive = [left_out](daxfs_word* words, uint64_t* registers) {
+    registers[0] = daxfs_load(&words[1]);
+    if (left_out != Apart::kNoRefresh) daxfs_refresh(&words[0], 8);
+    registers[1] = daxfs_load(&words[0]);
+  };
+  return std::make_unique<Litmus>(
+      "message-apart", std::vector<Litmus::Program>{send, receive},
+      [](const Register& seen) { return seen[0] == 1 && seen[1] == 0; }, std::vector<size_t>{0, 0});
+}
+
 std::vector<std::unique_ptr<World>> AllLitmus() {
   std::vector<std::unique_ptr<World>> worlds;
   for (const bool variant : {false, true}) {

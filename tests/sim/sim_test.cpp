@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 
 #include "explore.hpp"
 #include "litmus.hpp"
@@ -74,6 +75,48 @@ TEST(Litmus, ALooseStoreIsSeenAnyTimeUntilItIsPublished) {
       EXPECT_EQ(Sample(world, memory, 1, 1000).failure.has_value(), !published);
     }
   }
+}
+
+// Between hosts that share no cache each step of the two patterns is needed, and all are enough.
+TEST(Litmus, WithoutCoherenceAWordIsWrittenBackFencedAndRefreshed) {
+  struct Row {
+    Apart left_out;
+    bool buffering, message;  // is the outcome to be seen?
+  };
+  for (const Row& row : {Row{Apart::kAll, false, false}, Row{Apart::kNoWriteBack, true, true},
+                         Row{Apart::kNoFence, true, false}, Row{Apart::kNoRefresh, true, true}}) {
+    SCOPED_TRACE(static_cast<int>(row.left_out));
+    const auto buffering = BufferingApart(row.left_out);
+    const auto message = MessageApart(row.left_out);
+    EXPECT_EQ(Explore(*buffering, Memory::kApart).failure.has_value(), row.buffering);
+    EXPECT_EQ(Explore(*message, Memory::kApart).failure.has_value(), row.message);
+    EXPECT_EQ(Sample(*buffering, Memory::kApart, 1, 3000).failure.has_value(), row.buffering);
+    EXPECT_EQ(Sample(*message, Memory::kApart, 1, 3000).failure.has_value(), row.message);
+    // In coherent memory they are only stores and loads.
+    EXPECT_FALSE(Explore(*message, Memory::kWeak).failure.has_value());
+  }
+}
+
+TEST(Departures, PowerOffLosesWhatIsNotInMemory) {
+  class Off : public Litmus {
+   public:
+    using Litmus::Litmus;
+    std::vector<Departure> Departures() const override { return {{0, Exit::kPowerOff}}; }
+    void Departed(size_t, Exit) override { ends_.insert(Words()[0].raw); }
+    std::set<uint64_t> ends_;
+  };
+  Off off("off", {[](daxfs_word* words, uint64_t*) {
+            daxfs_store(&words[0], 1);
+            daxfs_write_back(&words[0], 8);
+            daxfs_fence();
+            daxfs_store(&words[0], 2);
+            daxfs_fence();
+            daxfs_load(&words[0]);
+            daxfs_load(&words[0]);
+          }},
+          [](const Litmus::Register&) { return false; }, {0});
+  EXPECT_TRUE(Explore(off, Memory::kApart).complete);
+  EXPECT_EQ(off.ends_, (std::set<uint64_t>{0, 1, 2}));
 }
 
 TEST(Replay, ALostUpdateIsFoundByAllChoicesAndReplayedFromItsPath) {

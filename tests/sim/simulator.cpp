@@ -48,6 +48,8 @@ const char* MemoryName(Memory memory) {
       return "tso";
     case Memory::kWeak:
       return "weak";
+    case Memory::kApart:
+      return "apart";
   }
   return "?";
 }
@@ -60,6 +62,9 @@ Machine::Machine(World& world, Memory memory)
       departures_(world.Departures()) {
   for (size_t i = 0; i < words_.size(); ++i) constant_.push_back(world.Constant(i));
   for (Fiber& fiber : fibers_) fiber.stack = std::make_unique<char[]>(kStackBytes);
+  if (memory_ != Memory::kApart) return;
+  for (size_t i = 0; i < fibers_.size(); ++i) hosts_ = std::max(hosts_, world.HostOf(i) + 1);
+  apart_.resize(words_.size());
 }
 
 Machine::~Machine() {
@@ -78,6 +83,10 @@ void Machine::Start(bool trace) {
   for (daxfs_word& word : words_) word.raw = 0;
   std::ranges::fill(world_.Ghosts(), 0);
   world_.Reset();
+  for (size_t i = 0; i < apart_.size(); ++i) {
+    apart_[i].in_memory = words_[i].raw;
+    apart_[i].values.assign(hosts_, {words_[i].raw});
+  }
   departed_.assign(departures_.size(), false);
   for (size_t i = 0; i < fibers_.size(); ++i) {
     fibers_[i].queue.clear();
@@ -95,6 +104,7 @@ void Machine::Begin(size_t participant) {
   fiber.history = fiber.life;
   fiber.finished = false;
   fiber.awaited = nullptr;
+  fiber.fetching.reset();
   if (getcontext(&fiber.context) != 0) Misuse("getcontext failed");
   fiber.context.uc_stack.ss_sp = fiber.stack.get();
   fiber.context.uc_stack.ss_size = kStackBytes;
@@ -128,14 +138,21 @@ void Machine::ListChoices() {
   for (size_t i = 0; i < fibers_.size(); ++i) {
     const Fiber& fiber = fibers_[i];
     const bool stepping = !fiber.finished && !fiber.gone;
-    if (stepping && (fiber.awaited == nullptr || (*fiber.awaited)()))
-      choices_.push_back({Choice::Kind::kRun, i, {}, 0});
+    if (stepping && (fiber.awaited == nullptr || (*fiber.awaited)())) {
+      const size_t values =
+          fiber.fetching ? apart_[*fiber.fetching].values[world_.HostOf(i)].size() : 1;
+      for (size_t value = 0; value < values; ++value)
+        choices_.push_back({Choice::Kind::kRun, i, {}, value});
+    }
     if (!fiber.queue.empty()) choices_.push_back({Choice::Kind::kDrain, i, {}, 0});
     for (size_t entry = 0; entry < fiber.loose.size(); ++entry)
       choices_.push_back({Choice::Kind::kLoose, i, {}, entry});
     if (fiber.gone && fiber.restartable && fiber.life + 1 < world_.Lives(i))
       choices_.push_back({Choice::Kind::kRestart, i, {}, 0});
   }
+  for (size_t word = 0; word < apart_.size(); ++word)
+    if (apart_[word].in_memory != words_[word].raw)
+      choices_.push_back({Choice::Kind::kWriteBack, 0, {}, word});
   ended_ = choices_.empty();
   for (size_t d = 0; d < departures_.size(); ++d) {
     const Fiber& fiber = fibers_[departures_[d].participant];
@@ -148,6 +165,7 @@ void Machine::Take(size_t choice) {
   const Choice taken = choices_.at(choice);
   switch (taken.kind) {
     case Choice::Kind::kRun:
+      entry_ = taken.entry;
       Resume(taken.participant);
       break;
     case Choice::Kind::kDrain:
@@ -155,6 +173,9 @@ void Machine::Take(size_t choice) {
       break;
     case Choice::Kind::kLoose:
       DrainLoose(taken.participant, taken.entry);
+      break;
+    case Choice::Kind::kWriteBack:
+      ToMemory(taken.entry);
       break;
     case Choice::Kind::kExit:
       Leave(taken.participant, taken.how);
@@ -181,6 +202,8 @@ void Machine::Leave(size_t participant, Exit how) {
   if (how == Exit::kPowerOff) {
     fiber.queue.clear();
     fiber.loose.clear();
+    for (size_t word = 0; word < apart_.size(); ++word)
+      if (!OfAnotherHost(participant, word)) words_[word].raw = apart_[word].in_memory;
   }
   fiber.gone = true;
   fiber.restartable = how != Exit::kStops;
@@ -198,11 +221,18 @@ uint64_t Machine::Hash() const {
     hash = Mix(hash, fiber.life * 8 + fiber.finished * 4 + fiber.gone * 2 + fiber.restartable);
     hash = Mix(hash, fiber.queue.size());
     for (const Stored& stored : fiber.queue) {
-      hash = Mix(hash, stored.word * 2 + stored.by_cas);
+      hash = Mix(hash, stored.word * 4 + static_cast<uint64_t>(stored.how));
       hash = Mix(hash, stored.value);
     }
     hash = Mix(hash, fiber.loose.size());
     for (const Stored& stored : fiber.loose) hash = Mix(Mix(hash, stored.word), stored.value);
+  }
+  for (const Apart& word : apart_) {
+    hash = Mix(hash, word.in_memory);
+    for (const auto& values : word.values) {
+      hash = Mix(hash, values.size());
+      for (uint64_t value : values) hash = Mix(hash, value);
+    }
   }
   for (bool gone : departed_) hash = Mix(hash, gone);
   return hash;
@@ -225,13 +255,34 @@ size_t Machine::IndexOf(const daxfs_word* word) const {
   return static_cast<size_t>(word - words_.data());
 }
 
+std::pair<size_t, size_t> Machine::IndexesOf(const void* bytes, uint64_t length) const {
+  const size_t first = IndexOf(static_cast<const daxfs_word*>(bytes));
+  const size_t count = (length + sizeof(daxfs_word) - 1) / sizeof(daxfs_word);
+  if (first + count > words_.size()) Misuse("bytes that are not all the world's");
+  return {first, first + count};
+}
+
+bool Machine::OfAnotherHost(size_t participant, size_t word) const {
+  return !apart_.empty() && world_.HomeOf(word) != world_.HostOf(participant);
+}
+
+// A host that has not refreshed the word may come to have this value as well, from now on.
+void Machine::ToMemory(size_t word) {
+  Apart& apart = apart_[word];
+  if (apart.in_memory == words_[word].raw) return;
+  apart.in_memory = words_[word].raw;
+  for (size_t host = 0; host < hosts_; ++host)
+    if (host != world_.HomeOf(word)) apart.values[host].push_back(apart.in_memory);
+  if (tracing_) trace_ += "   memory has " + world_.WordName(word) + "\n";
+}
+
 // Own stores are seen in order at once; the others' when they have left their queues.
 uint64_t Machine::Visible(size_t participant, size_t word) const {
   for (const Stored& stored : fibers_[participant].loose)
     if (stored.word == word) return stored.value;
   const std::deque<Stored>& queue = fibers_[participant].queue;
   for (auto stored = queue.rbegin(); stored != queue.rend(); ++stored)
-    if (stored->word == word) return stored->value;
+    if (stored->word == word && stored->how != How::kWriteBack) return stored->value;
   return words_[word].raw;
 }
 
@@ -239,6 +290,11 @@ uint64_t Machine::Visible(size_t participant, size_t word) const {
 // that word still waits goes first. No circle: a swap empties the other queues up to its word.
 void Machine::DrainOne(size_t participant) {
   const size_t word = fibers_[participant].queue.front().word;
+  if (fibers_[participant].queue.front().how == How::kWriteBack) {
+    fibers_[participant].queue.pop_front();
+    ToMemory(word);
+    return;
+  }
   for (size_t other = 0; other < fibers_.size(); ++other)
     if (other != participant) DrainThrough(other, word, true);
   const Stored stored = fibers_[participant].queue.front();
@@ -252,8 +308,9 @@ void Machine::DrainOne(size_t participant) {
 
 void Machine::DrainThrough(size_t participant, size_t word, bool only_cas) {
   const std::deque<Stored>& queue = fibers_[participant].queue;
-  while (std::ranges::any_of(
-      queue, [&](const Stored& s) { return s.word == word && (s.by_cas || !only_cas); }))
+  while (std::ranges::any_of(queue, [&](const Stored& s) {
+    return s.word == word && (s.how == How::kSwap || (s.how == How::kStore && !only_cas));
+  }))
     DrainOne(participant);
 }
 
@@ -286,15 +343,26 @@ void Machine::Say(size_t participant, const std::string& what) {
 uint64_t Machine::Load(const daxfs_word* word) {
   const size_t index = IndexOf(word);
   if (constant_[index]) return words_[index].raw;
+  const bool far = OfAnotherHost(running_, index);
+  if (far) fibers_[running_].fetching = index;
   Step();
-  const uint64_t value = Visible(running_, index);
+  const uint64_t value = far ? LoadApart(index) : Visible(running_, index);
   Read(value);
   if (tracing_) Say(running_, "reads " + world_.WordName(index) + ": " + world_.Show(index, value));
   return value;
 }
 
+// The value that was chosen; no later load gives an older one.
+uint64_t Machine::LoadApart(size_t word) {
+  fibers_[running_].fetching.reset();
+  std::vector<uint64_t>& values = apart_[word].values[world_.HostOf(running_)];
+  values.erase(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(entry_));
+  return values.front();
+}
+
 void Machine::Store(daxfs_word* word, uint64_t value) {
   const size_t index = IndexOf(word);
+  if (OfAnotherHost(running_, index)) Misuse("a store to another host's word");
   if (constant_[index]) {
     if (words_[index].raw != value) Misuse("a constant word changes");
     return;
@@ -303,7 +371,7 @@ void Machine::Store(daxfs_word* word, uint64_t value) {
   Read(0);
   if (tracing_)
     Say(running_, "stores " + world_.WordName(index) + " = " + world_.Show(index, value));
-  fibers_[running_].queue.push_back({index, value, false});
+  fibers_[running_].queue.push_back({index, value, How::kStore});
   if (memory_ == Memory::kSc) DrainAll(running_);
 }
 
@@ -312,10 +380,12 @@ void Machine::Store(daxfs_word* word, uint64_t value) {
 uint64_t Machine::Cas(daxfs_word* word, uint64_t expected, uint64_t desired) {
   const size_t index = IndexOf(word);
   if (constant_[index]) Misuse("a swap of a constant word");
+  if (OfAnotherHost(running_, index)) Misuse("a swap of another host's word");
   Step();
   const size_t self = running_;
-  if (memory_ != Memory::kWeak) DrainAll(self);
-  for (size_t other = 0; memory_ == Memory::kWeak && other < fibers_.size(); ++other)
+  const bool queued = memory_ == Memory::kWeak || memory_ == Memory::kApart;
+  if (!queued) DrainAll(self);
+  for (size_t other = 0; queued && other < fibers_.size(); ++other)
     if (other != self) DrainThrough(other, index, false);
   const uint64_t found = Visible(self, index);
   Read(found);
@@ -324,8 +394,8 @@ uint64_t Machine::Cas(daxfs_word* word, uint64_t expected, uint64_t desired) {
                   world_.Show(index, desired) +
                   (found == expected ? "" : "; fails: " + world_.Show(index, found)));
   if (found != expected) return found;
-  fibers_[self].queue.push_back({index, desired, true});
-  if (memory_ != Memory::kWeak) DrainAll(self);
+  fibers_[self].queue.push_back({index, desired, How::kSwap});
+  if (!queued) DrainAll(self);
   return found;
 }
 
@@ -345,7 +415,7 @@ void Machine::StoreLoose(daxfs_word* word, uint64_t value) {
     Say(running_, "stores loosely " + world_.WordName(index) + " = " + world_.Show(index, value));
   std::vector<Stored>& loose = fibers_[running_].loose;
   std::erase_if(loose, [index](const Stored& stored) { return stored.word == index; });
-  loose.push_back({index, value, false});
+  loose.push_back({index, value, How::kStore});
 }
 
 void Machine::Publish() {
@@ -354,6 +424,32 @@ void Machine::Publish() {
   Read(0);
   if (tracing_) Say(running_, "publishes");
   DrainAllLoose(running_);
+}
+
+void Machine::WriteBack(const void* bytes, uint64_t length) {
+  if (apart_.empty()) return Publish();
+  const auto [first, end] = IndexesOf(bytes, length);
+  Step();
+  Read(0);
+  DrainAllLoose(running_);
+  for (size_t word = first; word < end; ++word) {
+    if (OfAnotherHost(running_, word)) Misuse("another host's word is written back");
+    if (constant_[word]) continue;
+    if (tracing_) Say(running_, "writes back " + world_.WordName(word));
+    fibers_[running_].queue.push_back({word, 0, How::kWriteBack});
+  }
+}
+
+void Machine::Refresh(const void* bytes, uint64_t length) {
+  if (apart_.empty()) return;
+  const auto [first, end] = IndexesOf(bytes, length);
+  Step();
+  Read(0);
+  for (size_t word = first; word < end; ++word) {
+    if (!OfAnotherHost(running_, word)) continue;
+    if (tracing_ && !constant_[word]) Say(running_, "refreshes " + world_.WordName(word));
+    apart_[word].values[world_.HostOf(running_)] = {apart_[word].in_memory};
+  }
 }
 
 }  // namespace daxfs::sim
@@ -370,7 +466,11 @@ __u64 daxfs_sim_cas(struct daxfs_word* word, __u64 expected, __u64 desired) {
   return Machine::Current().Cas(word, expected, desired);
 }
 void daxfs_sim_fence() { Machine::Current().Fence(); }
-// All memory modes there are today are coherent: only stores that wait for nothing need publishing.
 void daxfs_sim_publish(const void*, __u64) { Machine::Current().Publish(); }
-void daxfs_sim_refresh(const void*, __u64) {}
+void daxfs_sim_write_back(const void* bytes, __u64 length) {
+  Machine::Current().WriteBack(bytes, length);
+}
+void daxfs_sim_refresh(const void* bytes, __u64 length) {
+  Machine::Current().Refresh(bytes, length);
+}
 }

@@ -10,21 +10,25 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daxfs/atomic.h"
 
 namespace daxfs::sim {
 
-// What a participant's stores do before the others see them. A mode for memory without coherence
-// (a cache per participant, lines written back and dropped at will) belongs here when it comes:
-// Machine::Visible, Machine::DrainOne and the two hooks publish and refresh are its places.
+// What a participant's stores do before the others see them.
 enum class Memory {
   kSc,    // a store is visible at once
   kTso,   // a queue of stores per participant; a swap or a fence empties it first (x86)
   kWeak,  // the same, but a swap's own store is queued too: only a fence empties it (arm64)
+  // The same within a host, and nothing is coherent between hosts: each has a cache. What it stores
+  // reaches memory at any time, at the latest when it is told to write back; of another host's
+  // words it may have kept, or fetched, any value there was since it was told to refresh.
+  kApart,
 };
 const char* MemoryName(Memory memory);
 
@@ -53,6 +57,9 @@ class World {
   // What checks remember beside memory: part of the state, written by participants and Departed().
   virtual std::span<uint64_t> Ghosts() { return {}; }
   virtual void Reset() {}
+  // Of memory apart: which host a participant runs on, and which one alone stores to a word.
+  virtual size_t HostOf(size_t /*participant*/) const { return 0; }
+  virtual size_t HomeOf(size_t /*index*/) const { return 0; }
   // A word to which everybody only stores what it has been since Reset(): no step, no choice.
   virtual bool Constant(size_t /*index*/) const { return false; }
 
@@ -76,11 +83,13 @@ class World {
 
 // One thing that may happen next.
 struct Choice {
-  enum class Kind { kRun, kDrain, kLoose, kExit, kRestart };
+  enum class Kind { kRun, kDrain, kLoose, kWriteBack, kExit, kRestart };
   Kind kind;
-  size_t participant;
-  Exit how;      // kExit only
-  size_t entry;  // kLoose only: which of the stores that wait for nothing
+  size_t participant;  // kWriteBack: nobody
+  Exit how;            // kExit only
+  // kLoose: which of the stores that wait for nothing; kWriteBack: the word; kRun of a load of
+  // another host's word: which of the values it may have.
+  size_t entry;
 };
 
 // A world in one state. Between Start() and Start(), the same choices lead to the same states.
@@ -118,12 +127,17 @@ class Machine {
   // participant, at the latest behind its Publish() or Fence().
   void StoreLoose(daxfs_word* word, uint64_t value);
   void Publish();
+  // Own words reach memory, behind all earlier and before all later stores of this participant.
+  void WriteBack(const void* bytes, uint64_t length);
+  // What this host has cached of another's words is forgotten.
+  void Refresh(const void* bytes, uint64_t length);
 
  private:
+  enum class How { kStore, kSwap, kWriteBack };
   struct Stored {
     size_t word;
     uint64_t value;
-    bool by_cas;
+    How how;
   };
   struct Fiber {
     ucontext_t context = {};
@@ -134,6 +148,12 @@ class Machine {
     unsigned life = 0;
     bool finished = false, gone = false, restartable = false;
     const std::function<bool()>* awaited = nullptr;
+    std::optional<size_t> fetching;  // another host's word, in the next step
+  };
+  // What memory has, and for each host the values that a load of it may still give, oldest first.
+  struct Apart {
+    uint64_t in_memory = 0;
+    std::vector<std::vector<uint64_t>> values;
   };
 
   static void Enter();
@@ -143,6 +163,11 @@ class Machine {
   void Leave(size_t participant, Exit how);
   void ListChoices();
   size_t IndexOf(const daxfs_word* word) const;
+  // Of what of these bytes are words; [first, second).
+  std::pair<size_t, size_t> IndexesOf(const void* bytes, uint64_t length) const;
+  bool OfAnotherHost(size_t participant, size_t word) const;
+  void ToMemory(size_t word);
+  uint64_t LoadApart(size_t word);
   uint64_t Visible(size_t participant, size_t word) const;
   void DrainOne(size_t participant);
   void DrainThrough(size_t participant, size_t word, bool only_cas);
@@ -156,12 +181,14 @@ class Machine {
   Memory memory_;
   std::span<daxfs_word> words_;
   std::vector<bool> constant_;
+  std::vector<Apart> apart_;  // by word; empty unless memory is
+  size_t hosts_ = 1;
   std::vector<Fiber> fibers_;
   std::vector<bool> departed_;  // by index in departures_list_
   std::vector<Departure> departures_;
   std::vector<Choice> choices_;
   ucontext_t scheduler_ = {};
-  size_t running_ = 0;
+  size_t running_ = 0, entry_ = 0;
   bool ended_ = false;
   bool tracing_ = false;
   std::string trace_;

@@ -2,7 +2,7 @@
 /*
  * The one way to words that several hosts write: docs/pool.md, "Words and their order".
  *
- * Three back-ends behind the same six functions: the kernel, user space, and the
+ * Three back-ends behind the same seven functions: the kernel, user space, and the
  * simulator (DAXFS_ATOMIC_SIMULATED), where each call is a choice of the scheduler.
  *
  * What callers may count on, and no more:
@@ -36,6 +36,7 @@ void daxfs_sim_store(struct daxfs_word *word, __u64 value);
 __u64 daxfs_sim_cas(struct daxfs_word *word, __u64 expected, __u64 desired);
 void daxfs_sim_fence(void);
 void daxfs_sim_publish(const void *bytes, __u64 length);
+void daxfs_sim_write_back(const void *bytes, __u64 length);
 void daxfs_sim_refresh(const void *bytes, __u64 length);
 #ifdef __cplusplus
 }
@@ -45,9 +46,21 @@ void daxfs_sim_refresh(const void *bytes, __u64 length);
 
 #include <asm/barrier.h>
 #include <linux/atomic.h>
+#include <linux/libnvdimm.h>
 
 #ifndef CONFIG_64BIT
 #error "DAXFS needs a 64-bit machine: shared words are loaded and stored whole"
+#endif
+
+#else
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* core/lines.c: writes back and drops the lines of @bytes, between two full fences. */
+void daxfs_clean_lines(const void *bytes, __u64 length);
+#ifdef __cplusplus
+}
 #endif
 
 #endif
@@ -111,9 +124,6 @@ static inline void daxfs_fence(void)
 /**
  * daxfs_publish() - make plain and non-temporal stores to @bytes visible to all
  * participants before any later daxfs_store() or daxfs_cas() is.
- *
- * Memory is coherent between participants today, so lines need no write-back; the
- * range is what a mode without coherence will write back.
  */
 static inline void daxfs_publish(const void *bytes, __u64 length)
 {
@@ -134,18 +144,38 @@ static inline void daxfs_publish(const void *bytes, __u64 length)
 }
 
 /**
- * daxfs_refresh() - forget what this participant has cached of @bytes
+ * daxfs_write_back() - the lines of @bytes are in memory before any later store is visible
  *
- * Nothing to do while memory is coherent: the daxfs_load() that said the bytes are
- * there has ordered their reading. The range is for a mode without coherence.
+ * For memory without coherence between hosts, where daxfs_publish() is not enough. Behind it
+ * and a daxfs_fence() another host's daxfs_refresh() finds what was stored.
+ */
+static inline void daxfs_write_back(const void *bytes, __u64 length)
+{
+#if defined(DAXFS_ATOMIC_SIMULATED)
+	daxfs_sim_write_back(bytes, length);
+#elif defined(__KERNEL__)
+	wmb();
+	arch_wb_cache_pmem((void *)bytes, length);
+	wmb();
+#else
+	daxfs_clean_lines(bytes, length);
+#endif
+}
+
+/**
+ * daxfs_refresh() - what loads behind it give of @bytes was in memory when it began, or later
+ * For lines that only another host writes, without coherence; needs a write-back by that host.
  */
 static inline void daxfs_refresh(const void *bytes, __u64 length)
 {
 #if defined(DAXFS_ATOMIC_SIMULATED)
 	daxfs_sim_refresh(bytes, length);
+#elif defined(__KERNEL__)
+	mb();
+	arch_invalidate_pmem((void *)bytes, length);
+	mb();
 #else
-	(void)bytes;
-	(void)length;
+	daxfs_clean_lines(bytes, length);
 #endif
 }
 
