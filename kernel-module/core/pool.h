@@ -70,21 +70,82 @@ enum daxfs_rule {
 	DAXFS_RULE_GRANULE_RECHECK,	/* that look */
 	DAXFS_RULE_MERGE_FENCE,		/* between merging and the look at the granules */
 	DAXFS_RULE_ADOPT_USE,		/* a duplicate is adopted with a use of it */
+	/* Without coherence between hosts: what is written back, and what is read anew. */
+	DAXFS_RULE_FAR_USE_WRITE,	/* the own bit */
+	DAXFS_RULE_FAR_FENCE,		/* between that and the look at the other's row */
+	DAXFS_RULE_FAR_REFRESH,		/* that row */
+	DAXFS_RULE_FAR_RECHECK,		/* which decides */
+	DAXFS_RULE_FAR_DROP_WRITE,	/* the bit, when the use ends */
+	DAXFS_RULE_CLEAR_WRITE,		/* all bits of a slot that ends */
+	DAXFS_RULE_HOLD_TARGET_WRITE,	/* what a hold names */
+	DAXFS_RULE_HOLD_STATE_WRITE,	/* and that it is valid */
+	DAXFS_RULE_HOLD_DROP_WRITE,	/* and that it is not */
+	DAXFS_RULE_DYING_WRITE,		/* dying, before the scan */
+	DAXFS_RULE_UNDO_WRITE,		/* ready again */
+	DAXFS_RULE_READY_WRITE,		/* ready */
+	DAXFS_RULE_SCAN_USES,		/* others' bits */
+	DAXFS_RULE_SCAN_STATES,		/* others' holds */
+	DAXFS_RULE_SCAN_TARGETS,	/* and what they name */
+	DAXFS_RULE_ALIAS_WRITE,		/* an alias's word, at each change */
+	DAXFS_RULE_BODY_WRITE,		/* its body, before it is committed */
+	DAXFS_RULE_TARGET_WRITE,	/* its target, before it has moved */
+	DAXFS_RULE_ALIAS_REFRESH,	/* an alias's word, before its body */
+	DAXFS_RULE_BODY_REFRESH,	/* its body */
+	DAXFS_RULE_RECHECK_REFRESH,	/* the word again */
+	DAXFS_RULE_GONE_REFRESH,	/* whether its object lives */
+	DAXFS_RULE_LIVING_REFRESH,	/* if not, whether it names another now */
+	DAXFS_RULE_MARK_WRITE,		/* the overflow's mark */
+	DAXFS_RULE_MARK_REFRESH,	/* likewise */
+	DAXFS_RULE_OFF_WRITE,		/* a statement that a host is off */
+	DAXFS_RULE_OFF_REFRESH,		/* likewise */
+	DAXFS_RULE_LIFE_WRITE,		/* which life a host is in */
+	DAXFS_RULE_LIFE_REFRESH,	/* by who collects */
+	DAXFS_RULE_LIFE_STATED,		/* by who states that it is over */
+	DAXFS_RULE_BEGIN_REFRESH,	/* what others stated, by the host itself */
 	/* Kept by who calls core; the worlds leave them out. */
 	DAXFS_RULE_CALLER_LOCK,		/* one at a time behind a slot */
 	DAXFS_RULE_CALLER_TAKES,	/* no reference is handed over */
 	DAXFS_RULE_CALLER_ADOPTS,	/* a duplicate is looked for before publication */
 	DAXFS_RULE_CALLER_COLLECTS,	/* what was published is only ever collected */
 	DAXFS_RULE_CALLER_PUBLISHES,	/* bytes are published before ready */
+	DAXFS_RULE_CALLER_WRITES,	/* and written back, without coherence */
+	DAXFS_RULE_CALLER_REFRESHES,	/* and read anew behind a use */
 	DAXFS_RULE_COUNT
 };
 
 #ifdef DAXFS_ATOMIC_SIMULATED
-extern __u64 daxfs_sim_rules_left_out;	/* a bit a rule */
+typedef unsigned __int128 daxfs_rules;
+extern daxfs_rules daxfs_sim_rules_left_out;	/* a bit a rule */
 #define DAXFS_RULE(name)	(!((daxfs_sim_rules_left_out >> DAXFS_RULE_##name) & 1))
 #else
 #define DAXFS_RULE(name)	(DAXFS_RULE_##name != DAXFS_RULE_NONE)	/* always */
 #endif
+
+/*
+ * What the words of a view are to this host. Without coherence between hosts each one has a
+ * partition of its own, which it alone writes: its stores are written back there, and what
+ * it reads of another's is read anew. docs/pool.md, "Without coherence".
+ */
+enum daxfs_role {
+	DAXFS_ROLE_SHARED,	/* of all hosts, coherent */
+	DAXFS_ROLE_HOME,	/* of this host's partition */
+	DAXFS_ROLE_FAR,		/* of another's; never written */
+};
+
+/* Load a word that another host may be the one to write. */
+static inline __u64 daxfs_load_anew(enum daxfs_role role, const struct daxfs_word *word, int rule)
+{
+	if (role == DAXFS_ROLE_FAR && rule)
+		daxfs_refresh(word, sizeof(*word));
+	return daxfs_load(word);
+}
+
+/* What was stored to words of a partition of one's own is for others to see. */
+static inline void daxfs_stored(enum daxfs_role role, const void *bytes, __u64 length, int rule)
+{
+	if (role == DAXFS_ROLE_HOME && rule)
+		daxfs_write_back(bytes, length);
+}
 
 /**
  * struct daxfs_index - a hash table of aliases: buckets of 8 rows, two of them for each key
@@ -101,17 +162,23 @@ struct daxfs_index {
 	__u32 buckets;		/* a power of two */
 	__u32 overflow;
 	__u64 seed[2];
+	enum daxfs_role role;	/* that of the pool */
 };
 
 /**
  * struct daxfs_pool - where the words of a pool are in this address space
  * @rows: state word of each row
  * @slots: state word of each participant
- * @uses: @use_words words a slot
+ * @uses: @use_words words a slot, for the rows of each partition
  * @owners: an owner word for each chunk; 0 is free
  * @granules: DAXFS_CHUNK_GRANULES owner words a chunk, of meaning while it is split
  * @hold_states, @hold_targets: one each a hold
  * @aliases, @names: who is found by what; names are unique
+ * @role: SHARED, unless the pool is partitioned
+ * @partition, @partition_count: 0 of 1, unless it is
+ * @partitions: the views of all partitions, by number, or NULL; this one is its role's HOME
+ * @stated: a word a partition: the incarnation of that host which this one states to be off;
+ *	at its own number its own. Without partitions nobody reads it.
  *
  * What follows is beside the words: records, written by whoever has claimed the word.
  */
@@ -124,6 +191,11 @@ struct daxfs_pool {
 	struct daxfs_word *hold_states;
 	struct daxfs_word *hold_targets;
 	struct daxfs_word *hosts;
+	struct daxfs_word *stated;
+	const struct daxfs_pool *partitions;
+	enum daxfs_role role;
+	__u32 partition;
+	__u32 partition_count;
 	__u32 row_count;
 	__u32 slot_count;
 	__u32 use_words;	/* at least (row_count + 63) / 64 */
@@ -141,12 +213,26 @@ struct daxfs_pool {
 	struct daxfs_pool_hold *hold_records;
 };
 
-/* The use words of @slot; all slots together may have more than 2^32. */
-static inline struct daxfs_word *daxfs_slot_uses(const struct daxfs_pool *pool, __u32 slot)
+/* Words of @slot's uses, of all partitions' rows. */
+static inline __u32 daxfs_slot_words(const struct daxfs_pool *pool)
+{
+	return pool->use_words * pool->partition_count;
+}
+
+/* The use words of @slot for rows of @home; all slots together may have more than 2^32. */
+static inline struct daxfs_word *daxfs_uses_of(const struct daxfs_pool *pool, __u32 slot,
+					       const struct daxfs_pool *home)
 {
 	__u64 wide_slot = slot;
 
-	return pool->uses + wide_slot * pool->use_words;
+	return pool->uses + wide_slot * daxfs_slot_words(pool) +
+	       (__u64)pool->use_words * home->partition;
+}
+
+/* The same for rows of its own partition, which are all rows without partitions. */
+static inline struct daxfs_word *daxfs_slot_uses(const struct daxfs_pool *pool, __u32 slot)
+{
+	return daxfs_uses_of(pool, slot, pool);
 }
 
 static inline __u64 daxfs_word_make(__u32 state, __u32 slot, __u64 generation)
@@ -190,6 +276,12 @@ static inline __u64 daxfs_reference(__u32 row, __u64 generation)
 	__u64 row_field = row + 1;
 
 	return row_field | (generation << DAXFS_WORD_GENERATION_SHIFT);
+}
+
+/* What a hold names, which may be of another partition: rows are numbered through all. */
+static inline __u64 daxfs_hold_target(const struct daxfs_pool *home, __u32 row, __u64 generation)
+{
+	return daxfs_reference(home->partition * home->row_count + row, generation);
 }
 
 /* The row a reference other than 0 names; from 0, or from damage, one beyond every table. */
@@ -287,6 +379,22 @@ int daxfs_use_take(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 g
 /** daxfs_use_drop() - the last user of @row behind @slot has gone */
 void daxfs_use_drop(const struct daxfs_pool *pool, __u32 slot, __u32 row);
 
+/**
+ * daxfs_far_use_take() - the same of a row of another host's partition
+ * @pool: of this host, role HOME; @home: that partition, role FAR
+ * The bit is written back, then the row is read anew: pairs with daxfs_collect() there. Nobody
+ * rescues in another's partition, so what is dying counts as gone. Behind it the caller
+ * refreshes the object's bytes before it reads any: its host's caches may have those of an
+ * earlier object.
+ * Return: 0; -ENOENT.
+ */
+int daxfs_far_use_take(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
+		       __u32 row, __u64 generation);
+
+/** daxfs_far_use_drop() - the last user of that row behind @slot has gone */
+void daxfs_far_use_drop(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
+			__u32 row);
+
 /** struct daxfs_hold_note - what a hold is for. @name: @length bytes, at most 192 */
 struct daxfs_hold_note {
 	__u64 created;		/* seconds since 1970 */
@@ -298,11 +406,13 @@ struct daxfs_hold_note {
 /**
  * daxfs_hold_take() - a reference that survives its taker, in hold row @hold
  * It belongs to the host of @slot from then on. @note may be NULL where there are no records.
+ * @home: whose row it is: @pool, or another host's partition
  * @word: what daxfs_hold_drop() wants
  * Return: 0; -EBUSY the hold row is not free; -ENOENT, -EAGAIN as daxfs_use_take().
  */
-int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32 row,
-		    __u64 generation, const struct daxfs_hold_note *note, __u64 *word);
+int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold,
+		    const struct daxfs_pool *home, __u32 row, __u64 generation,
+		    const struct daxfs_hold_note *note, __u64 *word);
 
 /** daxfs_hold_drop() - free a valid hold whose word is @word. Return: 0; -ENOENT it has changed */
 int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u64 word);
@@ -354,6 +464,33 @@ int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word);
  * What it was sweeping is dead again. Another may do the same at once.
  */
 void daxfs_fence_host(const struct daxfs_pool *pool, __u32 slot, __u32 host);
+
+/**
+ * daxfs_far_confirm() - private to core: the second look of a reference that is in memory
+ * Return: 0 the object is still there; -ENOENT, dying or gone.
+ */
+int daxfs_far_confirm(const struct daxfs_pool *home, __u32 row, __u64 generation);
+
+/**
+ * daxfs_far_referenced() - private to core: does another host refer to (@row, @generation)?
+ * Hosts that somebody has stated to be off do not count.
+ */
+int daxfs_far_referenced(const struct daxfs_pool *pool, __u32 row, __u64 generation);
+
+/**
+ * daxfs_partition_begin() - this host takes part in its partition
+ * Whoever stated that it was off did not count its references since: its incarnation grows, so
+ * that they count again, and the holds it had in other partitions are dropped.
+ * Requires: one caller a host at a time, and no other participant of it is alive if it was.
+ * Return: how many holds were dropped.
+ */
+__u32 daxfs_partition_begin(const struct daxfs_pool *pool);
+
+/**
+ * daxfs_partition_off() - state that the host of @partition can no longer reach the memory
+ * All hosts' collectors read it. Its own objects stay; they can be read and not collected.
+ */
+void daxfs_partition_off(const struct daxfs_pool *pool, __u32 partition);
 
 /**
  * daxfs_sweep() - undo what the dead participant @dead left, and set its slot free

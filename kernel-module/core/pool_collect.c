@@ -38,11 +38,12 @@ static int any_hold(const struct daxfs_pool *pool, __u64 target)
 /* All slots first, then all holds: a hold taken under a use is seen as one or the other. */
 static int referenced(const struct daxfs_pool *pool, __u32 row, __u64 generation, __u64 skipped)
 {
-	__u64 target = daxfs_reference(row, generation);
+	__u64 target = daxfs_hold_target(pool, row, generation);
 
 	if (!DAXFS_RULE(COLLECT_ORDER))
 		return any_hold(pool, target) || any_use(pool, row, skipped);
-	return any_use(pool, row, skipped) || any_hold(pool, target);
+	return any_use(pool, row, skipped) || any_hold(pool, target) ||
+	       (pool->role == DAXFS_ROLE_HOME && daxfs_far_referenced(pool, row, generation));
 }
 
 /* Without the rule the slot table is read too early: which slots were free then. */
@@ -79,15 +80,17 @@ int daxfs_collect_from(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u
 		dying = word;
 	else if (daxfs_cas(state, word, dying) != word)
 		return -EAGAIN;
+	daxfs_stored(pool->role, state, sizeof(*state), DAXFS_RULE(DYING_WRITE));
 	/*
-	 * Pairs with the fences in daxfs_use_take(), daxfs_hold_take() and daxfs_attach():
-	 * whoever is missed by the scan sees dying.
+	 * Pairs with the fences in daxfs_use_take(), daxfs_far_use_take() and
+	 * daxfs_hold_take(): whoever is missed by the scan sees dying.
 	 */
 	if (DAXFS_RULE(COLLECT_FENCE))
 		daxfs_fence();
 	if (referenced(pool, row, generation, skipped)) {
 		if (DAXFS_RULE(COLLECT_UNDO))
 			daxfs_cas(state, dying, ready);
+		daxfs_stored(pool->role, state, sizeof(*state), DAXFS_RULE(UNDO_WRITE));
 		return -EBUSY;
 	}
 	if (daxfs_cas(state, dying, ended) != dying)

@@ -2,30 +2,43 @@
 /* From a key to an object with a use of it. */
 #include "pool_index.h"
 
-static int has_use(const struct daxfs_pool *pool, __u32 slot, __u32 row)
+static int has_use(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
+		   __u32 row)
 {
-	return (daxfs_load(&daxfs_slot_uses(pool, slot)[row / 64]) >> (row % 64)) & 1;
+	return (daxfs_load(&daxfs_uses_of(pool, slot, home)[row / 64]) >> (row % 64)) & 1;
+}
+
+static void unrefer(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
+		    __u64 target)
+{
+	if (home == pool)
+		daxfs_use_drop(pool, slot, daxfs_reference_row(target));
+	else
+		daxfs_far_use_drop(pool, slot, home, daxfs_reference_row(target));
 }
 
 /* -ENOENT: it is gone; -EBUSY: it is not there yet. */
-static int refer(const struct daxfs_pool *pool, __u32 slot, __u64 target, int *had)
+static int refer(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
+		 __u64 target, int *had)
 {
 	__u32 row = daxfs_reference_row(target);
 	__u64 generation = daxfs_word_generation(target);
-	__u64 word = daxfs_load(&pool->rows[row]);
+	__u64 word = daxfs_load(&home->rows[row]);
 
 	if (daxfs_word_generation(word) != generation)
 		return -ENOENT;
 	if (daxfs_word_state(word) == DAXFS_ROW_BUILDING)
 		return -EBUSY;
-	*had = has_use(pool, slot, row);
+	*had = has_use(pool, slot, home, row);
 	if (*had)	/* so its life goes on, whoever looks whether it may end */
 		return 0;
-	return daxfs_use_take(pool, slot, row, generation);
+	return home == pool ? daxfs_use_take(pool, slot, row, generation) :
+			      daxfs_far_use_take(pool, slot, home, row, generation);
 }
 
-int daxfs_object_find(const struct daxfs_pool *pool, const struct daxfs_index *index, __u32 slot,
-		      const struct daxfs_key *key, struct daxfs_alias *alias, int *had)
+int daxfs_object_find(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
+		      const struct daxfs_index *index, const struct daxfs_key *key,
+		      struct daxfs_alias *alias, int *had)
 {
 	int missed = -ENOENT;
 	__u32 from = 0;
@@ -33,17 +46,17 @@ int daxfs_object_find(const struct daxfs_pool *pool, const struct daxfs_index *i
 	int error;
 
 	for (;;) {
-		error = daxfs_index_find(pool, index, key, from, alias);
+		error = daxfs_index_find(home, index, key, from, alias);
 		if (error)
 			return error == -ENOENT ? missed : error;
-		error = refer(pool, slot, alias->target, had);
+		error = refer(pool, slot, home, alias->target, had);
 		/* Did the alias name that object still, when the use was there? */
 		if (daxfs_load(&index->words[alias->position]) == alias->word) {
 			if (!error)
 				return 0;
 		} else {
 			if (!error && !*had)
-				daxfs_use_drop(pool, slot, daxfs_reference_row(alias->target));
+				unrefer(pool, slot, home, alias->target);
 			error = -ENOENT;
 		}
 		from = alias->position + 1;
@@ -65,7 +78,7 @@ int daxfs_row_publish_or_adopt(const struct daxfs_pool *pool, const struct daxfs
 {
 	int error;
 
-	if (daxfs_object_find(pool, index, slot, key, alias, had))
+	if (daxfs_object_find(pool, slot, pool, index, key, alias, had))
 		return daxfs_row_publish(pool, slot, row, generation);
 	error = daxfs_row_abandon(pool, slot, row, generation);
 	if ((error || !DAXFS_RULE(ADOPT_USE)) && !*had)

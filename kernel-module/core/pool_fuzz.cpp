@@ -83,7 +83,7 @@ std::vector<__u8> MakePool() {
   }
   const daxfs_hold_note note = {1, DAXFS_HOLD_ADMIN, 4, "hold"};
   __u64 word = 0;
-  daxfs_hold_take(&pool, 0, 0, 0, 0, &note, &word);
+  daxfs_hold_take(&pool, 0, 0, &pool, 0, 0, &note, &word);
   daxfs_mark_dead(&pool, 1, daxfs_load(&pool.slots[1]));
   return memory;
 }
@@ -119,7 +119,7 @@ void FindAll(const daxfs_pool& pool, const daxfs_index& index, __u32 kind) {
     const daxfs_key key = KeyOf(number, kind);
     daxfs_alias alias;
     int had = 0;
-    if (daxfs_object_find(&pool, &index, 3, &key, &alias, &had) != 0) continue;
+    if (daxfs_object_find(&pool, 3, &pool, &index, &key, &alias, &had) != 0) continue;
     daxfs_index_flip(&index, 3, &alias, alias.target);
     daxfs_index_remove(&index, &alias);
   }

@@ -28,8 +28,11 @@ static __u32 tag_of(__u64 digest_word)
 /* The mark lies in shared memory: whatever it says, no row behind the table is meant. */
 static __u32 overflow_in_use(const struct daxfs_index *index)
 {
-	__u64 used = index->overflow ? daxfs_load(index->overflow_used) : 0;
+	__u64 used = 0;
 
+	if (index->overflow)
+		used = daxfs_load_anew(index->role, index->overflow_used,
+				       DAXFS_RULE(MARK_REFRESH));
 	return used < index->overflow ? (__u32)used : index->overflow;
 }
 
@@ -77,7 +80,8 @@ static int target_lives(const struct daxfs_pool *pool, __u64 target)
 		return 0;
 	if (row >= pool->row_count)
 		return -EUCLEAN;
-	return !daxfs_is_orphan(target, daxfs_load(&pool->rows[row]));
+	return !daxfs_is_orphan(target, daxfs_load_anew(pool->role, &pool->rows[row],
+							DAXFS_RULE(GONE_REFRESH)));
 }
 
 /*
@@ -95,6 +99,7 @@ static int change(const struct daxfs_index *index, __u32 position, __u64 *word, 
 		daxfs_store(&index->words[position], to);
 	else if (daxfs_cas(&index->words[position], *word, to) != *word)
 		return -ESTALE;
+	daxfs_stored(index->role, &index->words[position], sizeof(to), DAXFS_RULE(ALIAS_WRITE));
 	*word = to;
 	return 0;
 }
@@ -121,7 +126,8 @@ static int read_row(const struct daxfs_index *index, const struct daxfs_key *key
 	int tries, matches;
 
 	for (tries = 0; tries < DAXFS_POOL_TRIES; tries++) {
-		__u64 word = daxfs_load(&index->words[position]);
+		__u64 word = daxfs_load_anew(index->role, &index->words[position],
+					     DAXFS_RULE(ALIAS_REFRESH));
 		__u32 state = daxfs_word_state(word);
 
 		if (state == DAXFS_ALIAS_COMMITTED) {
@@ -131,11 +137,15 @@ static int read_row(const struct daxfs_index *index, const struct daxfs_key *key
 			   !(tentative && state == DAXFS_ALIAS_TENTATIVE)) {
 			return -ENOENT;
 		}
+		if (index->role == DAXFS_ROLE_FAR && DAXFS_RULE(BODY_REFRESH))
+			daxfs_refresh(body, sizeof(*body) * DAXFS_ALIAS_WORDS);
 		matches = key_matches(body, key);
 		alias->target = daxfs_load(&body[DAXFS_BODY_TARGET]);
 		alias->word = word;
 		alias->position = position;
-		if (!DAXFS_RULE(ALIAS_RECHECK) || daxfs_load(&index->words[position]) == word)
+		if (!DAXFS_RULE(ALIAS_RECHECK) ||
+		    daxfs_load_anew(index->role, &index->words[position],
+				    DAXFS_RULE(RECHECK_REFRESH)) == word)
 			return matches ? 0 : -ENOENT;
 	}
 	return -EAGAIN;
@@ -154,7 +164,9 @@ static int read_living(const struct daxfs_pool *pool, const struct daxfs_index *
 		error = read_row(index, key, position, 0, alias);
 		if (error || target_lives(pool, alias->target) > 0)
 			return error;
-		if (!DAXFS_RULE(FIND_GONE) || daxfs_load(&index->words[position]) == alias->word)
+		if (!DAXFS_RULE(FIND_GONE) ||
+		    daxfs_load_anew(index->role, &index->words[position],
+				    DAXFS_RULE(LIVING_REFRESH)) == alias->word)
 			return -ENOENT;
 	}
 	return -EAGAIN;
@@ -236,6 +248,8 @@ static int claim_overflow(const struct daxfs_pool *pool, const struct daxfs_inde
 
 		if (mark <= i && DAXFS_RULE(OVERFLOW_MARK))
 			daxfs_cas(index->overflow_used, mark, i + 1);
+		daxfs_stored(index->role, index->overflow_used, sizeof(mark),
+			     DAXFS_RULE(MARK_WRITE));
 		if (!claim_one(pool, index, slot, first + i, 0, alias))
 			return 0;
 	}
@@ -281,6 +295,7 @@ static int write_row(const struct daxfs_pool *pool, const struct daxfs_index *in
 		daxfs_store(&body[DAXFS_BODY_PARENT + i], extra ? extra->parent[i] : 0);
 	if (index->body_words >= DAXFS_NAME_WORDS)
 		write_text(body, extra ? extra->text : "", length);
+	daxfs_stored(index->role, body, sizeof(*body) * index->body_words, DAXFS_RULE(BODY_WRITE));
 	return 0;
 }
 
@@ -434,6 +449,7 @@ int daxfs_index_flip(const struct daxfs_index *index, __u32 slot, struct daxfs_a
 	stale = daxfs_load(&body[DAXFS_BODY_TARGET]) != alias->target;
 	if (!stale)
 		daxfs_store(&body[DAXFS_BODY_TARGET], target);
+	daxfs_stored(index->role, &body[DAXFS_BODY_TARGET], sizeof(target), DAXFS_RULE(TARGET_WRITE));
 	if (change(index, alias->position, &word, DAXFS_ALIAS_COMMITTED,
 		   daxfs_word_slot(alias->word)) || stale)
 		return -ESTALE;

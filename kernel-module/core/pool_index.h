@@ -63,10 +63,12 @@ int daxfs_index_find(const struct daxfs_pool *pool, const struct daxfs_index *in
  * daxfs_object_find() - the ready object in the smallest position, with a use of it taken
  * For the first user behind @slot of that row, as daxfs_use_take(); rows of which @slot
  * already has a use are found just the same and set *@had.
+ * @home: where it is looked for, and @index's pool: @pool, or another host's partition
  * Return: 0 with @alias; -ENOENT; -EAGAIN.
  */
-int daxfs_object_find(const struct daxfs_pool *pool, const struct daxfs_index *index, __u32 slot,
-		      const struct daxfs_key *key, struct daxfs_alias *alias, int *had);
+int daxfs_object_find(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
+		      const struct daxfs_index *index, const struct daxfs_key *key,
+		      struct daxfs_alias *alias, int *had);
 
 /**
  * daxfs_row_publish_or_adopt() - the end of a build: a ready object with @key, or one's own

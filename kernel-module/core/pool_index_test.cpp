@@ -34,8 +34,10 @@ class Index : public testing::Test {
     pool.row_count = 8;
     pool.slot_count = 2;
     pool.use_words = 1;
+    pool.partition_count = 1;
     for (auto& row : row_words) daxfs_store(&row, daxfs_word_make(DAXFS_ROW_READY, 0, 1));
-    pool.names = {words.data(), bodies.data(), &used, DAXFS_NAME_WORDS, buckets, overflow, {7, 11}};
+    pool.names = {words.data(), bodies.data(), &used,    DAXFS_NAME_WORDS,
+                  buckets,      overflow,      {7, 11}, DAXFS_ROLE_SHARED};
   }
   daxfs_alias Insert(const daxfs_key& key, __u64 target) {
     daxfs_alias alias = {};
@@ -281,22 +283,22 @@ TEST_F(Index, AnObjectIsFoundReadyWithAUse) {
   const daxfs_key key = Key(8);
   daxfs_alias alias = {};
   int had = 0;
-  EXPECT_EQ(daxfs_object_find(&pool, &index, 1, &key, &alias, &had), -ENOENT);
+  EXPECT_EQ(daxfs_object_find(&pool, 1, &pool, &index, &key, &alias, &had), -ENOENT);
   for (const __u32 row : {2U, 3U, 4U, 5U}) Insert(key, daxfs_reference(row, 1));
   EndLife(2);
   daxfs_store(&row_words[3], daxfs_word_make(DAXFS_ROW_BUILDING, 0, 1));
   daxfs_store(&row_words[4], daxfs_word_make(DAXFS_ROW_DYING, 0, 1));
-  EXPECT_EQ(daxfs_object_find(&pool, &index, 1, &key, &alias, &had), 0);
+  EXPECT_EQ(daxfs_object_find(&pool, 1, &pool, &index, &key, &alias, &had), 0);
   EXPECT_EQ(alias.target, daxfs_reference(4, 1));
   EXPECT_EQ(had, 0);
   EXPECT_EQ(daxfs_load(&uses[1]), 1U << 4);
   EXPECT_EQ(daxfs_load(&row_words[4]), daxfs_word_make(DAXFS_ROW_READY, 0, 1)) << "rescued";
-  EXPECT_EQ(daxfs_object_find(&pool, &index, 1, &key, &alias, &had), 0);
+  EXPECT_EQ(daxfs_object_find(&pool, 1, &pool, &index, &key, &alias, &had), 0);
   EXPECT_EQ(had, 1);
   daxfs_use_drop(&pool, 1, 4);
   EndLife(4);
   EndLife(5);
-  EXPECT_EQ(daxfs_object_find(&pool, &index, 1, &key, &alias, &had), -ENOENT);
+  EXPECT_EQ(daxfs_object_find(&pool, 1, &pool, &index, &key, &alias, &had), -ENOENT);
   EXPECT_EQ(daxfs_load(&uses[1]), 0U);
 }
 

@@ -11,6 +11,7 @@
 
 #define DEFAULT_HOSTS		64U
 #define DEFAULT_SLOTS		256U
+#define DEFAULT_HOST_SLOTS	64U	/* of a partition, which is one host's */
 #define DEFAULT_OVERFLOW	64U
 #define ROWS_MIN		64U
 #define ROWS_PER_CHUNK		8U	/* granules / 4, which is more than 2 x chunks */
@@ -50,7 +51,8 @@ void daxfs_pool_tables(const struct daxfs_pool_info *info, struct daxfs_pool_map
 		[DAXFS_TABLE_SLOTS] = sizeof(struct daxfs_pool_slot) * slots,
 		[DAXFS_TABLE_ROW_WORDS] = 8 * rows,
 		[DAXFS_TABLE_ROWS] = sizeof(struct daxfs_pool_row) * rows,
-		[DAXFS_TABLE_USES] = 8 * slots * daxfs_use_words(info->row_count),
+		[DAXFS_TABLE_USES] = 8 * slots * daxfs_use_words(info->row_count) *
+				     info->partition_count,
 		[DAXFS_TABLE_OWNERS] = 8 * chunks,
 		[DAXFS_TABLE_LINKS] = 4 * chunks,
 		[DAXFS_TABLE_GRANULES] = 8 * chunks * DAXFS_CHUNK_GRANULES,
@@ -61,6 +63,7 @@ void daxfs_pool_tables(const struct daxfs_pool_info *info, struct daxfs_pool_map
 		[DAXFS_TABLE_HOLD_WORDS] = 8 * holds,
 		[DAXFS_TABLE_HOLD_TARGETS] = 8 * holds,
 		[DAXFS_TABLE_HOLDS] = sizeof(struct daxfs_pool_hold) * holds,
+		[DAXFS_TABLE_STATED] = info->partition_count > 1 ? 8 * info->partition_count : 0,
 	};
 	__u64 at = sizeof(struct daxfs_pool_super);
 	int i;
@@ -97,6 +100,33 @@ static int check_counts(const struct daxfs_pool_info *info, const char **why)
 	return 0;
 }
 
+static int is_partitioned(const struct daxfs_pool_info *info)
+{
+	return (info->feature_incompat & DAXFS_POOL_INCOMPAT_PARTITIONED) != 0;
+}
+
+static int check_partitions(const struct daxfs_pool_info *info, const char **why)
+{
+	if (!is_partitioned(info)) {
+		if (info->partition || info->partition_count > 1 || info->partition_size ||
+		    !all_zero(info->partition_host, sizeof(info->partition_host)))
+			return bad(why, "partitions in a pool without");
+		return 0;
+	}
+	if (info->partition_count < 2 || info->partition_count > DAXFS_POOL_PARTITIONS ||
+	    info->partition >= info->partition_count)
+		return bad(why, "partition count out of range");
+	if (info->device_count != 1 || info->host_count != 1)
+		return bad(why, "a partition has one device and one host");
+	if (info->partition_size != info->device[0].size ||
+	    info->partition_size % DAXFS_CHUNK_SIZE ||
+	    info->partition_size > DAXFS_SIZE_MAX / info->partition_count)
+		return bad(why, "partition size out of range");
+	if ((__u64)info->row_count * info->partition_count > DAXFS_ROW_MAX)
+		return bad(why, "row count out of range");
+	return 0;
+}
+
 /* Chunk numbers run through the devices; the tables lie before the first chunk. */
 static int check_devices(const struct daxfs_pool_info *info, const char **why)
 {
@@ -121,15 +151,24 @@ static int check_devices(const struct daxfs_pool_info *info, const char **why)
 	return chunks == info->chunk_count ? 0 : bad(why, "chunk count is not that of the devices");
 }
 
+/* One partition's part of the whole device. */
+static void cut(struct daxfs_pool_info *info)
+{
+	info->feature_incompat |= DAXFS_POOL_INCOMPAT_PARTITIONED;
+	info->partition_size = info->device[0].size / info->partition_count;
+	info->partition_size -= info->partition_size % DAXFS_CHUNK_SIZE;
+	info->device[0].size = info->partition_size;
+}
+
 static void default_counts(struct daxfs_pool_info *info, __u64 chunks)
 {
 	__u64 rows = chunks * ROWS_PER_CHUNK;
 
 	rows = rows < ROWS_MIN ? ROWS_MIN : rows > DAXFS_ROW_MAX ? DAXFS_ROW_MAX : rows;
 	if (!info->host_count)
-		info->host_count = DEFAULT_HOSTS;
+		info->host_count = is_partitioned(info) ? 1 : DEFAULT_HOSTS;
 	if (!info->slot_count)
-		info->slot_count = DEFAULT_SLOTS;
+		info->slot_count = is_partitioned(info) ? DEFAULT_HOST_SLOTS : DEFAULT_SLOTS;
 	if (!info->row_count)
 		info->row_count = (__u32)rows;
 	/* Five aliases an object at 80 % load, 8 to a bucket. */
@@ -157,6 +196,12 @@ int daxfs_pool_defaults(struct daxfs_pool_info *info, const char **why)
 	info->version = DAXFS_POOL_VERSION;
 	if (!info->device_count || info->device_count > DAXFS_POOL_DEVICES)
 		return *why = "device count out of range", -EINVAL;
+	if (!info->partition_count)
+		info->partition_count = 1;
+	if (info->partition_count > DAXFS_POOL_PARTITIONS)
+		return *why = "too many hosts for a partitioned pool", -EINVAL;
+	if (info->partition_count > 1 && !info->partition_size)
+		cut(info);
 	for (i = 0; i < info->device_count; i++)
 		chunks += info->device[i].size >> DAXFS_CHUNK_SHIFT;
 	if (!chunks)
@@ -180,7 +225,7 @@ int daxfs_pool_defaults(struct daxfs_pool_info *info, const char **why)
 		chunks += device->chunk_count;
 	}
 	info->chunk_count = (__u32)chunks;
-	if (check_counts(info, why) || check_devices(info, why))
+	if (check_counts(info, why) || check_partitions(info, why) || check_devices(info, why))
 		return -EINVAL;
 	return 0;
 }
@@ -210,6 +255,13 @@ void daxfs_pool_format(void *base, const struct daxfs_pool_info *info, __u32 ind
 	super->name_buckets = __cpu_to_le32(info->name_buckets);
 	super->name_overflow = __cpu_to_le32(info->name_overflow);
 	super->hold_count = __cpu_to_le32(info->hold_count);
+	if (is_partitioned(info)) {
+		super->partition_size = __cpu_to_le64(info->partition_size);
+		super->partition = __cpu_to_le32(info->partition);
+		super->partition_count = __cpu_to_le32(info->partition_count);
+		memcpy(super->partition_host, info->partition_host,
+		       sizeof(super->partition_host));
+	}
 	for (i = 0; i < info->device_count; i++) {
 		const struct daxfs_pool_device_info *from = &info->device[i];
 		struct daxfs_pool_device *device = &super->device[i];
@@ -223,7 +275,6 @@ void daxfs_pool_format(void *base, const struct daxfs_pool_info *info, __u32 ind
 	super->crc32c = __cpu_to_le32(pool_crc(super));
 	daxfs_publish(super, sizeof(*super));
 	super->magic = __cpu_to_le64(DAXFS_POOL_MAGIC);
-	daxfs_publish(super, sizeof(*super));
 }
 
 static void read_numbers(struct daxfs_pool_info *info, const struct daxfs_pool_super *super)
@@ -249,6 +300,12 @@ static void read_numbers(struct daxfs_pool_info *info, const struct daxfs_pool_s
 	info->name_buckets = get32(&super->name_buckets);
 	info->name_overflow = get32(&super->name_overflow);
 	info->hold_count = get32(&super->hold_count);
+	info->partition_size = get64(&super->partition_size);
+	info->partition = get32(&super->partition);
+	info->partition_count = get32(&super->partition_count);
+	memcpy(info->partition_host, super->partition_host, sizeof(info->partition_host));
+	if (!info->partition_count)
+		info->partition_count = 1;
 	for (i = 0; i < DAXFS_POOL_DEVICES; i++) {
 		const struct daxfs_pool_device *from = &super->device[i];
 		struct daxfs_pool_device_info *device = &info->device[i];
@@ -282,7 +339,37 @@ int daxfs_pool_read_super(struct daxfs_pool_info *info, const void *base, __u64 
 	if (get32(&super->reserved0) || !all_zero(super->reserved1, sizeof(super->reserved1)))
 		return bad(why, "reserved bytes of the pool's superblock are not zero");
 	err = check_counts(info, why);
+	if (!err)
+		err = check_partitions(info, why);
 	return err ? err : check_devices(info, why);
+}
+
+/* Everything but which partition it is and whose, and the checksum over that. */
+static int same_but_partition(const __u8 *one, const __u8 *other)
+{
+	__u32 number = offsetof(struct daxfs_pool_super, partition);
+	__u32 count = offsetof(struct daxfs_pool_super, partition_count);
+	__u32 host = offsetof(struct daxfs_pool_super, partition_host);
+	__u32 behind = offsetof(struct daxfs_pool_super, reserved1);
+
+	return !memcmp(one + 16, other + 16, number - 16) &&
+	       !memcmp(one + count, other + count, host - count) &&
+	       !memcmp(one + behind, other + behind, sizeof(struct daxfs_pool_super) - behind);
+}
+
+int daxfs_partition_read(struct daxfs_pool_info *info, const void *base, __u64 partition_size,
+			 __u32 number, const char **why)
+{
+	const __u8 *first = base;
+	const __u8 *super = first + number * partition_size;
+	int err;
+
+	err = daxfs_pool_read_super(info, super, partition_size, why);
+	if (err)
+		return err == -EINVAL ? bad(why, "a partition has no superblock") : err;
+	if (info->partition != number || !same_but_partition(first, super))
+		return bad(why, "the partitions of the pool contradict each other");
+	return 0;
 }
 
 int daxfs_pool_writable(const struct daxfs_pool_info *info)
@@ -330,6 +417,9 @@ void daxfs_pool_view(struct daxfs_pool *pool, const struct daxfs_pool_info *info
 	pool->hold_states = (struct daxfs_word *)(at + map.offset[DAXFS_TABLE_HOLD_WORDS]);
 	pool->hold_targets = (struct daxfs_word *)(at + map.offset[DAXFS_TABLE_HOLD_TARGETS]);
 	pool->hold_records = (struct daxfs_pool_hold *)(at + map.offset[DAXFS_TABLE_HOLDS]);
+	pool->stated = (struct daxfs_word *)(at + map.offset[DAXFS_TABLE_STATED]);
+	pool->partition = info->partition;
+	pool->partition_count = info->partition_count;
 	pool->host_count = info->host_count;
 	pool->slot_count = info->slot_count;
 	pool->row_count = info->row_count;
@@ -352,6 +442,24 @@ void daxfs_pool_view(struct daxfs_pool *pool, const struct daxfs_pool_info *info
 	pool->names.body_words = DAXFS_NAME_WORDS;
 	pool->names.buckets = info->name_buckets;
 	pool->names.overflow = info->name_overflow;
+}
+
+void daxfs_partitions_view(struct daxfs_pool *pools, const struct daxfs_pool_info *info,
+			   void *base, __u32 own)
+{
+	struct daxfs_pool_info each = *info;
+	__u32 i;
+
+	for (i = 0; i < info->partition_count; i++) {
+		enum daxfs_role role = i == own ? DAXFS_ROLE_HOME : DAXFS_ROLE_FAR;
+
+		each.partition = i;
+		daxfs_pool_view(&pools[i], &each, (__u8 *)base + i * info->partition_size);
+		pools[i].partitions = pools;
+		pools[i].role = role;
+		pools[i].aliases.role = role;
+		pools[i].names.role = role;
+	}
 }
 
 int daxfs_chunk_device(const struct daxfs_pool_info *info, __u32 chunk, __u32 *device,

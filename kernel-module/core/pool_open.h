@@ -41,6 +41,10 @@ struct daxfs_pool_info {
 	__u32 name_buckets;
 	__u32 name_overflow;
 	__u32 hold_count;
+	__u32 partition;	/* 0 of 1 unless the pool is partitioned */
+	__u32 partition_count;
+	__u64 partition_size;
+	__u8 partition_host[16];
 	__u8 uuid[DAXFS_UUID_SIZE];
 	__u8 epoch[DAXFS_UUID_SIZE];
 	char label[65];
@@ -67,10 +71,11 @@ enum daxfs_pool_table {
 	DAXFS_TABLE_HOLD_WORDS,
 	DAXFS_TABLE_HOLD_TARGETS,
 	DAXFS_TABLE_HOLDS,
+	DAXFS_TABLE_STATED,
 	DAXFS_TABLE_COUNT
 };
 
-/** struct daxfs_pool_map - where the tables are; bytes from device 0's start */
+/** struct daxfs_pool_map - where the tables are; bytes from the start of device 0, or a partition */
 struct daxfs_pool_map {
 	__u64 offset[DAXFS_TABLE_COUNT];
 	__u64 size[DAXFS_TABLE_COUNT];
@@ -80,7 +85,8 @@ struct daxfs_pool_map {
 /**
  * daxfs_pool_defaults() - counts and devices for a new pool
  * @info: device_count and each device's size are set, counts that are not 0 are kept, the
- *	rest is filled: chunks, where they begin, and tables that fit them
+ *	rest is filled: chunks, where they begin, and tables that fit them. partition_count
+ *	above 1: the one device is cut into so many, and this is one of them.
  * Return: 0; -EINVAL with @why: too small, a count out of range.
  */
 int daxfs_pool_defaults(struct daxfs_pool_info *info, const char **why);
@@ -112,7 +118,26 @@ int daxfs_pool_writable(const struct daxfs_pool_info *info);
  */
 void daxfs_pool_view(struct daxfs_pool *pool, const struct daxfs_pool_info *info, void *base);
 
-/** daxfs_chunk_device() - the device a chunk lies on, and the byte there. Return: 0; -ENOENT */
+/**
+ * daxfs_partitions_view() - all partitions of a partitioned pool whose device is at @base
+ * @pools: room for @info->partition_count; they refer to each other and stay where they are
+ * @info: of any of them; @own: this host's number, or none: then all are FAR
+ */
+void daxfs_partitions_view(struct daxfs_pool *pools, const struct daxfs_pool_info *info,
+			   void *base, __u32 own);
+
+/**
+ * daxfs_partition_read() - check that partition @number says what the first one does
+ * @base: of the device, whose first partition says @partition_size
+ * Return: 0 with @info of that partition; -EUCLEAN.
+ */
+int daxfs_partition_read(struct daxfs_pool_info *info, const void *base, __u64 partition_size,
+			 __u32 number, const char **why);
+
+/**
+ * daxfs_chunk_device() - the device a chunk lies on, and the byte there
+ * @info: of its partition, if there are some. Return: 0; -ENOENT.
+ */
 int daxfs_chunk_device(const struct daxfs_pool_info *info, __u32 chunk, __u32 *device,
 		       __u64 *offset);
 

@@ -159,7 +159,6 @@ static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id
 	memset(record->name, 0, sizeof(record->name));
 	for (n = 0; name[n] && n < sizeof(record->name); n++)
 		record->name[n] = (__u8)name[n];
-	daxfs_publish(record, sizeof(*record));
 }
 
 int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host)

@@ -98,6 +98,7 @@ int daxfs_row_publish(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u6
 		daxfs_use_drop(pool, slot, row);
 		return -ESTALE;
 	}
+	daxfs_stored(pool->role, &pool->rows[row], sizeof(*uses), DAXFS_RULE(READY_WRITE));
 	if (!DAXFS_RULE(PUBLISH_USE))
 		daxfs_store(uses, daxfs_load(uses) | (1ULL << (row % 64)));
 	return 0;

@@ -10,21 +10,29 @@ int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host)
 	if (daxfs_word_state(word) != DAXFS_SLOT_FREE ||
 	    daxfs_cas(&pool->slots[slot], word, attached) != word)
 		return -EBUSY;
-	/* Pairs with the fence in daxfs_collect(): its scan sees this slot, or we see dying. */
-	daxfs_fence();
+	/* No fence: the first reference under this slot has one, so it sees dying, or is seen. */
 	return 0;
+}
+
+static void clear_uses(const struct daxfs_pool *pool, __u32 slot)
+{
+	struct daxfs_word *uses = pool->uses + (__u64)slot * daxfs_slot_words(pool);
+	__u32 i;
+
+	for (i = 0; i < daxfs_slot_words(pool); i++)
+		daxfs_store(&uses[i], 0);
+	daxfs_stored(pool->role, uses, sizeof(*uses) * daxfs_slot_words(pool),
+		     DAXFS_RULE(CLEAR_WRITE));
 }
 
 void daxfs_detach(const struct daxfs_pool *pool, __u32 slot)
 {
 	__u64 word = daxfs_load(&pool->slots[slot]);
 	__u64 next = (daxfs_word_generation(word) + 1) & DAXFS_GENERATION_MASK;
-	__u32 i;
 
 	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
 		return;	/* it was stated to be dead; then it is swept */
-	for (i = 0; i < pool->use_words; i++)
-		daxfs_store(&daxfs_slot_uses(pool, slot)[i], 0);
+	clear_uses(pool, slot);
 	/* A release: who attaches to the slot finds it without uses. */
 	daxfs_cas(&pool->slots[slot], word, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
 }
@@ -106,8 +114,7 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 
 	if (error)
 		return error;
-	for (i = 0; i < pool->use_words; i++)
-		daxfs_store(&daxfs_slot_uses(pool, dead)[i], 0);
+	clear_uses(pool, dead);
 	for (i = 0; i < pool->row_count; i++)
 		sweep_row(pool, slot, dead, i);
 	if (DAXFS_RULE(SWEEP_MERGES))

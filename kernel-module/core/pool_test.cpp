@@ -23,6 +23,7 @@ class Pool : public testing::Test {
     pool.row_count = kRows;
     pool.slot_count = 2;
     pool.use_words = daxfs_use_words(kRows);
+    pool.partition_count = 1;
     pool.owner_count = 2;
     pool.hold_count = 1;
     EXPECT_EQ(daxfs_attach(&pool, 0, 3), 0);
@@ -105,10 +106,10 @@ TEST_F(Pool, AnOrphanIsTakenDamageIsNot) {
 TEST_F(Pool, AHoldKeepsAndDyingIsRescued) {
   const __u64 generation = Publish(0);
   __u64 word = 0;
-  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation + 1, nullptr, &word), -ENOENT);
-  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation, nullptr, &word), 0);
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, &pool, 0, generation + 1, nullptr, &word), -ENOENT);
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, &pool, 0, generation, nullptr, &word), 0);
   EXPECT_EQ(word, daxfs_word_make(DAXFS_HOLD_VALID, 3, 2)) << "the host's number, not the slot's";
-  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, 0, generation, nullptr, &word), -EBUSY);
+  EXPECT_EQ(daxfs_hold_take(&pool, 1, 0, &pool, 0, generation, nullptr, &word), -EBUSY);
   daxfs_use_drop(&pool, 0, 0);
   EXPECT_EQ(daxfs_collect(&pool, 0, 0), -EBUSY);
   EXPECT_EQ(daxfs_hold_drop(&pool, 0, word + (1U << 24)), -ENOENT);
@@ -139,7 +140,7 @@ TEST_F(Pool, WhoLeavesInOrderLeavesNothing) {
 TEST_F(Pool, AHostStatedToBeOffHasNothingLeft) {
   const __u64 generation = Publish(3);
   __u64 word = 0, built = 0;
-  EXPECT_EQ(daxfs_hold_take(&pool, 0, 0, 3, generation, nullptr, &word), 0);
+  EXPECT_EQ(daxfs_hold_take(&pool, 0, 0, &pool, 3, generation, nullptr, &word), 0);
   EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &built), 0);
   daxfs_detach(&pool, 1);
   EXPECT_EQ(daxfs_attach(&pool, 1, 9), 0);

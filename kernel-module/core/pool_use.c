@@ -73,10 +73,19 @@ static void write_note(const struct daxfs_pool *pool, __u32 hold,
 	memcpy(record->name, note->name, length);
 }
 
-int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32 row,
-		    __u64 generation, const struct daxfs_hold_note *note, __u64 *word)
+static int confirm_at(const struct daxfs_pool *pool, const struct daxfs_pool *home, __u32 row,
+		      __u64 generation)
+{
+	return home == pool ? confirm(pool, row, generation) :
+			      daxfs_far_confirm(home, row, generation);
+}
+
+int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold,
+		    const struct daxfs_pool *home, __u32 row, __u64 generation,
+		    const struct daxfs_hold_note *note, __u64 *word)
 {
 	struct daxfs_word *state = &pool->hold_states[hold];
+	struct daxfs_word *target = &pool->hold_targets[hold];
 	__u32 host = daxfs_word_slot(daxfs_load(&pool->slots[slot]));
 	__u64 before = daxfs_load(state);
 	__u64 sequence = (daxfs_word_generation(before) + 1) & DAXFS_GENERATION_MASK;
@@ -87,21 +96,23 @@ int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32
 	if (daxfs_word_state(before) != DAXFS_HOLD_FREE)
 		return -EBUSY;
 	if (!DAXFS_RULE(HOLD_RECHECK))
-		error = confirm(pool, row, generation);
+		error = confirm_at(pool, home, row, generation);
 	if (error)
 		return error;
 	if (daxfs_cas(state, before, claimed) != before)
 		return -EBUSY;
 	if (note)
 		write_note(pool, hold, note);
-	daxfs_store(&pool->hold_targets[hold], daxfs_reference(row, generation));
+	daxfs_store(target, daxfs_hold_target(home, row, generation));
 	/* A release: who sees valid sees the target. Pairs with the scan in daxfs_collect(). */
 	daxfs_store(state, valid);
+	daxfs_stored(pool->role, target, sizeof(*target), DAXFS_RULE(HOLD_TARGET_WRITE));
+	daxfs_stored(pool->role, state, sizeof(*state), DAXFS_RULE(HOLD_STATE_WRITE));
 	/* Pairs with the fence in daxfs_collect(). */
 	if (DAXFS_RULE(HOLD_FENCE))
 		daxfs_fence();
 	if (DAXFS_RULE(HOLD_RECHECK))
-		error = confirm(pool, row, generation);
+		error = confirm_at(pool, home, row, generation);
 	if (error)
 		daxfs_hold_drop(pool, hold, valid);
 	*word = valid;
@@ -110,9 +121,12 @@ int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold, __u32
 
 int daxfs_hold_drop(const struct daxfs_pool *pool, __u32 hold, __u64 word)
 {
+	struct daxfs_word *state = &pool->hold_states[hold];
 	__u64 unheld = daxfs_word_make(DAXFS_HOLD_FREE, 0, daxfs_word_generation(word));
 
-	if (daxfs_word_state(word) != DAXFS_HOLD_VALID)
+	if (daxfs_word_state(word) != DAXFS_HOLD_VALID ||
+	    daxfs_cas(state, word, unheld) != word)
 		return -ENOENT;
-	return daxfs_cas(&pool->hold_states[hold], word, unheld) == word ? 0 : -ENOENT;
+	daxfs_stored(pool->role, state, sizeof(*state), DAXFS_RULE(HOLD_DROP_WRITE));
+	return 0;
 }

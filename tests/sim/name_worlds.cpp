@@ -96,7 +96,8 @@ Program ObjectReader(uint64_t key, bool sure) {
     const daxfs_key wanted = PoolWorld::Key(key);
     daxfs_alias alias = {};
     int had = 0;
-    const int error = daxfs_object_find(&world.pool(), &world.names(), self, &wanted, &alias, &had);
+    const int error = daxfs_object_find(&world.pool(), self, &world.pool(), &world.names(), &wanted,
+                                        &alias, &had);
     if (error == -ENOENT && sure) world.Say(Wrong::kMissed);
     if (error != 0) return;
     if (key >= 10 && daxfs_reference_row(alias.target) != key % 10) world.Say(Wrong::kObject);

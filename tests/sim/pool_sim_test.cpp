@@ -15,7 +15,7 @@ constexpr Memory kMemories[] = {Memory::kSc, Memory::kTso, Memory::kWeak};
 
 TEST(PoolSim, AllRulesAllInterleavings) {
   for (const auto& world : PoolWorlds(false)) {
-    for (Memory memory : kMemories) {
+    for (Memory memory : world->Memories()) {
       const Report report = Explore(*world, memory);
       std::printf("%-24s %-4s %8llu states %8llu schedules\n", world->Name().c_str(),
                   MemoryName(memory), static_cast<unsigned long long>(report.states),
@@ -32,15 +32,16 @@ TEST(PoolSim, AllRulesAllInterleavings) {
 
 TEST(PoolSim, AllRulesByChance) {
   for (const auto& world : PoolWorlds(true)) {
-    const Report report = Sample(*world, Memory::kWeak, 1, 500);
+    const Memory memory = world->Memories().back();
+    const Report report = Sample(*world, memory, 1, 500);
     EXPECT_FALSE(report.failure.has_value())
         << world->Name() << " seed " << report.failure->seed << "\n"
-        << Trace(*world, Memory::kWeak, report.failure->path);
+        << Trace(*world, memory, report.failure->path);
   }
 }
 
 TEST(PoolSim, EachRuleLeftOutIsSeenAndReplayed) {
-  uint64_t seen = 0;
+  daxfs_rules seen = 0;
   for (const Removal& removal : Removals()) {
     SCOPED_TRACE(removal.name);
     const Without rule(removal.rules);
@@ -60,7 +61,9 @@ TEST(PoolSim, EachRuleLeftOutIsSeenAndReplayed) {
     EXPECT_TRUE(found) << "no world " << removal.world;
     seen |= removal.rules;
   }
-  EXPECT_EQ(seen, (1ULL << DAXFS_RULE_COUNT) - 2) << "a rule no world needs";
+  for (int rule = DAXFS_RULE_NONE + 1; rule < DAXFS_RULE_COUNT; ++rule)
+    EXPECT_TRUE((seen & RuleBit(static_cast<daxfs_rule>(rule))) != 0)
+        << "no world needs rule " << rule;
 }
 
 // What docs/pool.md says of the collector's fence: the memory that shows it is the weak one alone.

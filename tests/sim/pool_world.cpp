@@ -3,7 +3,7 @@
 
 #include <bit>
 
-__u64 daxfs_sim_rules_left_out = 0;
+daxfs_rules daxfs_sim_rules_left_out = 0;
 
 namespace daxfs::sim {
 
@@ -28,7 +28,7 @@ PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
   pool_.granules = &words_[granule_at_];
   pool_.hold_states = &words_[hold_at_];
   pool_.hold_targets = &words_[hold_at_ + 1];
-  pool_.use_words = pool_.hold_count = 1;
+  pool_.use_words = pool_.hold_count = pool_.partition_count = 1;
   pool_.row_count = spec_.rows;
   pool_.slot_count = slots;
   pool_.owner_count = spec_.chunks;
@@ -143,7 +143,7 @@ void PoolWorld::Use(uint32_t slot, uint64_t generation, uint32_t row) {
 
 void PoolWorld::Hold(uint32_t slot, uint64_t generation) {
   __u64 word = 0;
-  if (daxfs_hold_take(&pool_, slot, 0, 0, generation, nullptr, &word) != 0) return;
+  if (daxfs_hold_take(&pool_, slot, 0, &pool_, 0, generation, nullptr, &word) != 0) return;
   ghosts_[kHeldAt] = daxfs_reference(0, generation);
   Pass(slot);
   ghosts_[kHeldAt] = 0;
@@ -241,14 +241,18 @@ std::string PoolWorld::WrongNames() const {
   return "";
 }
 
-std::string PoolWorld::Always() {
-  static const char* const kWrong[] = {"",
+const char* WrongText(Wrong wrong) {
+  static const char* const kTexts[] = {"",
                                        "a look-up missed what was there",
                                        "a look-up gave another's object",
                                        "bytes are read before they are there",
                                        "what was told to be there is lost",
                                        "what was free was refused"};
-  if (ghosts_[kWrongAt] != 0) return kWrong[ghosts_[kWrongAt]];
+  return kTexts[static_cast<size_t>(wrong)];
+}
+
+std::string PoolWorld::Always() {
+  if (ghosts_[kWrongAt] != 0) return WrongText(static_cast<Wrong>(ghosts_[kWrongAt]));
   for (uint32_t participant = 0; participant < kMost; ++participant)
     if (ghosts_[participant] != 0 && !Alive(ghosts_[participant]))
       return "the object of a reported use is gone";
@@ -343,6 +347,7 @@ std::vector<std::unique_ptr<World>> PoolWorlds(bool large) {
     for (const PoolWorld::Spec& spec : specs)
       if (large || !(spec.large || spec.endless))
         worlds.push_back(std::make_unique<PoolWorld>(spec));
+  for (auto& world : FarWorlds()) worlds.push_back(std::move(world));
   return worlds;
 }
 

@@ -16,6 +16,7 @@ namespace daxfs::sim {
 
 // What a participant saw that may not be.
 enum class Wrong : uint64_t { kNothing, kMissed, kObject, kBytes, kLost, kRefused };
+const char* WrongText(Wrong wrong);
 
 // Rows, chunks, a hold, a table of names that is all overflow rows, a slot per participant. The
 // first `ready` rows begin ready in generation 1, row r owning chunk r.
@@ -128,22 +129,24 @@ class PoolWorld : public World {
 std::vector<PoolWorld::Spec> ObjectSpecs();
 std::vector<PoolWorld::Spec> NameSpecs();
 std::vector<std::unique_ptr<World>> PoolWorlds(bool large);
+// Of far_worlds.cpp: hosts without coherence.
+std::vector<std::unique_ptr<World>> FarWorlds();
 
 // Rules left out together, and the world and memory that show it.
 struct Removal {
   const char* name;
-  uint64_t rules;  // a bit a rule
+  daxfs_rules rules;  // a bit a rule
   const char* world;
   Memory memory;
   const char* failure;
 };
 const std::vector<Removal>& Removals();
-constexpr uint64_t RuleBit(daxfs_rule rule) { return 1ULL << rule; }
+constexpr daxfs_rules RuleBit(daxfs_rule rule) { return daxfs_rules{1} << rule; }
 
 // Leaves rules out as long as it lives.
 class Without {
  public:
-  explicit Without(uint64_t rules) { daxfs_sim_rules_left_out = rules; }
+  explicit Without(daxfs_rules rules) { daxfs_sim_rules_left_out = rules; }
   ~Without() { daxfs_sim_rules_left_out = 0; }
   Without(const Without&) = delete;
   Without& operator=(const Without&) = delete;

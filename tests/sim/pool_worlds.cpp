@@ -88,7 +88,8 @@ Program HolderUnderUse() {
     if (daxfs_use_take(&world.pool(), self, 0, 1) != 0) return;
     world.Reported(self, daxfs_reference(0, 1));
     __u64 word = 0;
-    const bool held = daxfs_hold_take(&world.pool(), self, 0, 0, 1, nullptr, &word) == 0;
+    const bool held =
+        daxfs_hold_take(&world.pool(), self, 0, &world.pool(), 0, 1, nullptr, &word) == 0;
     if (held) world.ReportedHold(daxfs_reference(0, 1));
     world.Reported(self, 0);
     daxfs_use_drop(&world.pool(), self, 0);

@@ -12,10 +12,15 @@ const char* const kHalfWay = "an alias is left half-way";
 const char* const kTwoNames = "two rows of one name";
 const char* const kAnothers = "an alias names another's object";
 const char* const kMissed = "a look-up missed what was there";
+const char* const kReference = "the object of a reported reference is gone";
+const char* const kRefused = "what was free was refused";
+const char* const kObject = "a look-up gave another's object";
 const char* const kLost = "what was told to be there is lost";
 constexpr Memory kSc = Memory::kSc, kTso = Memory::kTso, kWeak = Memory::kWeak;
 
-constexpr uint64_t Rules(daxfs_rule one, daxfs_rule other) { return RuleBit(one) | RuleBit(other); }
+constexpr daxfs_rules Rules(daxfs_rule one, daxfs_rule other) {
+  return RuleBit(one) | RuleBit(other);
+}
 
 #define RULE(name) RuleBit(DAXFS_RULE_##name)
 
@@ -85,13 +90,56 @@ std::vector<Removal> OfAliases() {
   };
 }
 
+// Of hosts without coherence. What is only late, not wrong, is seen by who was told that it is so.
+std::vector<Removal> OfHosts() {
+  const auto apart = [](const char* name, daxfs_rule rule, const char* world, const char* failure) {
+    return Removal{name, RuleBit(rule), world, Memory::kApart, failure};
+  };
+  const char* const bytes = "bytes are read before they are there";
+  return {
+      apart("far-use-write", DAXFS_RULE_FAR_USE_WRITE, "P-use-collect", kReference),
+      apart("far-fence", DAXFS_RULE_FAR_FENCE, "P-use-collect", kReference),
+      apart("far-refresh", DAXFS_RULE_FAR_REFRESH, "P-use-collect", kReference),
+      apart("far-recheck", DAXFS_RULE_FAR_RECHECK, "P-use-collect", kReference),
+      apart("far-drop-write", DAXFS_RULE_FAR_DROP_WRITE, "P-told-dropped", kRefused),
+      apart("clear-write", DAXFS_RULE_CLEAR_WRITE, "P-told-detached", kRefused),
+      apart("hold-target-write", DAXFS_RULE_HOLD_TARGET_WRITE, "P-hold-collect", kReference),
+      apart("hold-state-write", DAXFS_RULE_HOLD_STATE_WRITE, "P-hold-collect", kReference),
+      apart("hold-drop-write", DAXFS_RULE_HOLD_DROP_WRITE, "P-told-unheld", kRefused),
+      apart("dying-write", DAXFS_RULE_DYING_WRITE, "P-use-collect", kReference),
+      apart("undo-write", DAXFS_RULE_UNDO_WRITE, "P-told-undone", kMissed),
+      apart("ready-write", DAXFS_RULE_READY_WRITE, "P-told-ready", kMissed),
+      apart("scan-uses", DAXFS_RULE_SCAN_USES, "P-use-collect", kReference),
+      apart("scan-states", DAXFS_RULE_SCAN_STATES, "P-hold-collect", kReference),
+      apart("scan-targets", DAXFS_RULE_SCAN_TARGETS, "P-hold-collect", kReference),
+      apart("alias-write", DAXFS_RULE_ALIAS_WRITE, "P-row-used-again", kObject),
+      apart("body-write", DAXFS_RULE_BODY_WRITE, "P-told-alias", kMissed),
+      apart("target-write", DAXFS_RULE_TARGET_WRITE, "P-flip-collect-read", kMissed),
+      apart("alias-refresh", DAXFS_RULE_ALIAS_REFRESH, "P-told-alias", kMissed),
+      apart("body-refresh", DAXFS_RULE_BODY_REFRESH, "P-told-alias", kMissed),
+      apart("recheck-refresh", DAXFS_RULE_RECHECK_REFRESH, "P-row-used-again", kObject),
+      apart("gone-refresh", DAXFS_RULE_GONE_REFRESH, "P-told-next-life", kMissed),
+      apart("living-refresh", DAXFS_RULE_LIVING_REFRESH, "P-flip-collect-read", kMissed),
+      apart("mark-write", DAXFS_RULE_MARK_WRITE, "P-told-alias", kMissed),
+      apart("mark-refresh", DAXFS_RULE_MARK_REFRESH, "P-told-alias", kMissed),
+      apart("off-write", DAXFS_RULE_OFF_WRITE, "P-off", kRefused),
+      apart("off-refresh", DAXFS_RULE_OFF_REFRESH, "P-off", kRefused),
+      apart("life-write", DAXFS_RULE_LIFE_WRITE, "P-comes-back", kReference),
+      apart("life-refresh", DAXFS_RULE_LIFE_REFRESH, "P-comes-back", kReference),
+      apart("life-stated", DAXFS_RULE_LIFE_STATED, "P-off", kRefused),
+      apart("begin-refresh", DAXFS_RULE_BEGIN_REFRESH, "P-comes-back", kReference),
+      apart("caller-writes", DAXFS_RULE_CALLER_WRITES, "P-bytes", bytes),
+      apart("caller-refreshes", DAXFS_RULE_CALLER_REFRESHES, "P-bytes", bytes),
+  };
+}
+
 }  // namespace
 
 const std::vector<Removal>& Removals() {
   static const std::vector<Removal> removals = [] {
     std::vector<Removal> all = OfObjects();
-    const std::vector<Removal> more = OfAliases();
-    all.insert(all.end(), more.begin(), more.end());
+    for (const std::vector<Removal>& more : {OfAliases(), OfHosts()})
+      all.insert(all.end(), more.begin(), more.end());
     return all;
   }();
   return removals;

@@ -22,6 +22,7 @@ struct Options {
 
 Memory MemoryOf(const std::string& name) {
   if (name == "sc") return Memory::kSc;
+  if (name == "apart") return Memory::kApart;
   return name == "tso" ? Memory::kTso : Memory::kWeak;
 }
 
@@ -78,8 +79,7 @@ int RunAll(Options options) {
   Totals totals;
   options.seed = std::max<uint64_t>(options.seed, 1);
   for (const auto& world : PoolWorlds(true))
-    for (Memory memory : {Memory::kSc, Memory::kTso, Memory::kWeak})
-      RunWhole(options, *world, memory, totals);
+    for (Memory memory : world->Memories()) RunWhole(options, *world, memory, totals);
   for (const Removal& removal : Removals()) {
     daxfs_sim_rules_left_out = removal.rules;
     for (const auto& world : PoolWorlds(true)) {
@@ -141,8 +141,8 @@ int main(int argc, char** argv) {
   CLI::App app("Runs one world: all interleavings, or --count by chance from --seed.");
   app.add_flag("--list", list, "name the worlds");
   app.add_option("--world", options.world, "which one");
-  app.add_option("--memory", options.memory, "sc, tso or weak")
-      ->check(CLI::IsMember({"sc", "tso", "weak"}));
+  app.add_option("--memory", options.memory, "sc, tso, weak or apart")
+      ->check(CLI::IsMember({"sc", "tso", "weak", "apart"}));
   app.add_option("--seed", options.seed, "by chance, from this seed on")
       ->check(CLI::PositiveNumber);
   app.add_option("--count", options.count, "schedules from --seed on");

@@ -51,6 +51,10 @@ class World {
   virtual ~World() = default;
   virtual std::string Name() const = 0;
   virtual bool Endless() const { return false; }  // more states than anyone waits for
+  // Which it is meant for.
+  virtual std::vector<Memory> Memories() const {
+    return {Memory::kSc, Memory::kTso, Memory::kWeak};
+  }
 
   // All shared words. They and the ghosts are zeroed, then Reset() is called, before each run.
   virtual std::span<daxfs_word> Words() = 0;

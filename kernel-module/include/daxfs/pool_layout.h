@@ -7,11 +7,13 @@
  *
  *	super | live | host keys | hosts | slot words | slots | row words | rows | uses |
  *	chunk owners | chunk links | granule owners | alias words | aliases |
- *	name words | names | hold words | hold targets | holds
+ *	name words | names | hold words | hold targets | holds | stated
  *
  * How large each is follows from the counts in the superblock alone. Chunks of 2 MiB
  * begin at the next multiple of 2 MiB; on other devices at 2 MiB. Chunk numbers run
- * through all devices. No addresses and no pointers: every host maps a pool elsewhere.
+ * through all devices. In a partitioned pool, of one device, all this is there once for each
+ * host, one partition behind the other, and offsets count from its partition's first byte.
+ * No addresses and no pointers: every host maps a pool elsewhere.
  *
  * Words (struct daxfs_word) are changed by many at once: daxfs/pool_words.h says what
  * they mean. All other fields are written by whoever has claimed their row, and read
@@ -33,12 +35,13 @@
 #define DAXFS_GRANULE_SIZE	(1U << DAXFS_GRANULE_SHIFT)
 #define DAXFS_CHUNK_GRANULES	(DAXFS_CHUNK_SIZE / DAXFS_GRANULE_SIZE)
 #define DAXFS_POOL_DEVICES	16			/* most devices of one pool */
+#define DAXFS_POOL_PARTITIONS	64			/* most hosts of a partitioned one */
 #define DAXFS_BUCKET_ROWS	8			/* one line of words */
 #define DAXFS_POOL_TEXT_MAX	192			/* bytes of a name, of a hold's name */
 #define DAXFS_NO_CHUNK		0xffffffffU		/* end of a row's chunks */
 
 #define DAXFS_POOL_INCOMPAT_PARTITIONED	(1ULL << 0)	/* memory without hardware coherence */
-#define DAXFS_POOL_INCOMPAT_KNOWN	0ULL
+#define DAXFS_POOL_INCOMPAT_KNOWN	DAXFS_POOL_INCOMPAT_PARTITIONED
 #define DAXFS_POOL_RO_COMPAT_KNOWN	0ULL
 #define DAXFS_POOL_COMPAT_KNOWN		0ULL
 
@@ -93,6 +96,8 @@ DAXFS_ASSERT_SIZE(struct daxfs_pool_device, 64);
  * @row_count: objects
  * @alias_buckets, @name_buckets: powers of two, of 8 rows each
  * @alias_overflow, @name_overflow: rows behind the buckets
+ * @partition_size, @partition, @partition_count, @partition_host: bytes of each partition,
+ *	which one this is, of how many, and whose; zeros without DAXFS_POOL_INCOMPAT_PARTITIONED
  */
 struct daxfs_pool_super {
 	daxfs_le64 magic;
@@ -117,7 +122,11 @@ struct daxfs_pool_super {
 	daxfs_le32 hold_count;
 	daxfs_le32 reserved0;
 	__u8 label[64];			/* for people, NUL-padded */
-	__u8 reserved1[2880];
+	daxfs_le64 partition_size;
+	daxfs_le32 partition;
+	daxfs_le32 partition_count;
+	__u8 partition_host[16];
+	__u8 reserved1[2848];
 	struct daxfs_pool_device device[DAXFS_POOL_DEVICES];
 };
 DAXFS_ASSERT_SIZE(struct daxfs_pool_super, 4096);
