@@ -43,20 +43,50 @@ Status TakeDevices(const YAML::Node& node, PoolConfig* config) {
   return Status::Ok();
 }
 
-Status Take(const std::string& key, const YAML::Node& node, PoolConfig* config) {
-  if (key == "devices") return TakeDevices(node, config);
+// What `phys` and `size` list, before they are put together.
+struct Numbers {
+  std::vector<std::uint64_t> phys;
+  std::vector<std::uint64_t> size;
+};
+
+Status TakeNumber(const YAML::Node& node, const std::string& key,
+                  std::vector<std::uint64_t>* numbers) {
   ASSIGN_OR_RETURN(const std::string text, Text(node, key));
+  const Result<std::uint64_t> number = base::ParseSize(text);
+  if (!number.ok()) return WrongLine(node, key + ": " + number.status().message());
+  numbers->push_back(*number);
+  return Status::Ok();
+}
+
+Status Take(const std::string& key, const YAML::Node& node, PoolConfig* config, Numbers* numbers) {
+  if (key == "devices") return TakeDevices(node, config);
   if (key == "label") {
-    config->label = text;
+    ASSIGN_OR_RETURN(config->label, Text(node, key));
     return Status::Ok();
   }
   if (key != "size" && key != "phys") {
     return WrongLine(node, key + ": no such key; there is: devices, phys, size, label");
   }
-  const Result<std::uint64_t> number = base::ParseSize(text);
-  if (!number.ok()) return WrongLine(node, key + ": " + number.status().message());
-  if (key == "size") config->size_bytes = *number;
-  if (key == "phys") config->phys = *number;
+  std::vector<std::uint64_t>* const list = key == "size" ? &numbers->size : &numbers->phys;
+  if (!node.IsSequence()) return TakeNumber(node, key, list);
+  for (const YAML::Node& number : node) RETURN_IF_ERROR(TakeNumber(number, key, list));
+  return Status::Ok();
+}
+
+Status PutTogether(const Numbers& numbers, PoolConfig* config) {
+  if (!config->devices.empty()) {
+    if (!numbers.phys.empty()) return InvalidArgumentError("phys: goes without devices");
+    if (numbers.size.size() > 1) return InvalidArgumentError("size: devices have one");
+    if (!numbers.size.empty()) config->size_bytes = numbers.size.front();
+    return Status::Ok();
+  }
+  if (numbers.phys.empty()) return InvalidArgumentError("names no devices");
+  if (numbers.phys.size() != numbers.size.size()) {
+    return InvalidArgumentError("phys: goes with size, as many of one as of the other");
+  }
+  for (std::size_t i = 0; i < numbers.phys.size(); ++i) {
+    config->ranges.push_back({numbers.phys[i], numbers.size[i]});
+  }
   return Status::Ok();
 }
 
@@ -75,21 +105,30 @@ std::vector<std::string> SplitPaths(std::string_view text) {
 Result<PoolConfig> ParsePoolConfig(const std::string& name, const std::string& yaml) {
   PoolConfig config;
   config.name = name;
+  Numbers numbers;
   try {
     const YAML::Node root = YAML::Load(yaml);
     if (!root.IsMap()) return InvalidArgumentError("wants `devices:` and a list of paths");
     for (const auto& entry : root) {
-      RETURN_IF_ERROR(Take(entry.first.Scalar(), entry.second, &config));
+      RETURN_IF_ERROR(Take(entry.first.Scalar(), entry.second, &config, &numbers));
     }
   } catch (const YAML::Exception& error) {
     return InvalidArgumentError("line " + std::to_string(error.mark.line + 1) + ": " + error.msg);
   }
-  if (config.phys && (!config.devices.empty() || config.size_bytes == 0)) {
-    return InvalidArgumentError("phys: goes with size, and without devices");
-  }
-  if (config.devices.empty() && !config.phys) return InvalidArgumentError("names no devices");
+  RETURN_IF_ERROR(PutTogether(numbers, &config));
   return config;
 }
+
+std::string AttachedName(const std::string& name, std::size_t index) {
+  return index == 0 ? name : name + "." + std::to_string(index);
+}
+
+bool IsAttached(const std::string& attached_name) {
+  std::error_code error;
+  return std::filesystem::exists(AttachedPath(attached_name), error);
+}
+
+std::string AttachedPath(const std::string& attached_name) { return kAttached + attached_name; }
 
 std::vector<std::string> KnownPools() {
   std::vector<std::string> names;
@@ -108,16 +147,16 @@ Result<PoolConfig> ResolvePool(std::string_view text) {
     return config;
   }
   const std::string name(text);
-  const std::string attached = kAttached + name;
-  std::error_code error;
-  if (!name.empty() && std::filesystem::exists(attached, error)) {
+  if (!name.empty() && IsAttached(name)) {
     PoolConfig config;
     config.name = name;
-    config.devices = {attached};
+    for (std::size_t i = 0; IsAttached(AttachedName(name, i)); ++i) {
+      config.devices.push_back(AttachedPath(AttachedName(name, i)));
+    }
     return config;
   }
   ASSIGN_OR_RETURN(PoolConfig config, ReadPoolConfig(name));
-  if (config.phys) {
+  if (!config.ranges.empty()) {
     return FailedPreconditionError("pool " + name +
                                    " is at a physical address: daxfsctl pool attach " + name +
                                    " makes the kernel show it");

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 namespace daxfs::pool {
 namespace {
 
@@ -20,6 +23,34 @@ TEST(PoolConfig, SaysWhereAPoolIs) {
   EXPECT_EQ(config->label, "rack 7");
 }
 
+TEST(PoolConfig, RangesComeInPairs) {
+  const struct {
+    const char* yaml;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  } kCases[] = {
+      {"phys: 0x100000000\nsize: 4G\n", {{0x100000000, 0x100000000}}},
+      {"phys: [0x100000000]\nsize: 4G\n", {{0x100000000, 0x100000000}}},
+      {"size: [2M, 1G]\nphys: [4G, 0]\n", {{0x100000000, 0x200000}, {0, 0x40000000}}},
+  };
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(test.yaml);
+    const Result<PoolConfig> config = ParsePoolConfig("p", test.yaml);
+    ASSERT_TRUE(config.ok()) << config.status().ToString();
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> found;
+    for (const os::PhysicalRange& range : config->ranges) {
+      found.emplace_back(range.phys, range.size_bytes);
+    }
+    EXPECT_EQ(found, test.ranges);
+    EXPECT_TRUE(config->devices.empty());
+  }
+}
+
+TEST(PoolConfig, TheDevicesOfAPoolAreNumberedBehindTheFirst) {
+  EXPECT_EQ(AttachedPath(AttachedName("rack", 0)), "/dev/daxfs/rack");
+  EXPECT_EQ(AttachedPath(AttachedName("rack", 1)), "/dev/daxfs/rack.1");
+  EXPECT_EQ(AttachedPath(AttachedName("rack", 15)), "/dev/daxfs/rack.15");
+}
+
 TEST(PoolConfig, WrongFilesAreToldByLine) {
   const struct {
     const char* yaml;
@@ -33,7 +64,10 @@ TEST(PoolConfig, WrongFilesAreToldByLine) {
       {"devices:\n  - {a: b}\n", "line 2: devices: wants a text"},
       {"devices: [a]\nsize: lots\n", "line 2: size: "},
       {"phys: 0x1000000000\n", "phys: goes with size"},
-      {"devices: [a]\nphys: 0\nsize: 4G\n", "phys: goes with size"},
+      {"phys: [0, 4G]\nsize: 1G\n", "phys: goes with size"},
+      {"phys: [0, lots]\nsize: 1G\n", "line 1: phys: "},
+      {"devices: [a]\nphys: 0\nsize: 4G\n", "phys: goes without devices"},
+      {"devices: [a]\nsize: [1G, 4G]\n", "size: devices have one"},
       {"devices: [a]\ncolour: red\n", "line 2: colour: no such key"},
       {"devices: [a\n", "line "},
       {"devices: &a [*a]\n", "line "},

@@ -214,7 +214,7 @@ Status Memory::AskDevices(unsigned long request, const void* argument) const {
 }
 
 Status Memory::LiveAs(std::uint32_t slot, std::uint64_t word) const {
-  const daxfs_ioc_slot request = {word, slot, 0};
+  const daxfs_ioc_slot request = {word, slot, devices_.front().fd()};
   return AskDevices(DAXFS_IOC_SLOT, &request);
 }
 

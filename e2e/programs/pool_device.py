@@ -50,6 +50,13 @@ class Opened:
     def put(self, at, value):
         struct.pack_into("<Q", self.memory, at, value)
 
+    def live(self, word, slot, tables=None):
+        """Takes a life: of this file, or of the open device 0 `tables`."""
+        return ask(self.fd, SLOT, struct.pack("<QIi", word, slot, (tables or self).fd))
+
+    def seal(self, generation, row):
+        return ask(self.fd, SEAL, struct.pack("<QII", generation, row, 0))
+
     def store_kills(self, at):
         """How a child ends that writes back a byte it has read: 0, or the signal."""
         child = os.fork()
@@ -83,12 +90,12 @@ def build(path, slot_at, slot, row_at, row, owner_at, chunk_at, host):
         int(text, 0) for text in (slot_at, slot, row_at, row, owner_at, chunk_at, host))
     opened, other = Opened(path), Opened(path)
     word = 1 | host << 4 | opened.word(slot_at) >> 24 << 24
-    print("not attached", ask(opened.fd, SLOT, struct.pack("<QII", word, slot, 0)))
+    print("not attached", opened.live(word, slot))
     opened.put(slot_at, word)
-    print("another host", ask(opened.fd, SLOT, struct.pack("<QII", word ^ 1 << 4, slot, 0)))
-    print("out of range", ask(opened.fd, SLOT, struct.pack("<QII", word, 0xFFFFFF, 0)))
-    print("life", ask(opened.fd, SLOT, struct.pack("<QII", word, slot, 0)))
-    print("taken", ask(other.fd, SLOT, struct.pack("<QII", word, slot, 0)))
+    print("another host", opened.live(word ^ 1 << 4, slot))
+    print("out of range", opened.live(word, 0xFFFFFF))
+    print("life", opened.live(word, slot))
+    print("taken", other.live(word, slot))
     generation = opened.word(row_at) >> 24
     print("before", opened.store_kills(chunk_at))
     opened.put(row_at, 1 | slot << 4 | generation << 24)
@@ -97,9 +104,9 @@ def build(path, slot_at, slot, row_at, row, owner_at, chunk_at, host):
     print("building", opened.store_kills(chunk_at), opened.store_kills(chunk_at + (1 << 20)))
     print("neighbour", opened.store_kills(chunk_at + (2 << 20)))
     print("another file", other.store_kills(chunk_at))
-    print("seal", ask(opened.fd, SEAL, struct.pack("<QII", generation, row, 0)))
+    print("seal", opened.seal(generation, row))
     print("sealed", opened.store_kills(chunk_at), bytes(opened.memory[chunk_at:chunk_at + 8]).decode())
-    print("sealed out of range", ask(opened.fd, SEAL, struct.pack("<QII", generation, 0xFFFFFFFF, 0)))
+    print("sealed out of range", opened.seal(generation, 0xFFFFFFFF))
 
 
 def hold(path, *places):

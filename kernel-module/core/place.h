@@ -3,8 +3,9 @@
  * DOC: where an image's bytes are
  *
  * An image is a run of bytes; in a pool they lie in chunks anywhere, or in granules side
- * by side in one chunk. A place turns a byte of the image into a byte of the device. Its
- * numbers were checked, and copied out of shared memory, by whoever made it.
+ * by side in one chunk. A place turns a byte of the image into a byte of the memory that
+ * its chunks are numbered in: a device, or all that a kernel addresses. Its numbers were
+ * checked, and copied out of shared memory, by whoever made it.
  */
 #ifndef DAXFS_PLACE_H
 #define DAXFS_PLACE_H
@@ -14,7 +15,7 @@
 /**
  * struct daxfs_place - where an image is
  * @chunks: NULL where all of it is contiguous; else the chunk of each 2 MiB of it
- * @start: byte of the device where it begins; with @chunks, where chunk 0 would begin
+ * @start: byte of the memory where it begins; with @chunks, where chunk 0 would begin
  * @size: bytes that it may have
  * @shared: others are in its chunk too
  */
@@ -65,7 +66,7 @@ static inline void daxfs_place_chunks(struct daxfs_place *place, __u64 data, con
 
 /**
  * daxfs_place_at() - where byte @offset of the image is
- * @at: filled: bytes from the start of the device
+ * @at: filled: bytes from the start of the memory
  * @length: bytes wanted
  * Return: how many of them are contiguous from there on; 0 outside the image.
  */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Attached pools: their names, /dev/daxfs/control, and what is attached at load. */
+/* Attached ranges: their names, /dev/daxfs/control, and what is attached at load. */
 #define pr_fmt(fmt) "daxfs: " fmt
 
 #include <linux/ctype.h>
@@ -25,7 +25,7 @@ static struct daxfs_device *device_named(const char *name)
 }
 
 /**
- * daxfs_device_range() - what an attached pool's name stands for
+ * daxfs_device_range() - what the name of an attached range stands for
  * @name: without pool:
  * @phys: filled
  * @size: filled
@@ -38,8 +38,8 @@ int daxfs_device_range(const char *name, phys_addr_t *phys, u64 *size)
 	mutex_lock(&devices_lock);
 	device = device_named(name);
 	if (device) {
-		*phys = device->member->region->phys;
-		*size = device->member->region->size;
+		*phys = device->bank->region->phys;
+		*size = device->bank->region->size;
 	}
 	mutex_unlock(&devices_lock);
 	return device ? 0 : -ENODEV;
@@ -59,11 +59,12 @@ static bool good_name(const char *name)
 	return true;
 }
 
-/* Takes part in the pool of a range, on behalf of a device. */
-static struct daxfs_member *join_range(const struct daxfs_ioc_attach *wanted)
+/* What a range is of a pool, on behalf of a device. */
+static struct daxfs_bank *take_range(const struct daxfs_ioc_attach *wanted)
 {
+	const struct daxfs_member *member;
 	struct daxfs_region *region;
-	struct daxfs_member *member;
+	struct daxfs_bank *bank;
 	const char *why;
 
 	region = daxfs_region_get(wanted->phys, wanted->size, &why);
@@ -73,10 +74,22 @@ static struct daxfs_member *join_range(const struct daxfs_ioc_attach *wanted)
 		return ERR_CAST(region);
 	}
 	mutex_lock(&daxfs_pools_lock);
-	member = daxfs_member_get(NULL, region);
+	bank = daxfs_bank_get(NULL, region);
+	member = IS_ERR(bank) ? NULL : bank->member;
+	if (member && !member->bank[0].users)
+		pr_info("%s: device %pUb of pool %pUb waits for %pUb, which has the tables\n",
+			wanted->name, member->info.device[bank->index].uuid, member->info.uuid,
+			member->info.device[0].uuid);
 	mutex_unlock(&daxfs_pools_lock);
 	daxfs_region_put(region);
-	return member;
+	return bank;
+}
+
+static void put_name(struct daxfs_device *device)
+{
+	mutex_lock(&daxfs_pools_lock);
+	daxfs_device_put(device);
+	mutex_unlock(&daxfs_pools_lock);
 }
 
 static int create_device(const struct daxfs_ioc_attach *wanted)
@@ -86,18 +99,17 @@ static int create_device(const struct daxfs_ioc_attach *wanted)
 
 	if (!device)
 		return -ENOMEM;
-	device->member = join_range(wanted);
-	if (IS_ERR(device->member)) {
-		err = PTR_ERR(device->member);
+	device->bank = take_range(wanted);
+	if (IS_ERR(device->bank)) {
+		err = PTR_ERR(device->bank);
 		kfree(device);
 		return err;
 	}
-	mutex_lock(&daxfs_pools_lock);
-	list_add(&device->of_member, &device->member->devices);
-	mutex_unlock(&daxfs_pools_lock);
-	refcount_set(&device->refs, 1);
-	mutex_init(&device->lock);
+	device->refs = 1;
 	INIT_LIST_HEAD(&device->files);
+	mutex_lock(&daxfs_pools_lock);
+	list_add(&device->of_member, &device->bank->member->devices);
+	mutex_unlock(&daxfs_pools_lock);
 	strscpy(device->name, wanted->name, sizeof(device->name));
 	scnprintf(device->node, sizeof(device->node), "daxfs/%s", device->name);
 	device->misc.minor = MISC_DYNAMIC_MINOR;
@@ -107,7 +119,7 @@ static int create_device(const struct daxfs_ioc_attach *wanted)
 	device->misc.mode = 0660;
 	err = misc_register(&device->misc);
 	if (err)
-		daxfs_device_put(device);
+		put_name(device);
 	else
 		list_add(&device->list, &devices);
 	return err;
@@ -132,7 +144,7 @@ static void remove_device(struct daxfs_device *device)
 {
 	list_del(&device->list);
 	misc_deregister(&device->misc);
-	daxfs_device_put(device);
+	put_name(device);
 }
 
 static int detach(const struct daxfs_ioc_detach *wanted)
@@ -186,7 +198,7 @@ static struct miscdevice control = {
 
 static char *attach_at_load;
 module_param_named(attach, attach_at_load, charp, 0444);
-MODULE_PARM_DESC(attach, "pool to attach at load: NAME,PHYS,SIZE");
+MODULE_PARM_DESC(attach, "ranges to attach at load: NAME,PHYS,SIZE[:NAME,PHYS,SIZE...]");
 
 static int parse_attach(const char *text, struct daxfs_ioc_attach *wanted)
 {
@@ -204,19 +216,37 @@ static int parse_attach(const char *text, struct daxfs_ioc_attach *wanted)
 	return *end ? -EINVAL : 0;
 }
 
-/** daxfs_devices_init() - at module load. Return: 0; a pool that cannot be attached is logged */
-int daxfs_devices_init(void)
+/* One that cannot be attached keeps no other from it: the module is there to try again. */
+static void attach_all(char *ranges)
 {
 	struct daxfs_ioc_attach wanted;
+	char *range;
+	int err;
+
+	while ((range = strsep(&ranges, ":;"))) {
+		err = parse_attach(range, &wanted);
+		if (!err)
+			err = attach(&wanted);
+		if (err)
+			pr_err("attach=%s: not attached, error %d\n", range, -err);
+	}
+}
+
+/** daxfs_devices_init() - at module load. Return: 0; a range that cannot be attached is logged */
+int daxfs_devices_init(void)
+{
+	char *ranges;
 	int err = misc_register(&control);
 
 	if (err || !attach_at_load)
 		return err;
-	err = parse_attach(attach_at_load, &wanted);
-	if (!err)
-		err = attach(&wanted);
-	if (err)
-		pr_err("attach=%s: not attached, error %d\n", attach_at_load, -err);
+	ranges = kstrdup(attach_at_load, GFP_KERNEL);
+	if (!ranges) {
+		misc_deregister(&control);
+		return -ENOMEM;
+	}
+	attach_all(ranges);
+	kfree(ranges);
 	return 0;
 }
 

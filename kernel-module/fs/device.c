@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/daxfs/NAME: a pool for programs on a machine whose kernel holds the range.
+ * /dev/daxfs/NAME: a device of a pool for programs on a machine whose kernel holds the range.
  *
  * A mapping of it is of normal pages, inserted read-only; the first write to a page asks
  * ->page_mkwrite, which lets tables be written always, and a chunk only while its owner
  * word names a row that is being built by a slot whose life this open file is. So one
  * mapping of everything does for a program. Sealing takes a chunk's page lock around the
  * removal of its mappings; ->page_mkwrite returns with it, so no write slips in between.
+ *
+ * A slot's life is an open file of device 0. Files of other devices by which it writes keep
+ * that one open, so it is dead when the last file has gone by which it could write.
  */
+#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -20,73 +24,81 @@
 #define WINDOW_PAGES	32UL	/* inserted by one fault; aligned */
 
 /**
- * struct daxfs_device_file - an open file of it
+ * struct daxfs_device_file - an open file of it, which is a user of the pool's bank 0
  * @list: in the device's files
  * @device: that
  * @mapping: where its mappings are listed
- * @lives: slot -> the incarnation this file is the life of
+ * @tables: not of bank 0: the open file of that which it keeps open
+ * @lives: slot -> the incarnation this file is the life of, or @tables is
  * @sealed: row -> the generation that is sealed
  */
 struct daxfs_device_file {
 	struct list_head list;
 	struct daxfs_device *device;
 	struct address_space *mapping;
+	struct file *tables;
 	struct xarray lives;
 	struct xarray sealed;
 };
 
-static u64 device_size(const struct daxfs_device *device)
+/* The pool's words: for whoever has a file open, which keeps bank 0. */
+static const struct daxfs_pool *pool_of(const struct daxfs_device *device)
 {
-	return device->member->info.device[0].size;
+	return &device->bank->member->pool;
 }
 
-static u64 data_start(const struct daxfs_device *device)
+static const struct daxfs_pool_device_info *info_of(const struct daxfs_device *device)
 {
-	return device->member->info.device[0].data_offset;
+	return &device->bank->member->info.device[device->bank->index];
+}
+
+static u64 device_size(const struct daxfs_device *device)
+{
+	return info_of(device)->size;
 }
 
 static struct page *device_page(const struct daxfs_device *device, u64 at)
 {
-	return pfn_to_page(PHYS_PFN(device->member->region->phys + at));
+	return pfn_to_page(PHYS_PFN(device->bank->region->phys + at));
 }
 
-/** daxfs_device_put() - one name or open file less */
+/** daxfs_device_put() - one name or open file less. Context: daxfs_pools_lock is held */
 void daxfs_device_put(struct daxfs_device *device)
 {
-	if (!refcount_dec_and_test(&device->refs))
+	if (--device->refs)
 		return;
-	mutex_lock(&daxfs_pools_lock);
 	list_del(&device->of_member);
-	daxfs_member_put(device->member);
-	mutex_unlock(&daxfs_pools_lock);
+	daxfs_bank_put(device->bank);
 	kfree(device);
 }
 
 /* The owner word that says whose byte @at of the device is; 0 for nobody's. */
 static u64 owner_of(const struct daxfs_device *device, u64 at)
 {
-	const struct daxfs_pool *pool = &device->member->pool;
-	u64 chunk = (at - data_start(device)) >> DAXFS_CHUNK_SHIFT;
+	const struct daxfs_pool_device_info *info = info_of(device);
+	const struct daxfs_pool *pool = pool_of(device);
+	u64 granule = (at - info->data_offset) >> DAXFS_GRANULE_SHIFT;
+	u64 chunk = granule / DAXFS_CHUNK_GRANULES;
 	u64 owner;
 
-	if (chunk >= pool->owner_count)
+	if (chunk >= info->chunk_count)
 		return 0;
-	owner = daxfs_load(&pool->owners[chunk]);
+	owner = daxfs_load(&pool->owners[info->first_chunk + chunk]);
 	if (daxfs_owner_is_split(owner))
-		owner = daxfs_load(&pool->granules[(at - data_start(device)) >>
-						   DAXFS_GRANULE_SHIFT]);
+		owner = daxfs_load(&pool->granules[info->first_chunk * DAXFS_CHUNK_GRANULES +
+						   granule]);
 	return owner;
 }
 
 static bool may_write(struct daxfs_device_file *file, u64 at)
 {
-	const struct daxfs_pool *pool = &file->device->member->pool;
+	const struct daxfs_pool *pool = pool_of(file->device);
 	u64 owner, word, slot_word;
 	void *life, *sealed;
 	u32 row, slot;
 
-	if (at < data_start(file->device))
-		return true;
+	if (at < info_of(file->device)->data_offset)
+		return !file->device->bank->index;
 	owner = owner_of(file->device, at);
 	row = daxfs_reference_row(owner);
 	if (!owner || row >= pool->row_count)
@@ -158,24 +170,34 @@ static loff_t device_llseek(struct file *file, loff_t offset, int whence)
 	return fixed_size_llseek(file, offset, whence, device_size(opened->device));
 }
 
-/* The node is there, so the device is; it stays as long as the file is open. */
+/*
+ * The node is there, so the device is; it stays as long as the file is open, and so does bank 0:
+ * what may be written is in its tables.
+ */
 static int device_open(struct inode *inode, struct file *file)
 {
 	struct daxfs_device *device =
 		container_of(file->private_data, struct daxfs_device, misc);
 	struct daxfs_device_file *opened = kzalloc(sizeof(*opened), GFP_KERNEL);
+	struct daxfs_bank *tables = &device->bank->member->bank[0];
 
 	if (!opened)
 		return -ENOMEM;
-	refcount_inc(&device->refs);
 	opened->device = device;
 	opened->mapping = file->f_mapping;
 	xa_init(&opened->lives);
 	xa_init(&opened->sealed);
-	file->private_data = opened;
-	mutex_lock(&device->lock);
+	mutex_lock(&daxfs_pools_lock);
+	if (!tables->users) {
+		mutex_unlock(&daxfs_pools_lock);
+		kfree(opened);
+		return -ENXIO;
+	}
+	tables->users++;
+	device->refs++;
 	list_add(&opened->list, &device->files);
-	mutex_unlock(&device->lock);
+	mutex_unlock(&daxfs_pools_lock);
+	file->private_data = opened;
 	return 0;
 }
 
@@ -184,50 +206,94 @@ static int device_release(struct inode *inode, struct file *file)
 {
 	struct daxfs_device_file *opened = file->private_data;
 	struct daxfs_device *device = opened->device;
-	const struct daxfs_pool *pool = &device->member->pool;
+	struct daxfs_member *member = device->bank->member;
 	unsigned long slot;
 	void *life;
 
-	mutex_lock(&device->lock);
+	mutex_lock(&daxfs_pools_lock);
 	list_del(&opened->list);
-	mutex_unlock(&device->lock);
-	xa_for_each(&opened->lives, slot, life)
-		daxfs_mark_dead(pool, slot,
-				daxfs_word_make(DAXFS_SLOT_ATTACHED, device->member->host,
-						xa_to_value(life)));
+	if (!opened->tables)
+		xa_for_each(&opened->lives, slot, life)
+			daxfs_mark_dead(&member->pool, slot,
+					daxfs_word_make(DAXFS_SLOT_ATTACHED, member->host,
+							xa_to_value(life)));
+	daxfs_bank_put(&member->bank[0]);	/* the device's own bank keeps the member */
+	daxfs_device_put(device);
+	mutex_unlock(&daxfs_pools_lock);
+	if (opened->tables)
+		fput(opened->tables);
 	xa_destroy(&opened->lives);
 	xa_destroy(&opened->sealed);
 	kfree(opened);
-	daxfs_device_put(device);
 	return 0;
 }
 
-static int take_life(struct daxfs_device_file *opened, const struct daxfs_ioc_slot *wanted)
+static bool is_life(struct daxfs_device_file *opened, u32 slot, u64 incarnation)
 {
-	struct daxfs_device *device = opened->device;
-	const struct daxfs_pool *pool = &device->member->pool;
+	void *life = xa_load(&opened->lives, slot);
+
+	return life && xa_to_value(life) == incarnation;
+}
+
+static int keep_life(struct daxfs_device_file *opened, u32 slot, u64 incarnation)
+{
+	return xa_err(xa_store(&opened->lives, slot, xa_mk_value(incarnation), GFP_KERNEL));
+}
+
+static int begin_life(struct daxfs_device_file *opened, const struct daxfs_ioc_slot *wanted)
+{
+	struct daxfs_member *member = opened->device->bank->member;
 	u64 incarnation = daxfs_word_generation(wanted->word);
 	struct daxfs_device_file *other;
-	int err = 0;
+	struct daxfs_device *device;
 
-	if (wanted->reserved || wanted->slot >= pool->slot_count)
+	if (opened->device->bank->index || wanted->slot >= member->pool.slot_count)
 		return -EINVAL;
-	if (wanted->word != daxfs_word_make(DAXFS_SLOT_ATTACHED, device->member->host,
-					    incarnation))
+	if (wanted->word != daxfs_word_make(DAXFS_SLOT_ATTACHED, member->host, incarnation))
 		return -EPERM;	/* of another host, or a kernel's */
-	if (daxfs_load(&pool->slots[wanted->slot]) != wanted->word)
+	if (daxfs_load(&member->pool.slots[wanted->slot]) != wanted->word)
 		return -ESTALE;
-	mutex_lock(&device->lock);
-	list_for_each_entry(other, &device->files, list) {
-		void *life = xa_load(&other->lives, wanted->slot);
+	list_for_each_entry(device, &member->devices, of_member)
+		list_for_each_entry(other, &device->files, list)
+			if (is_life(other, wanted->slot, incarnation))
+				return -EBUSY;
+	return keep_life(opened, wanted->slot, incarnation);
+}
 
-		if (life && xa_to_value(life) == incarnation)
-			err = -EBUSY;
-	}
-	if (!err)
-		err = xa_err(xa_store(&opened->lives, wanted->slot, xa_mk_value(incarnation),
-				      GFP_KERNEL));
-	mutex_unlock(&device->lock);
+/* A file of another bank shares the life that @tables is already. */
+static int share_life(struct daxfs_device_file *opened, struct file *tables,
+		      const struct daxfs_ioc_slot *wanted)
+{
+	u64 incarnation = daxfs_word_generation(wanted->word);
+	struct daxfs_bank *bank = opened->device->bank;
+	struct daxfs_device_file *life = tables->private_data;
+
+	if (!bank->index || tables->f_op != &daxfs_device_operations ||
+	    life->device->bank != &bank->member->bank[0])
+		return -EINVAL;
+	if (!is_life(life, wanted->slot, incarnation))
+		return -EPERM;
+	if (opened->tables && opened->tables != tables)
+		return -EBUSY;
+	if (!opened->tables)
+		opened->tables = get_file(tables);
+	return keep_life(opened, wanted->slot, incarnation);
+}
+
+static int take_life(struct file *file, const struct daxfs_ioc_slot *wanted)
+{
+	struct file *tables = fget(wanted->tables);
+	int err;
+
+	if (!tables)
+		return -EBADF;
+	mutex_lock(&daxfs_pools_lock);
+	if (tables == file)
+		err = begin_life(file->private_data, wanted);
+	else
+		err = share_life(file->private_data, tables, wanted);
+	mutex_unlock(&daxfs_pools_lock);
+	fput(tables);
 	return err;
 }
 
@@ -241,10 +307,13 @@ static void unmap_locked(struct daxfs_device_file *opened, u64 at, u64 length)
 	unlock_page(page);
 }
 
-static void seal_chunk(struct daxfs_device_file *opened, u32 chunk, u64 owner)
+/* @index: which of the device's chunks. */
+static void seal_chunk(struct daxfs_device_file *opened, u32 index, u64 owner)
 {
-	const struct daxfs_pool *pool = &opened->device->member->pool;
-	u64 at = data_start(opened->device) + ((u64)chunk << DAXFS_CHUNK_SHIFT);
+	const struct daxfs_pool_device_info *info = info_of(opened->device);
+	const struct daxfs_pool *pool = pool_of(opened->device);
+	u64 at = info->data_offset + ((u64)index << DAXFS_CHUNK_SHIFT);
+	u32 chunk = info->first_chunk + index;
 	u64 word = daxfs_load(&pool->owners[chunk]);
 	u32 i;
 
@@ -260,7 +329,7 @@ static void seal_chunk(struct daxfs_device_file *opened, u32 chunk, u64 owner)
 
 static int seal_row(struct daxfs_device_file *opened, const struct daxfs_ioc_seal *wanted)
 {
-	const struct daxfs_pool *pool = &opened->device->member->pool;
+	const struct daxfs_pool *pool = pool_of(opened->device);
 	u64 owner = daxfs_reference(wanted->row, wanted->generation);
 	int err;
 	u32 i;
@@ -270,7 +339,7 @@ static int seal_row(struct daxfs_device_file *opened, const struct daxfs_ioc_sea
 		return -EINVAL;
 	err = xa_err(xa_store(&opened->sealed, wanted->row, xa_mk_value(wanted->generation),
 			      GFP_KERNEL));
-	for (i = 0; !err && i < pool->owner_count; i++) {
+	for (i = 0; !err && i < info_of(opened->device)->chunk_count; i++) {
 		seal_chunk(opened, i, owner);
 		cond_resched();
 	}
@@ -289,7 +358,7 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 	case DAXFS_IOC_SLOT:
 		if (copy_from_user(&slot, from, sizeof(slot)))
 			return -EFAULT;
-		return take_life(file->private_data, &slot);
+		return take_life(file, &slot);
 	case DAXFS_IOC_SEAL:
 		if (copy_from_user(&seal, from, sizeof(seal)))
 			return -EFAULT;
@@ -311,19 +380,22 @@ const struct file_operations daxfs_device_operations = {
 /**
  * daxfs_devices_unmap() - programs' mappings of a chunk go; who still wants it faults again
  * @member: the pool
- * @at: where in the device the chunk is
+ * @phys: where the chunk is
  *
  * What is referenced behind that is pinned. Context: daxfs_pools_lock is held.
  */
-void daxfs_devices_unmap(struct daxfs_member *member, u64 at)
+void daxfs_devices_unmap(struct daxfs_member *member, phys_addr_t phys)
 {
 	struct daxfs_device_file *opened;
 	struct daxfs_device *device;
 
 	list_for_each_entry(device, &member->devices, of_member) {
-		mutex_lock(&device->lock);
+		const struct daxfs_region *region = device->bank->region;
+
+		if (phys < region->phys || phys - region->phys >= region->size)
+			continue;
 		list_for_each_entry(opened, &device->files, list)
-			unmap_mapping_range(opened->mapping, at, DAXFS_CHUNK_SIZE, 0);
-		mutex_unlock(&device->lock);
+			unmap_mapping_range(opened->mapping, phys - region->phys,
+					    DAXFS_CHUNK_SIZE, 0);
 	}
 }

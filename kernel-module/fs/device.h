@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A pool as a character device: what attaching it and using it share. */
+/* A device of a pool as a character device: what attaching it and using it share. */
 #ifndef DAXFS_DEVICE_H
 #define DAXFS_DEVICE_H
 
@@ -9,26 +9,24 @@
 #include "pools.h"
 
 /**
- * struct daxfs_device - an attached pool
+ * struct daxfs_device - an attached range
  * @list: in all that have a name
  * @of_member: in the member's devices
- * @member: the pool; a user of it
+ * @bank: what of a pool it is; a user of it
  * @misc: its node
  * @name: the last part of @node
  * @node: path below /dev
  * @refs: its name, and each open file
- * @lock: guards @files
  * @files: the open files
  */
 struct daxfs_device {
 	struct list_head list;
 	struct list_head of_member;
-	struct daxfs_member *member;
+	struct daxfs_bank *bank;
 	struct miscdevice misc;
 	char name[DAXFS_DEVICE_NAME_SIZE];
 	char node[DAXFS_DEVICE_NAME_SIZE + 8];
-	refcount_t refs;
-	struct mutex lock; /* taken inside daxfs_pools_lock */
+	unsigned int refs;
 	struct list_head files;
 };
 

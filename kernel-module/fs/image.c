@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * An image in its region: from a byte of the image to the kernel's address of it, and to
- * its page. Data may lie in pieces. Metadata is read as one run of bytes, so where it is
- * in pieces too, its pages are mapped once more, side by side.
+ * An image in memory: from a byte of the image to the kernel's address of it, and to its
+ * page. Data may lie in pieces, on several devices too. Metadata is read as one run of
+ * bytes, so where it is in pieces, its pages are mapped once more, side by side.
  */
+#include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
@@ -22,7 +23,8 @@ const u8 *daxfs_address(const struct daxfs_sb *sbi, u64 offset, u64 *length)
 	u64 at;
 
 	*length = daxfs_place_at(&sbi->place, offset, *length, &at);
-	return *length ? sbi->region->kaddr + at : NULL;
+	/* Regions are in the kernel's linear map: that is where memremap_pages() shows them. */
+	return *length ? phys_to_virt(at) : NULL;
 }
 
 /** daxfs_page() - the page of byte @offset of the image, which core has said is data of it */
@@ -31,7 +33,7 @@ struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset)
 	u64 at = 0;
 
 	daxfs_place_at(&sbi->place, offset, PAGE_SIZE, &at);
-	return pfn_to_page(PHYS_PFN(sbi->region->phys + at));
+	return pfn_to_page(PHYS_PFN(at));
 }
 
 static void *map_pages(const struct daxfs_sb *sbi, u64 offset, u64 end)

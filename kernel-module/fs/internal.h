@@ -25,8 +25,8 @@
  * @size: bytes, multiple of 2 MiB
  * @kaddr: where the kernel sees it
  * @pgmap: its struct pages; order-9 compound, idle reference count 1
- * @member: this kernel's part in the pool it holds, or NULL; under daxfs_pools_lock
- * @users: mounts that use it, and @member; 0 while parked: waiting for references to its
+ * @bank: what it is in the pool it holds a device of, or NULL; under daxfs_pools_lock
+ * @users: mounts that use it, and @bank; 0 while parked: waiting for references to its
  *	pages to go, and holding the module
  * @draining: @drain is queued or running
  * @drain: looks whether the references have gone
@@ -37,7 +37,7 @@ struct daxfs_region {
 	u64 size;
 	void *kaddr;
 	struct dev_pagemap pgmap;
-	struct daxfs_member *member;
+	struct daxfs_bank *bank;
 	unsigned int users;
 	bool draining;
 	struct delayed_work drain;
@@ -45,11 +45,11 @@ struct daxfs_region {
 
 /**
  * struct daxfs_sb - one mounted image; sb->s_fs_info
- * @region: the range it lies in; a user of it
- * @object: what it is in the pool of that range; NULL if the range is one image
- * @place: where in the range; read by daxfs_address() and daxfs_page() alone
+ * @region: the range it lies in; in a pool that of its tables; a user of it
+ * @object: what it is in a pool; NULL if the range is one image
+ * @place: its physical addresses; read by daxfs_address() and daxfs_page() alone
  * @image: opened by core
- * @mapped_meta: its metadata area, where that is not contiguous in the range; else NULL
+ * @mapped_meta: its metadata area, where that is not contiguous; else NULL
  */
 struct daxfs_sb {
 	struct daxfs_region *region;

@@ -25,17 +25,14 @@ static const u32 digest_kinds[] = {
 
 static bool object_idle(const struct daxfs_object *object)
 {
-	struct daxfs_member *member = object->member;
-	phys_addr_t phys = member->region->phys;
-	u64 at;
+	phys_addr_t phys;
 	u32 i;
 
 	for (i = 0; i < object->chunk_count; i++) {
-		at = member->info.device[0].data_offset +
-		     ((u64)object->chunks[i] << DAXFS_CHUNK_SHIFT);
-		if (!daxfs_chunk_idle(phys + at))
-			daxfs_devices_unmap(member, at);
-		if (!daxfs_chunk_idle(phys + at))
+		phys = (phys_addr_t)object->chunks[i] << DAXFS_CHUNK_SHIFT;
+		if (!daxfs_chunk_idle(phys))
+			daxfs_devices_unmap(object->member, phys);
+		if (!daxfs_chunk_idle(phys))
 			return false;
 		cond_resched();
 	}
@@ -45,6 +42,8 @@ static bool object_idle(const struct daxfs_object *object)
 static void object_destroy(struct daxfs_object *object)
 {
 	struct daxfs_member *member = object->member;
+	unsigned long banks = object->banks;
+	unsigned int i;
 
 	list_del(&object->list);
 	/* Of a slot that is not this kernel's any more, not a bit may be touched. */
@@ -52,7 +51,8 @@ static void object_destroy(struct daxfs_object *object)
 		daxfs_use_drop(&member->pool, member->slot, object->row);
 	kvfree(object->chunks);
 	kfree(object);
-	daxfs_member_put(member);
+	for_each_set_bit(i, &banks, DAXFS_POOL_DEVICES)
+		daxfs_bank_put(&member->bank[i]);
 }
 
 /* Looks again at a parked object; ends when a mount took it back or its pages are idle. */
@@ -92,7 +92,6 @@ static int copy_chunks(struct daxfs_object *object, const struct daxfs_object_in
 		       const char **why)
 {
 	const struct daxfs_member *member = object->member;
-	u64 data = member->info.device[0].data_offset;
 	int err;
 
 	object->chunk_count = info->granule_count ? 1 : info->chunk_count;
@@ -109,22 +108,53 @@ static int copy_chunks(struct daxfs_object *object, const struct daxfs_object_in
 	if (err)
 		return err;
 	*why = "object shorter than a superblock";
-	if (info->size < DAXFS_BLOCK_SIZE)
-		return -EUCLEAN;
+	return info->size < DAXFS_BLOCK_SIZE ? -EUCLEAN : 0;
+}
+
+/* From the pool's numbers of chunks to physical ones, all on banks that are there. */
+static int locate_chunks(struct fs_context *fc, struct daxfs_object *object)
+{
+	const struct daxfs_member *member = object->member;
+	unsigned long missing = 0;
+	u32 i, index;
+	u64 at;
+	int err;
+
+	object->banks = BIT(0);
+	for (i = 0; i < object->chunk_count; i++) {
+		err = daxfs_chunk_device(&member->info, object->chunks[i], &index, &at);
+		if (err)
+			return err;
+		if (!member->bank[index].users) {
+			missing |= BIT(index);
+			continue;
+		}
+		object->banks |= BIT(index);
+		object->chunks[i] = (member->bank[index].region->phys + at) >> DAXFS_CHUNK_SHIFT;
+	}
+	for_each_set_bit(index, &missing, DAXFS_POOL_DEVICES)
+		daxfs_refuse(fc, "device %pUb of pool %pUb is missing",
+			     member->info.device[index].uuid, member->info.uuid);
+	return missing ? -ENODEV : 0;
+}
+
+static void place_object(struct daxfs_object *object, const struct daxfs_object_info *info)
+{
 	if (info->granule_count)
-		daxfs_place_granules(&object->place, data, info->first,
+		daxfs_place_granules(&object->place, (u64)object->chunks[0] << DAXFS_CHUNK_SHIFT,
+				     info->first % DAXFS_CHUNK_GRANULES,
 				     (u64)info->granule_count << DAXFS_GRANULE_SHIFT);
 	else
-		daxfs_place_chunks(&object->place, data, object->chunks, object->chunk_count);
-	return 0;
+		daxfs_place_chunks(&object->place, 0, object->chunks, object->chunk_count);
 }
 
 /* The slot has a use of the row; it is dropped by the caller on failure. */
-static int object_fill(struct daxfs_object *object, const struct daxfs_key *key,
-		       const char **why)
+static int object_fill(struct fs_context *fc, struct daxfs_object *object,
+		       const struct daxfs_key *key, const char **why)
 {
 	struct daxfs_object_info info;
 	struct daxfs_key found;
+	int err;
 
 	daxfs_object_read(&object->member->pool, object->row, &info);
 	*why = "that is no image but an object of another kind";
@@ -136,13 +166,23 @@ static int object_fill(struct daxfs_object *object, const struct daxfs_key *key,
 	    memcmp(found.digest, key->digest, sizeof(found.digest)))
 		return -EUCLEAN;
 	memcpy(object->digest, info.digest, sizeof(object->digest));
-	return copy_chunks(object, &info, why);
+	err = copy_chunks(object, &info, why);
+	if (err)
+		return err;
+	*why = "not all devices that it lies on are attached";
+	err = locate_chunks(fc, object);
+	if (err)
+		return err;
+	place_object(object, &info);
+	return 0;
 }
 
-static struct daxfs_object *object_create(struct daxfs_member *member, u32 row, u64 generation,
-					  const struct daxfs_key *key, const char **why)
+static struct daxfs_object *object_create(struct fs_context *fc, struct daxfs_member *member,
+					  u32 row, u64 generation, const struct daxfs_key *key,
+					  const char **why)
 {
 	struct daxfs_object *object = kzalloc(sizeof(*object), GFP_KERNEL);
+	unsigned int i;
 	int err = -ENOMEM;
 
 	*why = "out of memory";
@@ -153,11 +193,12 @@ static struct daxfs_object *object_create(struct daxfs_member *member, u32 row, 
 	object->generation = generation;
 	object->users = 1;
 	INIT_DELAYED_WORK(&object->drain, drain_object);
-	err = object_fill(object, key, why);
+	err = object_fill(fc, object, key, why);
 	if (err)
 		goto free;
 	list_add(&object->list, &member->objects);
-	member->users++;
+	for_each_set_bit(i, &object->banks, DAXFS_POOL_DEVICES)
+		member->bank[i].users++;
 	return object;
 free:
 	kvfree(object->chunks);
@@ -178,7 +219,7 @@ static struct daxfs_object *object_of_row(struct daxfs_member *member, u32 row)
 }
 
 /* From a row of which the slot has a use to the kernel's one object for it. */
-static struct daxfs_object *object_of(struct daxfs_member *member,
+static struct daxfs_object *object_of(struct fs_context *fc, struct daxfs_member *member,
 				      const struct daxfs_alias *alias,
 				      const struct daxfs_key *key, const char **why)
 {
@@ -193,7 +234,8 @@ static struct daxfs_object *object_of(struct daxfs_member *member,
 		/* Whoever has set the bit, it may not have been seen: the whole rule again. */
 		err = daxfs_use_take(&member->pool, member->slot, row, generation);
 		*why = "image is just being removed";
-		return err ? ERR_PTR(err) : object_create(member, row, generation, key, why);
+		return err ? ERR_PTR(err) :
+			     object_create(fc, member, row, generation, key, why);
 	}
 	*why = "row in use has begun another life, this host was fenced or the pool is damaged";
 	if (object->generation != generation)
@@ -236,6 +278,11 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 	const char *why;
 	int tries, err;
 
+	if (!member->bank[0].users) {
+		daxfs_refuse(fc, "device %pUb of pool %pUb, which has its tables, is missing",
+			     member->info.device[0].uuid, member->info.uuid);
+		return ERR_PTR(-ENODEV);
+	}
 	if (daxfs_member_fenced(member)) {
 		daxfs_refuse(fc, "this host was stated to be off: unmount the pool's images");
 		return ERR_PTR(-ESTALE);
@@ -255,34 +302,35 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 		daxfs_refuse(fc, "image=%s: others change it all the time, try again", image);
 	if (err)
 		return ERR_PTR(err);
-	object = object_of(member, &alias, &key, &why);
+	object = object_of(fc, member, &alias, &key, &why);
 	if (IS_ERR(object))
 		daxfs_refuse(fc, "image=%s: %s", image, why);
 	return object;
 }
 
 /**
- * daxfs_object_get() - an image of the pool in a region, with a use of it
+ * daxfs_object_get() - an image of a pool, with a use of it
  * @fc: told what is wrong
- * @region: the caller is a user of it
+ * @region: any device of the pool; the caller is a user of it
  * @image: a name, or sha256: and a digest
  *
- * Return: the object, which is one for each image; or ERR_PTR: as daxfs_member_get(), -ENOENT,
- * -EINVAL no digest or no image, -EUCLEAN, -EAGAIN, -ESTALE.
+ * Return: the object, which is one for each image; or ERR_PTR: as daxfs_bank_get(), -ENOENT,
+ * -ENODEV not all of its devices are there, -EINVAL no digest or no image, -EUCLEAN, -EAGAIN,
+ * -ESTALE.
  */
 struct daxfs_object *daxfs_object_get(struct fs_context *fc, struct daxfs_region *region,
 				      const char *image)
 {
 	struct daxfs_object *object;
-	struct daxfs_member *member;
+	struct daxfs_bank *bank;
 
 	mutex_lock(&daxfs_pools_lock);
-	member = daxfs_member_get(fc, region);
-	if (IS_ERR(member)) {
-		object = ERR_CAST(member);
+	bank = daxfs_bank_get(fc, region);
+	if (IS_ERR(bank)) {
+		object = ERR_CAST(bank);
 	} else {
-		object = find_object(fc, member, image);
-		daxfs_member_put(member);
+		object = find_object(fc, bank->member, image);
+		daxfs_bank_put(bank);
 	}
 	mutex_unlock(&daxfs_pools_lock);
 	return object;

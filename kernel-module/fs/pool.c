@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pools: this kernel becomes a participant when the first image is mounted out of one, and
- * leaves with the last. What the dead leave behind is swept by programs, never here.
+ * Pools: this kernel becomes a participant when it comes to hold device 0 of one, for a
+ * mount or a name, and leaves when nobody needs that any more. Other devices may come
+ * before it and stay behind it. What the dead leave behind is swept by programs, never here.
  */
 #define pr_fmt(fmt) "daxfs: " fmt
 
@@ -22,6 +23,7 @@
 #define LOOKS		25	/* more than two beats of it */
 
 DEFINE_MUTEX(daxfs_pools_lock); /* everything in pools.h */
+static LIST_HEAD(members);
 
 static char *host_id;
 module_param(host_id, charp, 0444);
@@ -176,17 +178,11 @@ static void beat(struct work_struct *work)
 }
 
 /* Bounds that follow from the range, not from the superblock alone. */
-static int check_devices(struct fs_context *fc, const struct daxfs_region *region,
-			 const struct daxfs_pool_info *info)
+static int check_device(struct fs_context *fc, const struct daxfs_region *region,
+			const struct daxfs_pool_info *info)
 {
 	const struct daxfs_pool_device_info *device = &info->device[info->device_index];
 
-	if (info->device_index || info->device_count > 1) {
-		daxfs_refuse(fc, "device %pUb of pool %pUb is missing, it has %u",
-			     info->device[info->device_index ? 0 : 1].uuid, info->uuid,
-			     info->device_count);
-		return -EOPNOTSUPP;
-	}
 	if (device->size > region->size) {
 		daxfs_refuse(fc, "pool at 0x%llx has %llu bytes, size=%llu is too small",
 			     (u64)region->phys, device->size, region->size);
@@ -200,29 +196,29 @@ static int check_devices(struct fs_context *fc, const struct daxfs_region *regio
 	return 0;
 }
 
-static int read_super(struct fs_context *fc, struct daxfs_member *member)
+static int read_super(struct fs_context *fc, const struct daxfs_region *region,
+		      struct daxfs_pool_info *info)
 {
-	const struct daxfs_region *region = member->region;
 	const char *why;
 	int err;
 
-	err = daxfs_pool_read_super(&member->info, region->kaddr, region->size, &why);
+	err = daxfs_pool_read_super(info, region->kaddr, region->size, &why);
 	if (err == -EINVAL)
 		daxfs_refuse(fc, "range at 0x%llx: %s; for one image alone leave out image=",
 			     (u64)region->phys, why);
 	else if (err)
 		daxfs_refuse(fc, "range at 0x%llx: %s", (u64)region->phys, why);
-	return err ? err : check_devices(fc, region, &member->info);
+	return err ? err : check_device(fc, region, info);
 }
 
-static int join(struct fs_context *fc, struct daxfs_member *member)
+/* Begins to take part in a pool; its tables are in @region. */
+static int join(struct fs_context *fc, struct daxfs_member *member,
+		const struct daxfs_region *region)
 {
 	int err;
 
-	err = read_super(fc, member);
-	if (err)
-		return err;
-	daxfs_pool_view(&member->pool, &member->info, member->region->kaddr);
+	daxfs_pool_view(&member->pool, &member->info, region->kaddr);
+	member->fenced = false;
 	err = join_host(fc, member);
 	if (err)
 		return err;
@@ -232,7 +228,7 @@ static int join(struct fs_context *fc, struct daxfs_member *member)
 	if (own_id_is_random)
 		pr_notice_once("no host_id= and no DMI product UUID, random: %pUb\n", own_id);
 	pr_debug("pool %pUb at %pa: taking part as host %pUb, slot %u\n", member->info.uuid,
-		 &member->region->phys, own_id, member->slot);
+		 &region->phys, own_id, member->slot);
 	queue_delayed_work(daxfs_queue, &member->beat, 0);
 	return 0;
 }
@@ -263,56 +259,140 @@ static void leave(struct daxfs_member *member)
 		daxfs_host_leave(pool, member->host);
 }
 
+static struct daxfs_member *member_of_pool(const u8 *uuid)
+{
+	struct daxfs_member *member;
+
+	list_for_each_entry(member, &members, list)
+		if (!memcmp(member->info.uuid, uuid, DAXFS_UUID_SIZE))
+			return member;
+	return NULL;
+}
+
+/* Is a range, by its superblock, one more device of a pool of which others are there? */
+static int check_fits(struct fs_context *fc, const struct daxfs_member *member,
+		      const struct daxfs_pool_info *info)
+{
+	const struct daxfs_bank *bank = &member->bank[info->device_index];
+	const u8 *uuid = info->device[info->device_index].uuid;
+
+	if (memcmp(member->info.epoch, info->epoch, sizeof(info->epoch)) ||
+	    member->info.device_count != info->device_count ||
+	    memcmp(member->info.device, info->device, sizeof(info->device))) {
+		daxfs_refuse(fc, "device %pUb, epoch %pUb: pool %pUb has %pUb, epoch %pUb there",
+			     uuid, info->epoch, info->uuid,
+			     member->info.device[info->device_index].uuid, member->info.epoch);
+		return -EINVAL;
+	}
+	if (bank->users) {
+		daxfs_refuse(fc, "device %pUb of pool %pUb is there already, at 0x%llx", uuid,
+			     info->uuid, (u64)bank->region->phys);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+/* The pool that a range says it is a device of, and which. */
+static struct daxfs_member *member_of_region(struct fs_context *fc,
+					     const struct daxfs_region *region, u32 *index)
+{
+	struct daxfs_member *fresh = kzalloc(sizeof(*fresh), GFP_KERNEL);
+	struct daxfs_member *member;
+	u32 i;
+	int err;
+
+	if (!fresh)
+		return ERR_PTR(-ENOMEM);
+	err = read_super(fc, region, &fresh->info);
+	if (err)
+		goto free;
+	*index = fresh->info.device_index;
+	member = member_of_pool(fresh->info.uuid);
+	if (member) {
+		err = check_fits(fc, member, &fresh->info);
+		/* How large the tables are says who has them. */
+		if (!err && !*index)
+			member->info = fresh->info;
+		goto free;
+	}
+	for (i = 0; i < DAXFS_POOL_DEVICES; i++) {
+		fresh->bank[i].member = fresh;
+		fresh->bank[i].index = i;
+	}
+	INIT_LIST_HEAD(&fresh->objects);
+	INIT_LIST_HEAD(&fresh->devices);
+	INIT_DELAYED_WORK(&fresh->beat, beat);
+	list_add(&fresh->list, &members);
+	return fresh;
+free:
+	kfree(fresh);
+	return err ? ERR_PTR(err) : member;
+}
+
+static void member_forget(struct daxfs_member *member)
+{
+	if (member->banks)
+		return;
+	list_del(&member->list);
+	kfree(member);
+}
+
 /**
- * daxfs_member_get() - take part in the pool of a region, as all its users together
+ * daxfs_bank_get() - the device of a pool that a region is; of device 0 the kernel takes part
  * @fc: told what is wrong
  * @region: the caller is a user of it
  *
  * Context: daxfs_pools_lock is held.
- * Return: the pool, or ERR_PTR: -EINVAL no pool, -EOPNOTSUPP, -EUCLEAN, -EFBIG, -EROFS,
- * -EBUSY this host takes part already, -ENOSPC no place for it, -ENOMEM.
+ * Return: with one user more, or ERR_PTR: -EINVAL no pool, or another one of that UUID,
+ * -EOPNOTSUPP, -EUCLEAN, -EFBIG, -EROFS, -EBUSY this host takes part already or has that device
+ * elsewhere, -ENOSPC no place for it, -ENOMEM.
  */
-struct daxfs_member *daxfs_member_get(struct fs_context *fc, struct daxfs_region *region)
+struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *region)
 {
-	struct daxfs_member *member = region->member;
+	struct daxfs_member *member;
+	struct daxfs_bank *bank;
+	u32 index;
 	int err;
 
-	if (member) {
-		member->users++;
-		return member;
+	if (region->bank) {
+		region->bank->users++;
+		return region->bank;
 	}
-	member = kzalloc(sizeof(*member), GFP_KERNEL);
-	if (!member)
-		return ERR_PTR(-ENOMEM);
-	member->region = region;
-	member->users = 1;
-	INIT_LIST_HEAD(&member->objects);
-	INIT_LIST_HEAD(&member->devices);
-	INIT_DELAYED_WORK(&member->beat, beat);
-	err = join(fc, member);
+	member = member_of_region(fc, region, &index);
+	if (IS_ERR(member))
+		return ERR_CAST(member);
+	err = index ? 0 : join(fc, member, region);
 	if (err) {
-		kfree(member);
+		member_forget(member);
 		return ERR_PTR(err);
 	}
 	daxfs_region_hold(region);
-	region->member = member;
-	return member;
+	bank = &member->bank[index];
+	bank->region = region;
+	bank->users = 1;
+	member->banks++;
+	region->bank = bank;
+	return bank;
 }
 
 /**
- * daxfs_member_put() - stop taking part, if nobody else does
- * @member: from daxfs_member_get()
+ * daxfs_bank_put() - one user less; the last one of bank 0 ends this kernel's part
+ * @bank: from daxfs_bank_get()
  *
  * Context: daxfs_pools_lock is held.
  */
-void daxfs_member_put(struct daxfs_member *member)
+void daxfs_bank_put(struct daxfs_bank *bank)
 {
-	struct daxfs_region *region = member->region;
+	struct daxfs_member *member = bank->member;
+	struct daxfs_region *region = bank->region;
 
-	if (--member->users)
+	if (--bank->users)
 		return;
-	leave(member);
-	region->member = NULL;
-	kfree(member);
+	if (!bank->index)
+		leave(member);
+	region->bank = NULL;
+	bank->region = NULL;
+	member->banks--;
+	member_forget(member);
 	daxfs_region_put(region);
 }

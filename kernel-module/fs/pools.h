@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * This kernel's part in pools. One lock, daxfs_pools_lock, guards everything here: pools
- * and their users, objects and their users, and each step of the kernel's slots, which
- * core wants one at a time. Mounts are rare, so one is enough. It is taken with nothing
- * else held; the lock of regions is taken inside it.
+ * This kernel's part in pools. One lock, daxfs_pools_lock, guards everything here: pools,
+ * their banks and objects with their users, open devices, and each step of the kernel's
+ * slots, which core wants one at a time. Mounts are rare, so one is enough. The lock of
+ * regions is taken inside it.
  */
 #ifndef DAXFS_POOLS_H
 #define DAXFS_POOLS_H
@@ -15,14 +15,33 @@
 
 extern struct mutex daxfs_pools_lock;
 
+struct daxfs_member;
+
 /**
- * struct daxfs_member - a pool that this kernel takes part in
- * @region: where its device 0 is; a user of it, and region->member is this
- * @info: its superblock, as it was when the kernel joined; checked
- * @pool: its words
+ * struct daxfs_bank - a device of a pool, as this kernel holds it
+ * @member: the pool
+ * @region: where it is; a user of it, and region->bank is this
+ * @index: its number in the pool; bank 0 has the tables
+ * @users: objects with chunks on it, names, open files; of bank 0 all objects and files, and
+ *	whoever is looking for an object. 0: not there
+ */
+struct daxfs_bank {
+	struct daxfs_member *member;
+	struct daxfs_region *region;
+	u32 index;
+	unsigned int users;
+};
+
+/**
+ * struct daxfs_member - a pool of which this kernel holds a device; it takes part in it while
+ *	that is device 0
+ * @list: in all of them
+ * @info: the superblock of the first bank that came, then of bank 0; checked
+ * @bank: by number
+ * @banks: how many are there
  * @objects: those of which this kernel has a use
- * @devices: names under which programs reach it
- * @users: objects, devices, and whoever is looking for one
+ * @devices: names under which programs reach its banks
+ * @pool: its words; this and what follows only while bank 0 is there
  * @slot: the kernel's own
  * @host: the number of this host
  * @word: what the slot's word says as long as nobody has stated that this host is off
@@ -30,12 +49,13 @@ extern struct mutex daxfs_pools_lock;
  * @beat: says every second that this kernel is alive
  */
 struct daxfs_member {
-	struct daxfs_region *region;
+	struct list_head list;
 	struct daxfs_pool_info info;
-	struct daxfs_pool pool;
+	struct daxfs_bank bank[DAXFS_POOL_DEVICES];
+	unsigned int banks;
 	struct list_head objects;
 	struct list_head devices;
-	unsigned int users;
+	struct daxfs_pool pool;
 	u32 slot;
 	u32 host;
 	u64 word;
@@ -46,12 +66,14 @@ struct daxfs_member {
 /**
  * struct daxfs_object - an image in a pool, of which this kernel has a use
  * @list: in the member's objects
- * @member: its pool; a user of it
+ * @member: its pool
+ * @banks: a bit for each bank it uses: those with its chunks, and bank 0
  * @row: its row there
  * @generation: and that row's
  * @digest: the image's root, as the row says
- * @place: where its bytes are; looks into @chunks
- * @chunks: its chunks, copied once and checked; of an object in granules the one it is in
+ * @place: where its bytes are in this kernel's memory; looks into @chunks
+ * @chunks: physical addresses of its chunks, in 2 MiB; of an object in granules of the one
+ *	it is in
  * @chunk_count: how many
  * @users: superblocks; 0 while parked: waiting for references to its pages to go, and
  *	holding the module
@@ -61,6 +83,7 @@ struct daxfs_member {
 struct daxfs_object {
 	struct list_head list;
 	struct daxfs_member *member;
+	unsigned long banks;
 	u32 row;
 	u64 generation;
 	u8 digest[DAXFS_DIGEST_SIZE];
@@ -73,8 +96,8 @@ struct daxfs_object {
 };
 
 /* pool.c */
-struct daxfs_member *daxfs_member_get(struct fs_context *fc, struct daxfs_region *region);
-void daxfs_member_put(struct daxfs_member *member);
+struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *region);
+void daxfs_bank_put(struct daxfs_bank *bank);
 bool daxfs_member_fenced(struct daxfs_member *member);
 int daxfs_pools_init(void);
 
@@ -84,7 +107,7 @@ struct daxfs_object *daxfs_object_get(struct fs_context *fc, struct daxfs_region
 void daxfs_object_put(struct daxfs_object *object);
 
 /* device.c */
-void daxfs_devices_unmap(struct daxfs_member *member, u64 at);
+void daxfs_devices_unmap(struct daxfs_member *member, phys_addr_t phys);
 
 /* attach.c */
 int daxfs_device_range(const char *name, phys_addr_t *phys, u64 *size);

@@ -127,7 +127,7 @@ static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
 	if (sbi->object)
 		sbi->place = sbi->object->place;
 	else
-		daxfs_place_range(&sbi->place, 0, region->size);
+		daxfs_place_range(&sbi->place, region->phys, region->size);
 	err = daxfs_open_image(sbi, &why);
 	if (err == -EINVAL && !sbi->object && holds_pool(region))
 		why = "it holds a pool, say which image of it: image=NAME or image=sha256:DIGEST";
@@ -222,8 +222,9 @@ static int find_range(struct fs_context *fc)
 static int get_memory(struct fs_context *fc, struct daxfs_sb *sbi)
 {
 	const struct daxfs_options *options = fc->fs_private;
+	struct daxfs_region *named;
 	const char *why;
-	int err;
+	int err = 0;
 
 	sbi->region = daxfs_region_get(options->phys, options->size, &why);
 	if (IS_ERR(sbi->region)) {
@@ -233,11 +234,15 @@ static int get_memory(struct fs_context *fc, struct daxfs_sb *sbi)
 	}
 	if (!options->image)
 		return 0;
-	sbi->object = daxfs_object_get(fc, sbi->region, options->image);
-	if (!IS_ERR(sbi->object))
-		return 0;
-	err = PTR_ERR(sbi->object);
-	daxfs_region_put(sbi->region);
+	named = sbi->region;
+	sbi->object = daxfs_object_get(fc, named, options->image);
+	if (IS_ERR(sbi->object)) {
+		err = PTR_ERR(sbi->object);
+	} else {
+		sbi->region = sbi->object->member->bank[0].region;
+		daxfs_region_hold(sbi->region);
+	}
+	daxfs_region_put(named);
 	return err;
 }
 

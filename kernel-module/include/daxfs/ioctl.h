@@ -2,9 +2,10 @@
 /*
  * What programs ask of daxfs.ko beside mounting: docs/pool.md, "The device".
  *
- * /dev/daxfs/control attaches ranges that hold pools; each becomes /dev/daxfs/NAME, which
- * lseek() measures and mmap() shows: header and tables are writable, chunks only where
- * they are being built by a slot that the very open file has said is its own.
+ * /dev/daxfs/control attaches ranges that hold a pool, or a device of one; each becomes
+ * /dev/daxfs/NAME, which lseek() measures and mmap() shows: the tables are writable, chunks
+ * only where they are being built by a slot that the very open file has said is its own. A
+ * pool's devices may come in any order; open() says ENXIO before device 0 is there.
  */
 #ifndef DAXFS_IOCTL_H
 #define DAXFS_IOCTL_H
@@ -16,7 +17,7 @@
 #define DAXFS_DEVICE_NAME_SIZE	32	/* with the NUL behind it; letters, digits, . _ - */
 
 /**
- * struct daxfs_ioc_attach - a physical range that holds a pool
+ * struct daxfs_ioc_attach - a physical range that holds a device of a pool
  * @name: what it is called from now on
  * @phys, @size: multiples of 2 MiB
  */
@@ -34,18 +35,23 @@ struct daxfs_ioc_detach {
 DAXFS_ASSERT_SIZE(struct daxfs_ioc_detach, 32);
 
 /**
- * struct daxfs_ioc_slot - the life of a slot is that of this open file from now on
+ * struct daxfs_ioc_slot - the life of a slot is that of an open file of device 0 from now on
  * @word: the slot's word, as it was when the program attached to it
  * @slot: its number
+ * @tables: descriptor of that file: the one that is asked; and then, asked of a file of each other
+ *	device by which the slot is to build, the same. Such a file keeps it open
  */
 struct daxfs_ioc_slot {
 	__u64 word;
 	__u32 slot;
-	__u32 reserved;		/* 0 */
+	__s32 tables;
 };
 DAXFS_ASSERT_SIZE(struct daxfs_ioc_slot, 16);
 
-/** struct daxfs_ioc_seal - nobody writes to the chunks of @row in this life of it any more */
+/**
+ * struct daxfs_ioc_seal - nobody writes to the chunks of @row in this life of it any more
+ * Of each device for what lies on it.
+ */
 struct daxfs_ioc_seal {
 	__u64 generation;
 	__u32 row;
