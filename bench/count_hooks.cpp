@@ -6,7 +6,7 @@
 #include "daxfs/atomic.h"
 #include "pool.h"
 
-__u64 daxfs_sim_rules_left_out = 0;
+daxfs_rules daxfs_sim_rules_left_out = 0;
 
 namespace daxfs::bench {
 
@@ -32,6 +32,9 @@ __u64 daxfs_sim_cas(daxfs_word* word, __u64 expected, __u64 desired) {
 }
 void daxfs_sim_fence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 void daxfs_sim_publish(const void* /*bytes*/, __u64 /*length*/) {
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+void daxfs_sim_write_back(const void* /*bytes*/, __u64 /*length*/) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 void daxfs_sim_refresh(const void* /*bytes*/, __u64 /*length*/) {}

@@ -6,7 +6,7 @@
 #include "daxfs/atomic.h"
 #include "pool.h"
 
-__u64 daxfs_sim_rules_left_out = 0;
+daxfs_rules daxfs_sim_rules_left_out = 0;
 
 namespace {
 
@@ -36,6 +36,7 @@ __u64 daxfs_sim_cas(daxfs_word* word, __u64 expected, __u64 desired) {
 }
 void daxfs_sim_fence() {}
 void daxfs_sim_publish(const void*, __u64) {}
+void daxfs_sim_write_back(const void* /*bytes*/, __u64 /*length*/) {}
 void daxfs_sim_refresh(const void*, __u64) {}
 }
 

@@ -92,7 +92,8 @@ class InPool final : public Destination {
 
   daxfs_object_info Describe(const pool::Use& use) const {
     daxfs_object_info object;
-    daxfs_object_read(&participant_->memory().words(), use.ref().row, &object);
+    daxfs_object_read(&participant_->memory().partition(use.ref().partition), use.ref().row,
+                      &object);
     return object;
   }
 

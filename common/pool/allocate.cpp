@@ -37,7 +37,8 @@ Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
     if (daxfs_row_claim(&words, slot_, row, &generation) != 0) continue;
     next_row_ = (row + 1) % words.row_count;
     daxfs_store(&words.row_records[row].progress, 0);
-    return std::unique_ptr<Building>(new Building(*this, {row, generation}, kind));
+    return std::unique_ptr<Building>(
+        new Building(*this, {row, generation, memory_->partition()}, kind));
   }
   return Full("a row for one more object wanted, it has " + std::to_string(words.row_count));
 }
@@ -118,6 +119,11 @@ Status Participant::Full(const std::string& wanted) const {
 Status Participant::CollectOne(Ref ref) {
   const daxfs_pool& words = memory_->words();
   const std::lock_guard lock(mutex_);
+  if (!IsOwn(ref)) {
+    return FailedPreconditionError("it is in the partition of host " +
+                                   UuidText(memory_->At(ref.partition).partition_host()) +
+                                   ", which alone can collect it");
+  }
   if (ref.row >= words.row_count ||
       daxfs_word_generation(daxfs_load(&words.rows[ref.row])) != ref.generation) {
     return NotFoundError("no such object");

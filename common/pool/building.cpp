@@ -57,8 +57,10 @@ Status Building::AddChunk() {
   ASSIGN_OR_RETURN(const std::uint32_t chunk, participant_.TakeChunk(ref_, chunks_.size()));
   chunks_.push_back(chunk);
   // Who waits for this object sees that somebody is at it.
-  daxfs_store(&participant_.memory_->words().row_records[ref_.row].progress,
-              chunks_.size() * std::uint64_t{DAXFS_CHUNK_SIZE});
+  const daxfs_pool& words = participant_.memory_->words();
+  daxfs_word* const progress = &words.row_records[ref_.row].progress;
+  daxfs_store(progress, chunks_.size() * std::uint64_t{DAXFS_CHUNK_SIZE});
+  daxfs_stored(words.role, progress, sizeof(*progress), 1);
   return Status::Ok();
 }
 
@@ -149,11 +151,11 @@ void Building::Flush() const {
   const Memory& memory = *participant_.memory_;
   if (granules_ != 0) {
     const std::span<std::byte> bytes = memory.Granules(first_granule_, granules_);
-    daxfs_publish(bytes.data(), bytes.size());
+    memory.Publish(bytes);
   }
   for (std::size_t i = 0; i < chunks_.size(); ++i) {
     const std::span<std::byte> bytes = memory.Chunk(chunks_[i]);
-    daxfs_publish(bytes.data(), bytes.size());
+    memory.Publish(bytes);
     daxfs_link_write(&memory.words(), chunks_[i],
                      i + 1 < chunks_.size() ? chunks_[i + 1] : DAXFS_NO_CHUNK);
   }

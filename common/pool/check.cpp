@@ -53,7 +53,7 @@ class Checker {
       if (daxfs_word_state(word) == DAXFS_SLOT_DEAD) Leftover(name + ": dead", false);
       if (daxfs_word_state(word) != DAXFS_SLOT_FREE) continue;
       for (std::uint32_t i = 0; i < words_.use_words; ++i) {
-        if (daxfs_load(&words_.uses[slot * std::size_t{words_.use_words} + i]) != 0 &&
+        if (daxfs_load(&daxfs_slot_uses(&words_, slot)[i]) != 0 &&
             daxfs_load(&words_.slots[slot]) == word) {
           Damage(name + ": is free and has uses");
           break;

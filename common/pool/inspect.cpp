@@ -31,24 +31,33 @@ RowState StateOf(std::uint64_t word) {
 }
 
 bool Lives(const Memory& memory, std::uint64_t target) {
-  const daxfs_pool& words = memory.words();
-  const std::uint32_t row = daxfs_reference_row(target);
-  if (target == 0 || row >= words.row_count) return false;
-  const std::uint64_t word = daxfs_load(&words.rows[row]);
+  __u32 row = 0;
+  const daxfs_pool* const home = daxfs_target_home(&memory.words(), target, &row);
+  if (target == 0 || home == nullptr) return false;
+  const std::uint64_t word = daxfs_load_anew(home->role, &home->rows[row], 1);
   return daxfs_word_generation(word) == daxfs_word_generation(target) &&
          daxfs_word_state(word) != DAXFS_ROW_FREE && daxfs_word_state(word) != DAXFS_ROW_RECLAIMING;
 }
 
-// How many participants use each row.
+// Do that host's references count?
+bool Counts(const Memory& memory, std::uint32_t partition) {
+  return partition == memory.partition() || daxfs_partition_is_off(&memory.words(), partition) == 0;
+}
+
+// How many participants use each row, of all partitions' hosts.
 std::vector<std::uint32_t> UsesOfRows(const Memory& memory) {
-  const daxfs_pool& words = memory.words();
-  std::vector<std::uint32_t> uses(words.row_count);
-  for (std::uint32_t slot = 0; slot < words.slot_count; ++slot) {
-    if (daxfs_word_state(daxfs_load(&words.slots[slot])) == DAXFS_SLOT_FREE) continue;
-    for (std::uint32_t i = 0; i < words.use_words; ++i) {
-      std::uint64_t bits = daxfs_load(&words.uses[slot * std::size_t{words.use_words} + i]);
+  const daxfs_pool& home = memory.words();
+  std::vector<std::uint32_t> uses(home.row_count);
+  for (std::uint32_t i = 0; i < memory.partition_count() * home.slot_count; ++i) {
+    const daxfs_pool& words = memory.partition(i / home.slot_count);
+    const std::uint32_t slot = i % home.slot_count;
+    const bool is_free =
+        daxfs_word_state(daxfs_load_anew(words.role, &words.slots[slot], 1)) == DAXFS_SLOT_FREE;
+    if (is_free || !Counts(memory, words.partition)) continue;
+    for (std::uint32_t n = 0; n < words.use_words; ++n) {
+      std::uint64_t bits = daxfs_load_anew(words.role, &daxfs_uses_of(&words, slot, &home)[n], 1);
       for (; bits != 0; bits &= bits - 1) {
-        const std::uint32_t row = i * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
+        const std::uint32_t row = n * 64 + static_cast<std::uint32_t>(std::countr_zero(bits));
         if (row < words.row_count) ++uses[row];
       }
     }
@@ -57,12 +66,16 @@ std::vector<std::uint32_t> UsesOfRows(const Memory& memory) {
 }
 
 std::vector<std::uint32_t> HoldsOfRows(const Memory& memory) {
-  const daxfs_pool& words = memory.words();
-  std::vector<std::uint32_t> holds(words.row_count);
-  for (std::uint32_t i = 0; i < words.hold_count; ++i) {
-    if (daxfs_word_state(daxfs_load(&words.hold_states[i])) != DAXFS_HOLD_VALID) continue;
-    const std::uint64_t target = daxfs_load(&words.hold_targets[i]);
-    if (Lives(memory, target)) ++holds[daxfs_reference_row(target)];
+  std::vector<std::uint32_t> holds(memory.words().row_count);
+  for (std::uint32_t p = 0; p < memory.partition_count(); ++p) {
+    const daxfs_pool& words = memory.partition(p);
+    for (std::uint32_t i = 0; Counts(memory, p) && i < words.hold_count; ++i) {
+      const std::uint64_t state = daxfs_load_anew(words.role, &words.hold_states[i], 1);
+      if (daxfs_word_state(state) != DAXFS_HOLD_VALID) continue;
+      const std::uint64_t target = daxfs_load_anew(words.role, &words.hold_targets[i], 1);
+      const Ref ref = RefOf(words, target);
+      if (ref.partition == memory.partition() && Lives(memory, target)) ++holds[ref.row];
+    }
   }
   return holds;
 }
@@ -124,7 +137,7 @@ std::optional<ObjectView> ViewRow(const Memory& memory, std::uint32_t row) {
   ObjectView view;
   view.state = StateOf(word);
   if (view.state == RowState::kFree) return view;
-  view.ref = {row, daxfs_word_generation(word)};
+  view.ref = {row, daxfs_word_generation(word), memory.partition()};
   view.slot = daxfs_word_slot(word);
   daxfs_object_info object;
   daxfs_object_read(&words, row, &object);
@@ -192,8 +205,8 @@ std::vector<SlotView> ListSlots(const Memory& memory) {
     view.started = info.started;
     view.heartbeat = info.heartbeat;
     for (std::uint32_t i = 0; i < words.use_words; ++i) {
-      view.uses += static_cast<std::uint32_t>(
-          std::popcount(daxfs_load(&words.uses[slot * std::size_t{words.use_words} + i])));
+      view.uses +=
+          static_cast<std::uint32_t>(std::popcount(daxfs_load(&daxfs_slot_uses(&words, slot)[i])));
     }
     slots.push_back(std::move(view));
   }
@@ -237,7 +250,7 @@ std::vector<HoldView> ListHolds(const Memory& memory) {
     daxfs_hold_info info;
     if (daxfs_hold_read(&words, i, &info) == 0) continue;
     holds.push_back({info.host, info.kind, std::string(info.name, info.name_length),
-                     RefOf(info.target), info.created});
+                     RefOf(memory.words(), info.target), info.created});
   }
   return holds;
 }
@@ -255,7 +268,7 @@ std::vector<NameView> ListNames(const Memory& memory) {
         std::min<std::size_t>(body[DAXFS_BODY_KIND] >> 32U, DAXFS_POOL_TEXT_MAX);
     std::string text(length, '\0');
     std::memcpy(text.data(), &body[DAXFS_BODY_TEXT], length);
-    names.push_back({std::move(text), RefOf(body[DAXFS_BODY_TARGET])});
+    names.push_back({std::move(text), RefOf(memory.words(), body[DAXFS_BODY_TARGET])});
   }
   return names;
 }

@@ -7,7 +7,7 @@
 #include "daxfs/atomic.h"
 #include "pool.h"
 
-__u64 daxfs_sim_rules_left_out = 0;
+daxfs_rules daxfs_sim_rules_left_out = 0;
 
 namespace daxfs::pool::testing {
 
@@ -41,5 +41,6 @@ __u64 daxfs_sim_cas(daxfs_word* word, __u64 expected, __u64 desired) {
 }
 void daxfs_sim_fence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 void daxfs_sim_publish(const void*, __u64) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+void daxfs_sim_write_back(const void*, __u64) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 void daxfs_sim_refresh(const void*, __u64) {}
 }

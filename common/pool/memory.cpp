@@ -105,6 +105,67 @@ Status FromCore(int error, std::string_view what) {
   return error == 0 ? Status::Ok() : Status::FromErrno(-error, what);
 }
 
+namespace {
+
+// A device to make a pool of, nobody else's from here on.
+struct Claimed {
+  os::SharedMemory memory;
+  os::FileLock lock;  // on one machine, one at a time
+};
+
+Result<Claimed> Claim(const std::string& path, bool replace) {
+  ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, os::Access::kWrite));
+  if (device.bytes().size() < DAXFS_BLOCK_SIZE) {
+    return InvalidArgumentError(path + ": too small for a pool");
+  }
+  ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Of(device.fd()));
+  if (!lock) return FailedPreconditionError(path + ": another process is making a pool of it");
+  RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), replace));
+  return Claimed{std::move(device), *std::move(lock)};
+}
+
+Status FillInfo(const CreateOptions& options, daxfs_pool_info* info) {
+  RETURN_IF_ERROR(RandomUuid(info->uuid));
+  RETURN_IF_ERROR(Random(info->epoch));
+  info->created = os::WallClockSeconds();
+  std::copy(options.label.begin(), options.label.end(), std::begin(info->label));
+  info->row_count = options.rows;
+  info->slot_count = options.slots;
+  info->host_count = options.hosts;
+  info->partition_count = static_cast<__u32>(options.partitions.size());
+  info->alias_buckets = BucketsFor(options.aliases);
+  return Status::Ok();
+}
+
+// One partition, or all there is. Nobody may take what is half made for a pool: the old magics have
+// gone, the new ones come last.
+void Format(std::span<std::byte> bytes, const daxfs_pool_info& info, std::uint32_t device) {
+  if (device == 0) {
+    daxfs_pool_map map;
+    daxfs_pool_tables(&info, &map);
+    Clear(bytes.subspan(DAXFS_BLOCK_SIZE, map.end - DAXFS_BLOCK_SIZE));
+    if (info.partition_count > 1) daxfs_write_back(bytes.data(), map.end);
+  }
+  daxfs_pool_format(bytes.data(), &info, device);
+  if (info.partition_count > 1) daxfs_write_back(bytes.data(), DAXFS_BLOCK_SIZE);
+}
+
+Status CheckPartitions(const CreateOptions& options) {
+  if (options.partitions.empty()) return Status::Ok();
+  if (options.devices.size() != 1 || options.partitions.size() < 2 || options.hosts != 0) {
+    return InvalidArgumentError(
+        "a partitioned pool has one device, and the ids of two hosts or more");
+  }
+  std::vector<Uuid> sorted = options.partitions;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+    return InvalidArgumentError("a host is named twice: one partition each");
+  }
+  return Status::Ok();
+}
+
+}  // namespace
+
 Status CreatePool(const CreateOptions& options) {
   daxfs_pool_info info = {};
   info.device_count = static_cast<__u32>(options.devices.size());
@@ -116,42 +177,33 @@ Status CreatePool(const CreateOptions& options) {
     return InvalidArgumentError("label: at most " + std::to_string(sizeof(info.label) - 1) +
                                 " bytes");
   }
+  RETURN_IF_ERROR(CheckPartitions(options));
   if (options.replace) RETURN_IF_ERROR(CheckNobodyLives(options.devices));
-  std::vector<os::SharedMemory> devices;
-  std::vector<os::FileLock> making;  // on one machine, one at a time
+  std::vector<Claimed> devices;
   for (std::size_t i = 0; i < options.devices.size(); ++i) {
-    const std::string& path = options.devices[i];
-    ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, os::Access::kWrite));
-    if (device.bytes().size() < DAXFS_BLOCK_SIZE) {
-      return InvalidArgumentError(path + ": too small for a pool");
-    }
-    ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Of(device.fd()));
-    if (!lock) return FailedPreconditionError(path + ": another process is making a pool of it");
-    making.push_back(*std::move(lock));
-    RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), options.replace));
-    info.device[i].size = device.bytes().size();
+    ASSIGN_OR_RETURN(Claimed device, Claim(options.devices[i], options.replace));
+    info.device[i].size = device.memory.bytes().size();
     RETURN_IF_ERROR(RandomUuid(info.device[i].uuid));
     devices.push_back(std::move(device));
   }
-  RETURN_IF_ERROR(RandomUuid(info.uuid));
-  RETURN_IF_ERROR(Random(info.epoch));
-  info.created = os::WallClockSeconds();
-  std::copy(options.label.begin(), options.label.end(), std::begin(info.label));
-  info.row_count = options.rows;
-  info.slot_count = options.slots;
-  info.host_count = options.hosts;
-  info.alias_buckets = BucketsFor(options.aliases);
+  RETURN_IF_ERROR(FillInfo(options, &info));
   const char* why = "";
   if (daxfs_pool_defaults(&info, &why) != 0) {
     return InvalidArgumentError(options.devices.front() + ": " + why);
   }
-  daxfs_pool_map map;
-  daxfs_pool_tables(&info, &map);
-  // Nobody may take what is half made for a pool: the old magics go first, the new ones come last.
-  for (os::SharedMemory& device : devices) Clear(device.bytes().first(DAXFS_BLOCK_SIZE));
-  Clear(devices.front().bytes().first(map.end));
+  for (Claimed& device : devices) Clear(device.memory.bytes().first(DAXFS_BLOCK_SIZE));
+  if (info.partition_count > 1) {
+    // The first partition's superblock says that there is a pool: it is the last.
+    for (std::uint32_t i = info.partition_count; i-- > 0;) {
+      info.partition = i;
+      std::memcpy(info.partition_host, options.partitions[i].data(), sizeof(info.partition_host));
+      const std::span<std::byte> bytes = devices.front().memory.bytes();
+      Format(bytes.subspan(i * info.partition_size, info.partition_size), info, 0);
+    }
+    return Status::Ok();
+  }
   for (std::size_t i = devices.size(); i-- > 0;) {
-    daxfs_pool_format(devices[i].bytes().data(), &info, static_cast<__u32>(i));
+    Format(devices[i].memory.bytes(), info, static_cast<std::uint32_t>(i));
   }
   return Status::Ok();
 }
@@ -160,7 +212,7 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
                                              os::Access access) {
   if (devices.empty()) return InvalidArgumentError("a pool without devices");
   std::unique_ptr<Memory> memory(new Memory());
-  memory->name_ = devices.front();
+  memory->mapped_->name = devices.front();
   std::vector<std::optional<os::SharedMemory>> found(DAXFS_POOL_DEVICES);
   for (const std::string& path : devices) {
     ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, access));
@@ -192,29 +244,99 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
     if (found[i]->bytes().size() < memory->info_.device[i].size) {
       return DataLossError(devices.front() + ": the superblocks of its devices contradict");
     }
-    memory->devices_.push_back(*std::move(found[i]));
+    memory->mapped_->devices.push_back(*std::move(found[i]));
   }
   if (access == os::Access::kWrite && daxfs_pool_writable(&memory->info_) == 0) {
     return FailedPreconditionError(devices.front() +
                                    ": a newer daxfs made it; this one can show it, not change it");
   }
-  daxfs_pool_view(&memory->words_, &memory->info_, memory->devices_.front().bytes().data());
+  RETURN_IF_ERROR(memory->View());
   return memory;
 }
 
+Status Memory::View() {
+  const std::span<std::byte> bytes = mapped_->devices.front().bytes();
+  mapped_->partitions.resize(info_.partition_count);
+  if (info_.partition_count == 1) {
+    daxfs_pool_view(mapped_->partitions.data(), &info_, bytes.data());
+    return Status::Ok();
+  }
+  if (bytes.size() / info_.partition_size < info_.partition_count) {
+    return DataLossError(name() + ": has " + std::to_string(bytes.size()) +
+                         " bytes, less than its partitions");
+  }
+  for (std::uint32_t i = 0; i < info_.partition_count; ++i) {
+    daxfs_pool_info info;
+    const char* why = "";
+    if (daxfs_partition_read(&info, bytes.data(), info_.partition_size, i, &why) != 0) {
+      return DataLossError(name() + ": partition " + std::to_string(i) + ": " + why);
+    }
+  }
+  daxfs_partitions_view(mapped_->partitions.data(), &info_, bytes.data(), UINT32_MAX);
+  return Status::Ok();
+}
+
+Memory Memory::At(std::uint32_t number) const {
+  DAXFS_CHECK(number < partition_count());
+  Memory other = *this;
+  const char* why = "";
+  if (partition_count() > 1 && number != partition_) {
+    // It was checked when the pool was opened; whoever has damaged it since is not believed.
+    daxfs_pool_info info;
+    if (daxfs_partition_read(&info, mapped_->devices.front().bytes().data(), info_.partition_size,
+                             number, &why) == 0) {
+      other.info_ = info;
+    }
+    other.info_.partition = number;
+  }
+  other.partition_ = number;
+  return other;
+}
+
+Status Memory::Settle(const Uuid& host) {
+  if (partition_count() == 1) return Status::Ok();
+  std::string known;
+  for (std::uint32_t i = 0; i < partition_count(); ++i) {
+    const Memory other = At(i);
+    known += (i == 0 ? "" : ", ") + UuidText(other.partition_host());
+    if (other.partition_host() != host) continue;
+    *this = other;
+    daxfs_partitions_view(mapped_->partitions.data(), &info_,
+                          mapped_->devices.front().bytes().data(), i);
+    return Status::Ok();
+  }
+  return FailedPreconditionError(name() + ": has no partition for this host, " + UuidText(host) +
+                                 "; it has some for " + known);
+}
+
+void Memory::ReadAnew() const {
+  daxfs_pool_map map;
+  daxfs_pool_tables(&info_, &map);
+  Refresh(mapped_->devices.front().bytes().subspan(partition_ * info_.partition_size, map.end));
+}
+
+void Memory::Publish(std::span<const std::byte> bytes) const {
+  daxfs_bytes_written(words().role, bytes.data(), bytes.size());
+}
+
+void Memory::Refresh(std::span<const std::byte> bytes) const {
+  daxfs_bytes_anew(words().role, bytes.data(), bytes.size());
+}
+
+Uuid Memory::partition_host() const { return ToUuid(info_.partition_host); }
 Uuid Memory::uuid() const { return ToUuid(info_.uuid); }
 Uuid Memory::epoch() const { return ToUuid(info_.epoch); }
 
 Status Memory::AskDevices(unsigned long request, const void* argument) const {
-  for (const os::SharedMemory& device : devices_) {
+  for (const os::SharedMemory& device : mapped_->devices) {
     const Status asked = device.Ask(request, argument);
-    if (!asked.ok() && asked.error_number() != ENOTTY) return asked.WithContext(name_);
+    if (!asked.ok() && asked.error_number() != ENOTTY) return asked.WithContext(name());
   }
   return Status::Ok();
 }
 
 Status Memory::LiveAs(std::uint32_t slot, std::uint64_t word) const {
-  const daxfs_ioc_slot request = {word, slot, devices_.front().fd()};
+  const daxfs_ioc_slot request = {word, slot, mapped_->devices.front().fd()};
   return AskDevices(DAXFS_IOC_SLOT, &request);
 }
 
@@ -239,7 +361,8 @@ os::Piece Memory::PieceOf(std::uint32_t chunk, std::uint64_t offset, std::uint64
   __u64 start = 0;
   DAXFS_CHECK(daxfs_chunk_device(&info_, chunk, &device, &start) == 0);
   DAXFS_CHECK(offset + length <= DAXFS_CHUNK_SIZE);
-  return {&devices_[device], start + offset, length};
+  start += partition_ * info_.partition_size;
+  return {&mapped_->devices[device], start + offset, length};
 }
 
 }  // namespace daxfs::pool

@@ -24,6 +24,8 @@ struct CreateOptions {
   std::uint32_t aliases = 0;         // rounded up to a power of two
   std::uint32_t slots = 0;           // participants
   std::uint32_t hosts = 0;
+  // Without coherence between hosts: a partition for each of these, and for no others.
+  std::vector<Uuid> partitions = {};
   bool replace = false;  // over a pool or image that is there, with everything in it
 };
 
@@ -31,7 +33,8 @@ struct CreateOptions {
 // it; kInvalidArgument for sizes and counts that do not fit.
 Status CreatePool(const CreateOptions& options);
 
-// The memory of a pool, all its devices mapped: words, and chunks by number. Immutable.
+// The memory of a pool, all its devices mapped: words, and chunks by number. Of a partitioned one
+// it is that of one partition; the others are to be had from it. Immutable.
 class Memory {
  public:
   // In any order. Errors: kInvalidArgument for what is no pool; kUnimplemented for one of a newer
@@ -40,10 +43,23 @@ class Memory {
   static Result<std::unique_ptr<Memory>> Open(const std::vector<std::string>& devices,
                                               os::Access access);
 
-  const daxfs_pool& words() const { return words_; }
+  const daxfs_pool& words() const { return mapped_->partitions[partition_]; }
   const daxfs_pool_info& info() const { return info_; }
+  std::uint32_t partition() const { return partition_; }
+  const daxfs_pool& partition(std::uint32_t number) const { return mapped_->partitions[number]; }
+  std::uint32_t partition_count() const { return info_.partition_count; }
+  // Whose partition it is, of a partitioned pool.
+  Uuid partition_host() const;
+  // The same pool, its partition `number`. What that says of tables and objects' records is read
+  // anew where core reads it; what is read otherwise needs ReadAnew().
+  Memory At(std::uint32_t number) const;
+  // All tables of another host's partition, as they are now. For who shows them.
+  void ReadAnew() const;
+  // That of the host which takes part from here on. Errors: kFailedPrecondition if a partitioned
+  // pool has none for it.
+  Status Settle(const Uuid& host);
   // For messages: the first device's path.
-  const std::string& name() const { return name_; }
+  const std::string& name() const { return mapped_->name; }
   Uuid uuid() const;
   Uuid epoch() const;
 
@@ -53,6 +69,11 @@ class Memory {
   Status LiveAs(std::uint32_t slot, std::uint64_t word) const;
   // There, too: nobody writes to that object's chunks any more.
   Status Seal(std::uint32_t row, std::uint64_t generation) const;
+
+  // Bytes of an object that is about to be published are there for all to read.
+  void Publish(std::span<const std::byte> bytes) const;
+  // Bytes of another host's object are read as they are.
+  void Refresh(std::span<const std::byte> bytes) const;
 
   // The 2 MiB of a chunk. Requires: chunk < info().chunk_count.
   std::span<std::byte> Chunk(std::uint32_t chunk) const;
@@ -64,11 +85,16 @@ class Memory {
  private:
   Memory() = default;
   Status AskDevices(unsigned long request, const void* argument) const;
+  Status View();
 
-  std::string name_;
-  std::vector<os::SharedMemory> devices_;  // by number
-  daxfs_pool_info info_ = {};
-  daxfs_pool words_ = {};
+  struct Mapped {
+    std::string name;
+    std::vector<os::SharedMemory> devices;  // by number
+    std::vector<daxfs_pool> partitions;     // one, unless it is partitioned
+  };
+  std::shared_ptr<Mapped> mapped_ = std::make_shared<Mapped>();
+  daxfs_pool_info info_ = {};  // of the partition
+  std::uint32_t partition_ = 0;
 };
 
 // An error of core as a Status; `what` names what was done.

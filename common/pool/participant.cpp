@@ -48,6 +48,7 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
                                                          const std::string& name) {
   std::unique_ptr<Participant> self(new Participant(std::move(memory), host));
   const std::string directory = host.run_dir + "/" + UuidText(self->memory_->uuid());
+  RETURN_IF_ERROR(self->memory_->Settle(host.id));
   RETURN_IF_ERROR(os::MakeDirectories(directory));
   {
     ASSIGN_OR_RETURN(const os::FileLock joining, os::FileLock::Wait(directory + "/host"));
@@ -85,6 +86,7 @@ Status Participant::JoinHost() {
     }
   }
   daxfs_host_set_boot(&words, host_, identity_.boot);
+  if (memory_->partition_count() > 1) daxfs_partition_begin(&words);
   return Status::Ok();
 }
 
@@ -194,6 +196,16 @@ Status Participant::Fence(std::uint32_t host) {
   const std::lock_guard lock(mutex_);
   daxfs_fence_host(&words, slot_, host);
   daxfs_host_leave(&words, host);
+  return Status::Ok();
+}
+
+Status Participant::FencePartition(std::uint32_t partition) {
+  if (partition == memory_->partition()) {
+    return InvalidArgumentError("a host that runs this command is not off");
+  }
+  if (partition >= memory_->partition_count()) return NotFoundError("no such host");
+  const std::lock_guard lock(mutex_);
+  daxfs_partition_off(&memory_->words(), partition);
   return Status::Ok();
 }
 

@@ -27,16 +27,19 @@ namespace daxfs::pool {
 class Participant;
 class Building;
 
-// One life of a row: what owner words, aliases and holds name.
+// One life of a row: what owner words, aliases and holds name. Row and partition, which is 0 unless
+// the pool has several.
 struct Ref {
   std::uint32_t row = 0;
   std::uint64_t generation = 0;
+  std::uint32_t partition = 0;
   auto operator<=>(const Ref&) const = default;
 };
 
-// What a target of an alias or hold names.
-inline Ref RefOf(std::uint64_t target) {
-  return {daxfs_reference_row(target), daxfs_word_generation(target)};
+// What a target of an alias or hold names; of a target that is no row, one that is in no pool.
+inline Ref RefOf(const daxfs_pool& words, std::uint64_t target) {
+  const std::uint32_t number = daxfs_reference_row(target);
+  return {number % words.row_count, daxfs_word_generation(target), number / words.row_count};
 }
 
 enum class ObjectKind : std::uint32_t {
@@ -167,6 +170,9 @@ class Participant {
   // States that a host can no longer reach the memory: all it had is undone. Errors:
   // kInvalidArgument for this host itself.
   Status Fence(std::uint32_t host);
+  // The same of the host of a partition, in a partitioned pool. What is in that partition stays,
+  // for all to read; what that host used and held in the others can be collected.
+  Status FencePartition(std::uint32_t partition);
 
   // Who builds what `asked_for` stands for, and how far he is; see obtain.hpp.
   struct Builder {
@@ -192,8 +198,10 @@ class Participant {
   void StopBeating();
   bool SweepLocked(std::uint32_t slot);
   void Drop(Ref ref);
-  void TouchLocked(std::uint32_t row);
-  Result<std::optional<Use>> FindIn(const daxfs_index& index, const daxfs_key& key);
+  void TouchLocked(Ref ref);
+  Result<std::optional<Use>> Find(daxfs_index daxfs_pool::*table, const daxfs_key& key);
+  Result<std::optional<Use>> FindAt(const daxfs_pool& home, daxfs_index daxfs_pool::*table,
+                                    const daxfs_key& key);
   int PutNameLocked(const daxfs_key& key, std::uint64_t target, std::string_view name, bool force);
   struct FoundHold {
     std::uint32_t row;
@@ -202,6 +210,8 @@ class Participant {
   std::optional<FoundHold> FindHold(HoldKind kind, std::string_view name) const;
   template <typename F>
   std::uint32_t DropHoldsIf(HoldKind kind, F is_meant);
+  std::uint64_t TargetOf(Ref ref) const;
+  bool IsOwn(Ref ref) const { return ref.partition == memory_->partition(); }
   // For Building.
   Result<std::uint32_t> TakeChunk(Ref ref, std::size_t have);
   Result<std::uint32_t> TakeGranules(Ref ref, std::uint32_t count);

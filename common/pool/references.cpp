@@ -53,12 +53,20 @@ void Participant::Drop(Ref ref) {
   uses_.erase(found);
   const daxfs_pool& words = memory_->words();
   // Of a slot that is another's by now, not a bit may be touched.
-  if (daxfs_load(&words.slots[slot_]) == slot_word_) daxfs_use_drop(&words, slot_, ref.row);
+  if (daxfs_load(&words.slots[slot_]) == slot_word_) {
+    daxfs_target_drop(&words, slot_, TargetOf(ref));
+  }
+}
+
+std::uint64_t Participant::TargetOf(Ref ref) const {
+  return daxfs_target(&memory_->partition(ref.partition), ref.row, ref.generation);
 }
 
 // For whoever decides what to collect; once a minute is enough, and leaves others' caches alone.
-void Participant::TouchLocked(std::uint32_t row) {
-  daxfs_word* used = &memory_->words().row_records[row].used;
+// Another host's record is not ours to write.
+void Participant::TouchLocked(Ref ref) {
+  if (!IsOwn(ref)) return;
+  daxfs_word* used = &memory_->words().row_records[ref.row].used;
   const std::uint64_t now = os::WallClockSeconds();
   if (now >= daxfs_load(used) + kTouchSeconds) daxfs_store(used, now);
 }
@@ -69,29 +77,45 @@ Result<std::optional<Use>> Participant::Take(Ref ref) {
     ++found->second;
     return std::optional(Use(this, ref));
   }
-  if (ref.row >= memory_->words().row_count) return std::optional<Use>();
-  const int error = daxfs_use_take(&memory_->words(), slot_, ref.row, ref.generation);
+  if (ref.row >= memory_->words().row_count || ref.partition >= memory_->partition_count()) {
+    return std::optional<Use>();
+  }
+  const int error = daxfs_target_take(&memory_->words(), slot_, TargetOf(ref));
   if (error == -ENOENT) return std::optional<Use>();
   if (error != 0) return FromCore(error, "take a use");
   uses_[ref] = 1;
-  TouchLocked(ref.row);
+  TouchLocked(ref);
   return std::optional(Use(this, ref));
 }
 
-Result<std::optional<Use>> Participant::FindIn(const daxfs_index& index, const daxfs_key& key) {
+// In the own partition first, then in the others': whatever is there is as good.
+Result<std::optional<Use>> Participant::Find(daxfs_index daxfs_pool::*table, const daxfs_key& key) {
+  Result<std::optional<Use>> found = std::optional<Use>();
+  for (std::uint32_t i = 0; i < memory_->partition_count(); ++i) {
+    const std::uint32_t number = (memory_->partition() + i) % memory_->partition_count();
+    Result<std::optional<Use>> there = FindAt(memory_->partition(number), table, key);
+    if (there.ok() && there->has_value()) return there;
+    if (!there.ok()) found = std::move(there);
+  }
+  return found;
+}
+
+Result<std::optional<Use>> Participant::FindAt(const daxfs_pool& home,
+                                               daxfs_index daxfs_pool::*table,
+                                               const daxfs_key& key) {
   const std::lock_guard lock(mutex_);
   daxfs_alias alias = {};
   int had = 0;
   int error = -EAGAIN;
   for (int i = 0; i < kTries && error == -EAGAIN; ++i) {
-    error = daxfs_object_find(&memory_->words(), &index, slot_, &key, &alias, &had);
+    error = daxfs_object_find(&memory_->words(), slot_, &home, &(home.*table), &key, &alias, &had);
   }
   if (error == -ENOENT) return std::optional<Use>();
   if (error == -EAGAIN) return Status(StatusCode::kAborted, "look-up: others keep changing it");
   if (error != 0) return FromCore(error, "look-up");
-  const Ref ref = RefOf(alias.target);
+  const Ref ref = RefOf(memory_->words(), alias.target);
   ++uses_[ref];
-  TouchLocked(ref.row);
+  TouchLocked(ref);
   return std::optional(Use(this, ref));
 }
 
@@ -108,26 +132,31 @@ Result<Participant::PublishedRow> Participant::PublishRow(Ref ref, const Digest&
     return Status(StatusCode::kAborted,
                   memory_->name() + ": this host was stated to be off while it was building");
   }
-  const Ref kept = error == 0 ? ref : RefOf(alias.target);
+  const Ref kept = error == 0 ? ref : RefOf(words, alias.target);
   ++uses_[kept];
   return PublishedRow{Use(this, kept), error == -EEXIST};
 }
 
 Result<std::optional<Use>> Participant::Find(const Key& key) {
-  return FindIn(memory_->words().aliases, MakeKey(static_cast<__u32>(key.kind), key.digest));
+  return Find(&daxfs_pool::aliases, MakeKey(static_cast<__u32>(key.kind), key.digest));
 }
 
 Result<std::optional<Use>> Participant::FindName(std::string_view name) {
-  return FindIn(memory_->words().names, NameKey(name));
+  return Find(&daxfs_pool::names, NameKey(name));
 }
 
 std::optional<Participant::Builder> Participant::FindBuilder(const Digest& asked_for) {
-  const daxfs_pool& words = memory_->words();
   const daxfs_key key = MakeKey(DAXFS_ALIAS_INTENT, asked_for);
-  daxfs_alias alias = {};
-  if (daxfs_index_find(&words, &words.aliases, &key, 0, &alias) != 0) return std::nullopt;
-  const Ref ref = RefOf(alias.target);
-  return Builder{ref, daxfs_load(&words.row_records[ref.row].progress)};
+  for (std::uint32_t i = 0; i < memory_->partition_count(); ++i) {
+    const daxfs_pool& home =
+        memory_->partition((memory_->partition() + i) % memory_->partition_count());
+    daxfs_alias alias = {};
+    if (daxfs_index_find(&home, &home.aliases, &key, 0, &alias) != 0) continue;
+    const Ref ref = RefOf(home, alias.target);
+    if (ref.partition != home.partition) continue;  // damage: everybody builds at home
+    return Builder{ref, daxfs_load_anew(home.role, &home.row_records[ref.row].progress, 1)};
+  }
+  return std::nullopt;
 }
 
 Result<bool> Participant::Announce(const Digest& asked_for, Ref ref) {
@@ -139,8 +168,7 @@ Result<bool> Participant::Announce(const Digest& asked_for, Ref ref) {
     {
       const std::lock_guard lock(mutex_);
       daxfs_alias alias = {};
-      error = daxfs_index_insert_unique(&words, &words.aliases, slot_, &key,
-                                        daxfs_reference(ref.row, ref.generation), &extra,
+      error = daxfs_index_insert_unique(&words, &words.aliases, slot_, &key, TargetOf(ref), &extra,
                                         i >= kForcedTry ? 1 : 0, &alias);
     }
     if (error == 0) return true;
@@ -158,7 +186,7 @@ void Participant::Withdraw(const Digest& asked_for, Ref ref) {
   daxfs_alias alias = {};
   for (std::uint32_t from = 0; daxfs_index_find(&words, &words.aliases, &key, from, &alias) == 0;
        from = alias.position + 1) {
-    if (RefOf(alias.target) == ref) daxfs_index_remove(&words.aliases, &alias);
+    if (RefOf(words, alias.target) == ref) daxfs_index_remove(&words.aliases, &alias);
   }
 }
 
@@ -169,13 +197,12 @@ Status Participant::AddAlias(const Use& use, const Key& key, const Digest* paren
   daxfs_alias alias = {};
   for (std::uint32_t from = 0; daxfs_index_find(&words, &words.aliases, &wanted, from, &alias) == 0;
        from = alias.position + 1) {
-    if (RefOf(alias.target) == use.ref()) return Status::Ok();
+    if (RefOf(words, alias.target) == use.ref()) return Status::Ok();
   }
   daxfs_alias_extra extra = {};
   if (parent != nullptr) std::memcpy(extra.parent, parent->data(), sizeof(extra.parent));
-  const int error =
-      daxfs_index_insert(&words, &words.aliases, slot_, &wanted,
-                         daxfs_reference(use.ref().row, use.ref().generation), &extra, &alias);
+  const int error = daxfs_index_insert(&words, &words.aliases, slot_, &wanted, TargetOf(use.ref()),
+                                       &extra, &alias);
   if (error == -ENOSPC) {
     return ResourceExhaustedError(memory_->name() + ": no room for another alias; " +
                                   "daxfsctl pool check --repair frees those of collected objects");
@@ -221,7 +248,7 @@ Status CheckName(std::string_view name) {
 Status Participant::SetName(const Use& use, std::string_view name) {
   RETURN_IF_ERROR(CheckName(name));
   const daxfs_key key = NameKey(name);
-  const std::uint64_t target = daxfs_reference(use.ref().row, use.ref().generation);
+  const std::uint64_t target = TargetOf(use.ref());
   for (int i = 0; i < kTries; ++i) {
     int error = 0;
     {
@@ -277,13 +304,14 @@ Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
   const Ref ref = use.ref();
   const std::lock_guard lock(mutex_);
   const std::optional<FoundHold> old = FindHold(kind, name);
-  if (old && RefOf(old->info.target) == ref) return Status::Ok();
+  if (old && RefOf(words, old->info.target) == ref) return Status::Ok();
   const daxfs_hold_note note = {os::WallClockSeconds(), static_cast<__u32>(kind),
                                 static_cast<__u32>(name.size()), name.data()};
   for (std::uint32_t i = 0; i < words.hold_count; ++i) {
     if (daxfs_word_state(daxfs_load(&words.hold_states[i])) != DAXFS_HOLD_FREE) continue;
     __u64 word = 0;
-    const int error = daxfs_hold_take(&words, slot_, i, ref.row, ref.generation, &note, &word);
+    const int error = daxfs_hold_take(&words, slot_, i, &memory_->partition(ref.partition), ref.row,
+                                      ref.generation, &note, &word);
     if (error == -EBUSY) continue;
     if (error != 0) return FromCore(error, "hold");
     if (old) daxfs_hold_drop(&words, old->row, old->info.word);

@@ -25,7 +25,7 @@ Result<Use> FindAny(Participant& participant, std::string_view text) {
 }
 
 Result<Mapped> Mapped::Open(const Participant& participant, Use use) {
-  const Memory& memory = participant.memory();
+  const Memory memory = participant.memory().At(use.ref().partition);
   daxfs_object_info object;
   daxfs_object_read(&memory.words(), use.ref().row, &object);
   std::vector<std::uint32_t> chunks(
@@ -45,6 +45,8 @@ Result<Mapped> Mapped::Open(const Participant& participant, Use use) {
     const std::uint64_t length =
         small ? std::uint64_t{object.granule_count} << DAXFS_GRANULE_SHIFT : DAXFS_CHUNK_SIZE;
     pieces.push_back(memory.PieceOf(chunk, offset, length));
+    // This host's caches may still have what was there before.
+    memory.Refresh(memory.Chunk(chunk).subspan(offset, length));
   }
   ASSIGN_OR_RETURN(os::Gathered gathered, os::Gathered::Map(pieces));
   return Mapped(std::move(use), std::move(gathered), object.size);

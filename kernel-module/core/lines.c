@@ -23,11 +23,11 @@ void daxfs_clean_lines(const void *bytes, __u64 length)
 	__u64 skew = (__UINTPTR_TYPE__)first % LINE_SIZE;
 	__u64 at;
 
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	daxfs_fence();
 	for (at = 0; at < length + skew; at += LINE_SIZE)
 		clean_line(first - skew + at);
 #if defined(__aarch64__)
 	__asm__ volatile("dsb sy" : : : "memory");
 #endif
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	daxfs_fence();
 }

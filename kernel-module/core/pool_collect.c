@@ -38,7 +38,7 @@ static int any_hold(const struct daxfs_pool *pool, __u64 target)
 /* All slots first, then all holds: a hold taken under a use is seen as one or the other. */
 static int referenced(const struct daxfs_pool *pool, __u32 row, __u64 generation, __u64 skipped)
 {
-	__u64 target = daxfs_hold_target(pool, row, generation);
+	__u64 target = daxfs_target(pool, row, generation);
 
 	if (!DAXFS_RULE(COLLECT_ORDER))
 		return any_hold(pool, target) || any_use(pool, row, skipped);

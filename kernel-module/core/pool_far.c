@@ -43,9 +43,9 @@ void daxfs_far_use_drop(const struct daxfs_pool *pool, __u32 slot, const struct 
 }
 
 
-/* Has anybody stated that the host of @other is off, in the life that it is in? */
-static int is_off(const struct daxfs_pool *pool, const struct daxfs_pool *other)
+int daxfs_partition_is_off(const struct daxfs_pool *pool, __u32 partition)
 {
+	const struct daxfs_pool *other = &pool->partitions[partition];
 	__u64 incarnation = daxfs_load_anew(other->role, &other->stated[other->partition],
 					    DAXFS_RULE(LIFE_REFRESH));
 	__u32 i;
@@ -95,13 +95,13 @@ static int holds_far(const struct daxfs_pool *other, __u64 target)
 
 int daxfs_far_referenced(const struct daxfs_pool *pool, __u32 row, __u64 generation)
 {
-	__u64 target = daxfs_hold_target(pool, row, generation);
+	__u64 target = daxfs_target(pool, row, generation);
 	__u32 i;
 
 	for (i = 0; i < pool->partition_count; i++) {
 		const struct daxfs_pool *other = &pool->partitions[i];
 
-		if (i == pool->partition || is_off(pool, other))
+		if (i == pool->partition || daxfs_partition_is_off(pool, i))
 			continue;
 		/* In this order, as in one's own partition: a hold may be taken under a use. */
 		if (uses_far(pool, other, row) || holds_far(other, target))

@@ -2,38 +2,66 @@
 /* From a key to an object with a use of it. */
 #include "pool_index.h"
 
+void daxfs_key_make(struct daxfs_key *key, __u32 kind, const __u8 *digest)
+{
+	int i;
+
+	key->kind = kind;
+	for (i = 0; i < 4; i++)
+		key->digest[i] = 0;
+	for (i = 0; i < DAXFS_DIGEST_SIZE; i++)
+		key->digest[i / 8] |= (__u64)digest[i] << (i % 8 * 8);
+}
+
+__u32 daxfs_index_rows(const struct daxfs_index *index)
+{
+	return index->buckets * DAXFS_BUCKET_ROWS + index->overflow;
+}
+
 static int has_use(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
 		   __u32 row)
 {
 	return (daxfs_load(&daxfs_uses_of(pool, slot, home)[row / 64]) >> (row % 64)) & 1;
 }
 
-static void unrefer(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
-		    __u64 target)
+void daxfs_target_drop(const struct daxfs_pool *pool, __u32 slot, __u64 target)
 {
+	__u32 row;
+	const struct daxfs_pool *home = daxfs_target_home(pool, target, &row);
+
 	if (home == pool)
-		daxfs_use_drop(pool, slot, daxfs_reference_row(target));
+		daxfs_use_drop(pool, slot, row);
 	else
-		daxfs_far_use_drop(pool, slot, home, daxfs_reference_row(target));
+		daxfs_far_use_drop(pool, slot, home, row);
+}
+
+int daxfs_target_take(const struct daxfs_pool *pool, __u32 slot, __u64 target)
+{
+	__u64 generation = daxfs_word_generation(target);
+	__u32 row;
+	const struct daxfs_pool *home = daxfs_target_home(pool, target, &row);
+
+	if (!home)
+		return -ENOENT;
+	return home == pool ? daxfs_use_take(pool, slot, row, generation) :
+			      daxfs_far_use_take(pool, slot, home, row, generation);
 }
 
 /* -ENOENT: it is gone; -EBUSY: it is not there yet. */
-static int refer(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
-		 __u64 target, int *had)
+static int refer(const struct daxfs_pool *pool, __u32 slot, __u64 target, int *had)
 {
-	__u32 row = daxfs_reference_row(target);
-	__u64 generation = daxfs_word_generation(target);
+	__u32 row;
+	const struct daxfs_pool *home = daxfs_target_home(pool, target, &row);
 	__u64 word = daxfs_load(&home->rows[row]);
 
-	if (daxfs_word_generation(word) != generation)
+	if (daxfs_word_generation(word) != daxfs_word_generation(target))
 		return -ENOENT;
 	if (daxfs_word_state(word) == DAXFS_ROW_BUILDING)
 		return -EBUSY;
 	*had = has_use(pool, slot, home, row);
 	if (*had)	/* so its life goes on, whoever looks whether it may end */
 		return 0;
-	return home == pool ? daxfs_use_take(pool, slot, row, generation) :
-			      daxfs_far_use_take(pool, slot, home, row, generation);
+	return daxfs_target_take(pool, slot, target);
 }
 
 int daxfs_object_find(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_pool *home,
@@ -49,14 +77,14 @@ int daxfs_object_find(const struct daxfs_pool *pool, __u32 slot, const struct da
 		error = daxfs_index_find(home, index, key, from, alias);
 		if (error)
 			return error == -ENOENT ? missed : error;
-		error = refer(pool, slot, home, alias->target, had);
+		error = refer(pool, slot, alias->target, had);
 		/* Did the alias name that object still, when the use was there? */
 		if (daxfs_load(&index->words[alias->position]) == alias->word) {
 			if (!error)
 				return 0;
 		} else {
 			if (!error && !*had)
-				unrefer(pool, slot, home, alias->target);
+				daxfs_target_drop(pool, slot, alias->target);
 			error = -ENOENT;
 		}
 		from = alias->position + 1;
@@ -82,6 +110,6 @@ int daxfs_row_publish_or_adopt(const struct daxfs_pool *pool, const struct daxfs
 		return daxfs_row_publish(pool, slot, row, generation);
 	error = daxfs_row_abandon(pool, slot, row, generation);
 	if ((error || !DAXFS_RULE(ADOPT_USE)) && !*had)
-		daxfs_use_drop(pool, slot, daxfs_reference_row(alias->target));
+		daxfs_target_drop(pool, slot, alias->target);
 	return error ? error : -EEXIST;
 }

@@ -74,13 +74,15 @@ static struct daxfs_word *body_of(const struct daxfs_index *index, __u32 positio
 /* 1: that life goes on; 0: it is over, or there never was one; -EUCLEAN: no row of this pool. */
 static int target_lives(const struct daxfs_pool *pool, __u64 target)
 {
-	__u32 row = daxfs_reference_row(target);
+	const struct daxfs_pool *home;
+	__u32 row;
 
 	if (!target)
 		return 0;
-	if (row >= pool->row_count)
+	home = daxfs_target_home(pool, target, &row);
+	if (!home)
 		return -EUCLEAN;
-	return !daxfs_is_orphan(target, daxfs_load_anew(pool->role, &pool->rows[row],
+	return !daxfs_is_orphan(target, daxfs_load_anew(home->role, &home->rows[row],
 							DAXFS_RULE(GONE_REFRESH)));
 }
 
@@ -299,22 +301,6 @@ static int write_row(const struct daxfs_pool *pool, const struct daxfs_index *in
 	return 0;
 }
 
-void daxfs_key_make(struct daxfs_key *key, __u32 kind, const __u8 *digest)
-{
-	int i;
-
-	key->kind = kind;
-	for (i = 0; i < 4; i++)
-		key->digest[i] = 0;
-	for (i = 0; i < DAXFS_DIGEST_SIZE; i++)
-		key->digest[i / 8] |= (__u64)digest[i] << (i % 8 * 8);
-}
-
-__u32 daxfs_index_rows(const struct daxfs_index *index)
-{
-	return index->buckets * DAXFS_BUCKET_ROWS + index->overflow;
-}
-
 int daxfs_index_find(const struct daxfs_pool *pool, const struct daxfs_index *index,
 		     const struct daxfs_key *key, __u32 from, struct daxfs_alias *alias)
 {
@@ -449,7 +435,8 @@ int daxfs_index_flip(const struct daxfs_index *index, __u32 slot, struct daxfs_a
 	stale = daxfs_load(&body[DAXFS_BODY_TARGET]) != alias->target;
 	if (!stale)
 		daxfs_store(&body[DAXFS_BODY_TARGET], target);
-	daxfs_stored(index->role, &body[DAXFS_BODY_TARGET], sizeof(target), DAXFS_RULE(TARGET_WRITE));
+	daxfs_stored(index->role, &body[DAXFS_BODY_TARGET], sizeof(target),
+		     DAXFS_RULE(TARGET_WRITE));
 	if (change(index, alias->position, &word, DAXFS_ALIAS_COMMITTED,
 		   daxfs_word_slot(alias->word)) || stale)
 		return -ESTALE;

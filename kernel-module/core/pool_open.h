@@ -75,7 +75,7 @@ enum daxfs_pool_table {
 	DAXFS_TABLE_COUNT
 };
 
-/** struct daxfs_pool_map - where the tables are; bytes from the start of device 0, or a partition */
+/** struct daxfs_pool_map - where the tables are; bytes from device 0's or a partition's start */
 struct daxfs_pool_map {
 	__u64 offset[DAXFS_TABLE_COUNT];
 	__u64 size[DAXFS_TABLE_COUNT];

@@ -3,6 +3,17 @@
 #include "pool_record.h"
 #include "bytes.h"
 
+/* What other hosts check an object in granules against; nobody wrote it for them before. */
+static void write_granules(const struct daxfs_pool *pool, const struct daxfs_object_info *object)
+{
+	const struct daxfs_word *owner = &pool->owners[object->first / DAXFS_CHUNK_GRANULES];
+	const struct daxfs_word *granules = &pool->granules[object->first];
+
+	daxfs_stored(pool->role, owner, sizeof(*owner), DAXFS_RULE(CALLER_WRITES));
+	daxfs_stored(pool->role, granules, sizeof(*granules) * object->granule_count,
+		     DAXFS_RULE(CALLER_WRITES));
+}
+
 void daxfs_object_write(const struct daxfs_pool *pool, __u32 row,
 			const struct daxfs_object_info *object)
 {
@@ -18,13 +29,16 @@ void daxfs_object_write(const struct daxfs_pool *pool, __u32 row,
 	record->granule_count = __cpu_to_le32(object->granule_count);
 	memcpy(record->digest, object->digest, sizeof(record->digest));
 	memset(record->reserved, 0, sizeof(record->reserved));
-	daxfs_publish(record, sizeof(*record));
+	daxfs_bytes_written(pool->role, record, sizeof(*record));
+	if (object->granule_count)
+		write_granules(pool, object);
 }
 
 void daxfs_object_read(const struct daxfs_pool *pool, __u32 row, struct daxfs_object_info *object)
 {
 	const struct daxfs_pool_row *record = &pool->row_records[row];
 
+	daxfs_bytes_anew(pool->role, record, sizeof(*record));
 	object->progress = daxfs_load(&record->progress);
 	object->used = daxfs_load(&record->used);
 	object->size = get64(&record->size);
@@ -38,12 +52,17 @@ void daxfs_object_read(const struct daxfs_pool *pool, __u32 row, struct daxfs_ob
 
 void daxfs_link_write(const struct daxfs_pool *pool, __u32 chunk, __u32 next)
 {
+	const struct daxfs_word *owner = &pool->owners[chunk];
+
 	pool->links[chunk] = __cpu_to_le32(next);
+	daxfs_stored(pool->role, &pool->links[chunk], sizeof(next), DAXFS_RULE(CALLER_WRITES));
+	daxfs_stored(pool->role, owner, sizeof(*owner), DAXFS_RULE(CALLER_WRITES));
 }
 
 static int check_granules(const struct daxfs_pool *pool, __u64 owner,
 			  const struct daxfs_object_info *object, const char **why)
 {
+	const struct daxfs_word *chunk;
 	__u32 i;
 
 	if (object->first >= pool->granule_count ||
@@ -52,10 +71,13 @@ static int check_granules(const struct daxfs_pool *pool, __u64 owner,
 		return bad(why, "granules outside their chunk");
 	if (object->size > (__u64)object->granule_count << DAXFS_GRANULE_SHIFT)
 		return bad(why, "object larger than its granules");
-	if (!daxfs_owner_is_split(daxfs_load(&pool->owners[object->first / DAXFS_CHUNK_GRANULES])))
+	chunk = &pool->owners[object->first / DAXFS_CHUNK_GRANULES];
+	if (!daxfs_owner_is_split(daxfs_load_anew(pool->role, chunk,
+						  DAXFS_RULE(CALLER_REFRESHES))))
 		return bad(why, "granules in a chunk that is not split");
 	for (i = 0; i < object->granule_count; i++)
-		if (daxfs_load(&pool->granules[object->first + i]) != owner)
+		if (daxfs_load_anew(pool->role, &pool->granules[object->first + i],
+				    DAXFS_RULE(CALLER_REFRESHES)) != owner)
 			return bad(why, "granule belongs to another object");
 	return 0;
 }
@@ -88,10 +110,12 @@ int daxfs_object_chunks(const struct daxfs_pool *pool, __u32 row, __u64 generati
 	for (i = 0; i < object->chunk_count; i++) {
 		if (chunk >= pool->owner_count)
 			return bad(why, "chain of chunks leaves the pool");
-		if (daxfs_load(&pool->owners[chunk]) != owner)
+		if (daxfs_load_anew(pool->role, &pool->owners[chunk],
+				    DAXFS_RULE(CALLER_REFRESHES)) != owner)
 			return bad(why, "chunk belongs to another object");
 		if (chunks)
 			chunks[i] = chunk;
+		daxfs_bytes_anew(pool->role, &pool->links[chunk], sizeof(chunk));
 		chunk = get32(&pool->links[chunk]);
 	}
 	return chunk == DAXFS_NO_CHUNK ? 0 : bad(why, "chain of chunks does not end");

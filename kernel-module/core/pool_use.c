@@ -103,7 +103,7 @@ int daxfs_hold_take(const struct daxfs_pool *pool, __u32 slot, __u32 hold,
 		return -EBUSY;
 	if (note)
 		write_note(pool, hold, note);
-	daxfs_store(target, daxfs_hold_target(home, row, generation));
+	daxfs_store(target, daxfs_target(home, row, generation));
 	/* A release: who sees valid sees the target. Pairs with the scan in daxfs_collect(). */
 	daxfs_store(state, valid);
 	daxfs_stored(pool->role, target, sizeof(*target), DAXFS_RULE(HOLD_TARGET_WRITE));

@@ -205,7 +205,8 @@ std::vector<FarWorld::Spec> References() {
       {.name = "P-use-collect", .participants = {{0, 0, Collector}, {1, 0, Reader}}},
       {.name = "P-two-hosts-use-collect",
        .participants = {{0, 0, Collector}, {1, 0, Reader}, {2, 0, Reader}},
-       .hosts = 3},
+       .hosts = 3,
+       .large = true},
       {.name = "P-user-loses-power",
        .participants = {{0, 0, Collector}, {1, 0, Reader}},
        .departures = {{1, Exit::kPowerOff}}},
@@ -253,16 +254,18 @@ std::vector<FarWorld::Spec> Aliases() {
        .participants = {{0, 0, Flipper}, {1, 0, FinderOfEither}},
        .ready = 2,
        .aliases = 1,
+       .large = true,
        .begin = put(5)},
   };
 }
 
 }  // namespace
 
-std::vector<std::unique_ptr<World>> FarWorlds() {
+std::vector<std::unique_ptr<World>> FarWorlds(bool large) {
   std::vector<std::unique_ptr<World>> worlds;
   for (const auto& specs : {References(), Aliases()})
-    for (const FarWorld::Spec& spec : specs) worlds.push_back(std::make_unique<FarWorld>(spec));
+    for (const FarWorld::Spec& spec : specs)
+      if (large || !spec.large) worlds.push_back(std::make_unique<FarWorld>(spec));
   return worlds;
 }
 

@@ -347,7 +347,7 @@ std::vector<std::unique_ptr<World>> PoolWorlds(bool large) {
     for (const PoolWorld::Spec& spec : specs)
       if (large || !(spec.large || spec.endless))
         worlds.push_back(std::make_unique<PoolWorld>(spec));
-  for (auto& world : FarWorlds()) worlds.push_back(std::move(world));
+  for (auto& world : FarWorlds(large)) worlds.push_back(std::move(world));
   return worlds;
 }
 

@@ -130,7 +130,7 @@ std::vector<PoolWorld::Spec> ObjectSpecs();
 std::vector<PoolWorld::Spec> NameSpecs();
 std::vector<std::unique_ptr<World>> PoolWorlds(bool large);
 // Of far_worlds.cpp: hosts without coherence.
-std::vector<std::unique_ptr<World>> FarWorlds();
+std::vector<std::unique_ptr<World>> FarWorlds(bool large);
 
 // Rules left out together, and the world and memory that show it.
 struct Removal {

@@ -15,14 +15,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HEADING = "## Every fence, flush and look again"
 LAYERS = {"sc": "interleaving", "tso": "store buffer", "weak": "store buffer", "apart": "incoherent cache"}
 FUNCTION = re.compile(r"^(?!\s|#|/|\*|\})[^;=]*?\b(\w+)\([^;]*$")
-SITE = re.compile(r"\bdaxfs_(fence|publish|write_back|refresh)\(|\bDAXFS_RULE\((\w+)\)")
+SITE = re.compile(r"\bdaxfs_(fence|publish|write_back|refresh|bytes_written|bytes_anew)\(|\bDAXFS_RULE\((\w+)\)")
 REMOVAL = re.compile(r'\{"([a-z-]+)",\s*(?:RULE\((\w+)\)|Rules\(([^)]*)\)),\s*"([\w-]+)",\s*k(Sc|Tso|Weak)\b')
 APART = re.compile(r'apart\("([a-z-]+)",\s*DAXFS_RULE_(\w+),\s*"([\w-]+)"')
 LITMUS = re.compile(r"litmus: `sim_test` (\w+)$")
 
 
 def code_sites(text):
-    """(function, site) for each in a file; a site is fence, publish, write_back, refresh or a rule's name.
+    """(function, site) for each in a file; a site is a primitive or a rule's name.
 
     A rule is one site of its function, however often a test build asks for it there.
     """
@@ -63,6 +63,9 @@ def removals(text):
 
 def caught(cell, site, left_out, litmus):
     """By which layers, if what sees it is there: worlds and memories of a rule, or a litmus test."""
+    if "; " in cell:
+        parts = [caught(part, site, left_out, litmus) for part in cell.split("; ")]
+        return set().union(*parts) if all(parts) else set()
     test = LITMUS.match(cell)
     if test:
         return {"litmus model"} if re.search(rf"TEST\(Litmus, {test.group(1)}\)", litmus) else set()

@@ -26,7 +26,8 @@ REMOVALS = """{"use-fence", RULE(USE_FENCE), "A-world", kTso, kUse},
 {"use-recheck", Rules(DAXFS_RULE_USE_RECHECK, DAXFS_RULE_RESCUE),
  "B-world", kSc, kUse},"""
 ROWS = ["| `one` | use-fence | A-world tso |", "| `one` | fence | `use-fence`: A-world tso |",
-        "| `two` | publish | argued: nobody reads these bytes before they are told of |"]
+        "| `two` | publish | litmus: `sim_test` APair |"]
+LITMUS = "TEST(Litmus, APair) {"
 
 
 def page(rows):
@@ -37,16 +38,24 @@ def page(rows):
 def test_a_list_that_agrees():
     assert sites.code_sites(CODE) == [("one", "use-fence"), ("one", "fence"), ("two", "publish")]
     assert sites.removals(REMOVALS) == {("use-fence", "A-world", "tso"), ("use-recheck", "B-world", "sc")}
-    assert not sites.faults({"pool_a.c": CODE}, page(ROWS), REMOVALS)
+    wrong, seen = sites.faults({"pool_a.c": CODE}, page(ROWS), REMOVALS, LITMUS)
+    assert not wrong and seen == {"store buffer": 2, "litmus model": 1}
+
+
+def test_a_rule_is_one_site_of_its_function():
+    twice = CODE.replace("return other(row)", "return DAXFS_RULE(USE_FENCE) ? 0 : other(row)")
+    assert sites.code_sites(twice) == sites.code_sites(CODE)
+    assert sites.removals('apart("far-fence", DAXFS_RULE_FAR_FENCE, "P-x", kUse),') == {("far-fence", "P-x", "apart")}
 
 
 @pytest.mark.parametrize("rows", [
-    ROWS[:2], ROWS[1:], [*ROWS, ROWS[2]], [*ROWS, "| `three` | fence | argued: a function that has gone since then |"],
+    ROWS[:2], ROWS[1:], [*ROWS, ROWS[2]], [*ROWS, "| `three` | fence | litmus: `sim_test` APair |"],
     ["| `one` | use-fence | A-world sc |", *ROWS[1:]], ["| `one` | use-fence | |", *ROWS[1:]],
-    ["| `one` | use-fence | A-world tso, B-world sc |", *ROWS[1:]], [*ROWS[:2], "| `two` | publish | argued: so |"],
+    ["| `one` | use-fence | A-world tso, B-world sc |", *ROWS[1:]], [*ROWS[:2], ROWS[2].replace("APair", "None")],
+    [*ROWS[:2], ROWS[2].removesuffix(" |") + "; `use-fence`: B-world sc |"],
 ])
 def test_what_does_not_agree_is_told(rows):
-    assert len(sites.faults({"pool_a.c": CODE}, page(rows), REMOVALS)) == 1
+    assert len(sites.faults({"pool_a.c": CODE}, page(rows), REMOVALS, LITMUS)[0]) == 1
 
 
 def test_the_list_of_this_tree():
