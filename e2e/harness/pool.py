@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import subprocess
+import uuid
 
 from e2e.harness import programs
 from e2e.harness.programs import ToolMissing
@@ -17,6 +18,7 @@ from e2e.harness.programs import ToolMissing
 CHUNK = 2 << 20
 GRANULE = 64 << 10
 NO_CHUNK = 0xFFFFFFFF
+SPLIT = 1 << 24  # an owner word: the chunk is in granules
 FREE, ATTACHED, DEAD = 0, 1, 2
 READY = 2
 HOST_ID = "5eed0000-0000-4000-8000-0000000000ff"  # of the machine the tests run on
@@ -40,16 +42,53 @@ class Row:
         return self.number + 1 | self.generation << 24
 
 
-class Pool:
-    """A pool over all of a `SharedMemory`."""
+@dataclasses.dataclass(frozen=True)
+class Device:
+    """A device of a pool: where it begins in the memory, its bytes, and as the pool's superblock has it."""
 
-    def __init__(self, memory, run_dir):
+    start: int
+    size: int
+    uuid: str
+    data: int
+    first: int
+    chunks: int
+
+
+def make_devices(memory, places, folder):
+    """A pool over ranges [(start, size)] of the memory. The host's tools know files only: it is made there, and copied.
+    Returns its devices."""
+    files = []
+    for number, (_, size) in enumerate(places):
+        files.append(folder / f"device{number}")
+        with open(files[-1], "wb") as file:
+            file.truncate(size)
+    subprocess.run([programs.tool("daxfsctl"), "pool", "create", ",".join(map(str, files))], check=True,
+                   capture_output=True)
+    devices = []
+    for number, (file, (start, size)) in enumerate(zip(files, places)):
+        block = file.read_bytes()[:16 << 20]
+        at, empty = 3072 + 64 * number, 4096
+        data, first, chunks = struct.unpack("<QII", block[at + 24:at + 40])
+        devices.append(Device(start, size, str(uuid.UUID(bytes=block[at:at + 16])), data, first, chunks))
+        memory.write(start, block[:data if number == 0 else empty])
+        file.unlink()
+    return devices
+
+
+class Pool:
+    """A pool over all of a `SharedMemory`, or over ranges [(start, size)] of it, of which the first begins at 0."""
+
+    def __init__(self, memory, run_dir, places=()):
         self.memory = memory
         self._environment = os.environ | {"DAXFS_HOST_ID": HOST_ID, "DAXFS_RUN_DIR": str(run_dir)}
-        self.tool("daxfsctl", "pool", "create", memory.path, "--force")
+        if places:
+            self.devices = make_devices(memory, places, run_dir)
+        else:
+            self.tool("daxfsctl", "pool", "create", memory.path, "--force")
         counts = struct.unpack("<11I", memory.read(80, 44))
         _, _, hosts, slots, rows, chunks, buckets, overflow, name_buckets, name_overflow, holds = counts
         uses, aliases, names = (rows + 63) // 64, 8 * buckets + overflow, 8 * name_buckets + name_overflow
+        self.uuid = str(uuid.UUID(bytes=memory.read(40, 16)))
         self.rows, self.slots, self.hosts, self.chunks = rows, slots, hosts, chunks
         self.data = struct.unpack("<Q", memory.read(3072 + 24, 8))[0]
         at, self.table = 4096, {}
@@ -108,6 +147,11 @@ class Pool:
             data = value if isinstance(value, bytes) else value.to_bytes(size, "little")
             self.memory.write(self.table["rows"] + 128 * row.number + at, data)
 
+    def at(self, chunk):
+        """Where in the memory a chunk of a pool of several devices is."""
+        device = next(device for device in self.devices if device.first <= chunk < device.first + device.chunks)
+        return device.start + device.data + (chunk - device.first) * CHUNK
+
     def chain(self, row):
         """The chunks of an object, in order."""
         chunks = [row.first]
@@ -139,11 +183,41 @@ class Pool:
         self.put_row(row, first=chunks[0])
         return dataclasses.replace(row, first=chunks[0])
 
-    def seal(self):
-        """The superblock's checksum, made anew."""
-        block = bytearray(self.memory.read(0, 4096))
+    def move(self, wanted):
+        """Objects lie in other chunks now, [(row, chunks)]; one in granules at the start of its chunk. Of a pool of
+        several devices; returns the rows."""
+        bytes_of = [[self.memory.read(self.at(chunk), CHUNK) for chunk in self.chunks_of(row)] for row, _ in wanted]
+        for row, _ in wanted:
+            for chunk in self.chunks_of(row):
+                self.put("owners", chunk, 0)
+            for granule in range(row.first, row.first + row.granules):
+                self.put("granules", granule, 0)
+        moved = []
+        for (row, chunks), data in zip(wanted, bytes_of):
+            assert not any(self.word("owners", chunk) for chunk in chunks), f"not all of {chunks} are free"
+            if row.granules:
+                at = row.first % 32 * GRANULE
+                data = [data[0][at:at + row.granules * GRANULE]]
+            for chunk, content, following in zip(chunks, data, chunks[1:] + [NO_CHUNK], strict=True):
+                self.memory.write(self.at(chunk), content)
+                self.put("owners", chunk, SPLIT if row.granules else row.owner)
+                self.put("links", chunk, following, 4)
+            first = chunks[0] * 32 if row.granules else chunks[0]
+            for granule in range(first, first + row.granules):
+                self.put("granules", granule, row.owner)
+            self.put_row(row, first=first)
+            moved.append(dataclasses.replace(row, first=first))
+        return moved
+
+    def chunks_of(self, row):
+        """The chunks that an object is in, its own or not."""
+        return self.chain(row) if row.chunks else [row.first // 32]
+
+    def seal(self, start=0):
+        """The checksum of the superblock there, made anew."""
+        block = bytearray(self.memory.read(start, 4096))
         block[0:8], block[12:16] = bytes(8), bytes(4)
-        self.memory.write(12, crc32c(block).to_bytes(4, "little"))
+        self.memory.write(start + 12, crc32c(block).to_bytes(4, "little"))
 
     @contextlib.contextmanager
     def restored(self):

@@ -44,6 +44,10 @@ class Opened:
         self.size = os.lseek(self.fd, 0, os.SEEK_END)
         self.memory = mmap.mmap(self.fd, self.size)
 
+    def close(self):
+        self.memory.close()
+        os.close(self.fd)
+
     def word(self, at):
         return struct.unpack_from("<Q", self.memory, at)[0]
 
@@ -109,6 +113,50 @@ def build(path, slot_at, slot, row_at, row, owner_at, chunk_at, host):
     print("sealed out of range", opened.seal(generation, 0xFFFFFFFF))
 
 
+def across(tables_path, path, foreign_path, slot_at, slot, row_at, row, owner_at, chunk_at, host):
+    """Builds a row of one chunk on another device than that of the tables; a second slot is the one behind."""
+    slot_at, slot, row_at, row, owner_at, chunk_at, host = (
+        int(text, 0) for text in (slot_at, slot, row_at, row, owner_at, chunk_at, host))
+    tables, second, foreign, opened = (Opened(name) for name in (tables_path, tables_path, foreign_path, path))
+    word = 1 | host << 4 | tables.word(slot_at) >> 24 << 24
+    other_word = 1 | host << 4 | tables.word(slot_at + 8) >> 24 << 24
+    generation = tables.word(row_at) >> 24
+    tables.put(slot_at, word)
+    tables.put(slot_at + 8, other_word)
+    tables.put(row_at, 1 | slot << 4 | generation << 24)
+    tables.put(owner_at, row + 1 | generation << 24)
+    print("nobody's life", opened.live(word, slot, tables))
+    print("lives", tables.live(word, slot), second.live(other_word, slot + 1))
+    print("its own file", opened.live(word, slot))
+    print("no file", ask(opened.fd, SLOT, struct.pack("<QIi", word, slot, -1)))
+    print("another's life", opened.live(word, slot, second))
+    print("another pool", opened.live(word, slot, foreign))
+    print("no device", ask(opened.fd, SLOT, struct.pack("<QIi", word, slot, 1)))
+    print("not shared", opened.store_kills(chunk_at))
+    print("shared", opened.live(word, slot, tables), opened.live(word, slot, tables))
+    print("two lives", opened.live(other_word, slot + 1, second))
+    opened.memory[chunk_at:chunk_at + 8] = b"building"
+    print("building", opened.store_kills(chunk_at), opened.store_kills(chunk_at + (1 << 20)))
+    print("neighbour", opened.store_kills(chunk_at + (2 << 20)))
+    print("superblock", opened.store_kills(64))
+    print("other device sealed", tables.seal(generation, row), opened.store_kills(chunk_at))
+    print("sealed", opened.seal(generation, row), opened.store_kills(chunk_at))
+    tables.close()
+    print("tables closed", second.word(slot_at) & 15)
+    opened.close()
+    print("all closed", second.word(slot_at) & 15, second.word(slot_at + 8) & 15)
+
+
+def open_it(path):
+    """0, or why it cannot be opened."""
+    try:
+        os.close(os.open(path, os.O_RDWR))
+    except OSError as error:
+        print(error.errno)
+    else:
+        print(0)
+
+
 def hold(path, *places):
     """Reads bytes through a mapping again and again until a line comes."""
     opened = Opened(path)
@@ -118,5 +166,5 @@ def hold(path, *places):
 
 
 if __name__ == "__main__":
-    {"attach": attach, "detach": detach, "stores": stores, "private": private, "build": build,
-     "hold": hold}[sys.argv[1]](*sys.argv[2:])
+    {"attach": attach, "detach": detach, "open": open_it, "stores": stores, "private": private, "build": build,
+     "across": across, "hold": hold}[sys.argv[1]](*sys.argv[2:])

@@ -68,6 +68,18 @@ TEST(Place, ChunksAnywhere) {
   EXPECT_FALSE(daxfs_place_whole(&place, 5 * kChunk));
 }
 
+// As a kernel numbers them: by physical address.
+TEST(Place, ChunksOfSeveralDevices) {
+  const __u32 chunks[] = {0x7ffffffe, 0x7fffffff, 0xffffffff, 0x801};
+  daxfs_place place;
+  daxfs_place_chunks(&place, 0, chunks, 4);
+  ASSERT_EQ(place.chunks, chunks);
+  Check(place, {{0, 4 * kChunk, 2 * kChunk, 0x7ffffffe * kChunk},
+                {2 * kChunk + 1, kChunk, kChunk - 1, 0xffffffff * kChunk + 1},
+                {3 * kChunk, kChunk, kChunk, 0x801 * kChunk}});
+  EXPECT_TRUE(daxfs_place_whole(&place, 2 * kChunk));
+}
+
 TEST(Place, OneChunk) {
   const __u32 chunks[] = {3};
   daxfs_place place;

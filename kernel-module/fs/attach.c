@@ -76,7 +76,7 @@ static struct daxfs_bank *take_range(const struct daxfs_ioc_attach *wanted)
 	mutex_lock(&daxfs_pools_lock);
 	bank = daxfs_bank_get(NULL, region);
 	member = IS_ERR(bank) ? NULL : bank->member;
-	if (member && !member->bank[0].users)
+	if (member && !member->bank[0].region)
 		pr_info("%s: device %pUb of pool %pUb waits for %pUb, which has the tables\n",
 			wanted->name, member->info.device[bank->index].uuid, member->info.uuid,
 			member->info.device[0].uuid);
@@ -105,7 +105,8 @@ static int create_device(const struct daxfs_ioc_attach *wanted)
 		kfree(device);
 		return err;
 	}
-	device->refs = 1;
+	refcount_set(&device->refs, 1);
+	mutex_init(&device->lock);
 	INIT_LIST_HEAD(&device->files);
 	mutex_lock(&daxfs_pools_lock);
 	list_add(&device->of_member, &device->bank->member->devices);

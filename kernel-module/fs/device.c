@@ -65,7 +65,7 @@ static struct page *device_page(const struct daxfs_device *device, u64 at)
 /** daxfs_device_put() - one name or open file less. Context: daxfs_pools_lock is held */
 void daxfs_device_put(struct daxfs_device *device)
 {
-	if (--device->refs)
+	if (!refcount_dec_and_test(&device->refs))
 		return;
 	list_del(&device->of_member);
 	daxfs_bank_put(device->bank);
@@ -172,32 +172,30 @@ static loff_t device_llseek(struct file *file, loff_t offset, int whence)
 
 /*
  * The node is there, so the device is; it stays as long as the file is open, and so does bank 0:
- * what may be written is in its tables.
+ * what may be written is in its tables. All nodes of misc wait for this one, so it takes no lock
+ * that is held long.
  */
 static int device_open(struct inode *inode, struct file *file)
 {
 	struct daxfs_device *device =
 		container_of(file->private_data, struct daxfs_device, misc);
 	struct daxfs_device_file *opened = kzalloc(sizeof(*opened), GFP_KERNEL);
-	struct daxfs_bank *tables = &device->bank->member->bank[0];
 
 	if (!opened)
 		return -ENOMEM;
+	if (!daxfs_bank_hold(&device->bank->member->bank[0])) {
+		kfree(opened);
+		return -ENXIO;
+	}
+	refcount_inc(&device->refs);
 	opened->device = device;
 	opened->mapping = file->f_mapping;
 	xa_init(&opened->lives);
 	xa_init(&opened->sealed);
-	mutex_lock(&daxfs_pools_lock);
-	if (!tables->users) {
-		mutex_unlock(&daxfs_pools_lock);
-		kfree(opened);
-		return -ENXIO;
-	}
-	tables->users++;
-	device->refs++;
-	list_add(&opened->list, &device->files);
-	mutex_unlock(&daxfs_pools_lock);
 	file->private_data = opened;
+	mutex_lock(&device->lock);
+	list_add(&opened->list, &device->files);
+	mutex_unlock(&device->lock);
 	return 0;
 }
 
@@ -211,7 +209,9 @@ static int device_release(struct inode *inode, struct file *file)
 	void *life;
 
 	mutex_lock(&daxfs_pools_lock);
+	mutex_lock(&device->lock);
 	list_del(&opened->list);
+	mutex_unlock(&device->lock);
 	if (!opened->tables)
 		xa_for_each(&opened->lives, slot, life)
 			daxfs_mark_dead(&member->pool, slot,
@@ -246,6 +246,7 @@ static int begin_life(struct daxfs_device_file *opened, const struct daxfs_ioc_s
 	u64 incarnation = daxfs_word_generation(wanted->word);
 	struct daxfs_device_file *other;
 	struct daxfs_device *device;
+	bool taken = false;
 
 	if (opened->device->bank->index || wanted->slot >= member->pool.slot_count)
 		return -EINVAL;
@@ -253,11 +254,13 @@ static int begin_life(struct daxfs_device_file *opened, const struct daxfs_ioc_s
 		return -EPERM;	/* of another host, or a kernel's */
 	if (daxfs_load(&member->pool.slots[wanted->slot]) != wanted->word)
 		return -ESTALE;
-	list_for_each_entry(device, &member->devices, of_member)
+	list_for_each_entry(device, &member->devices, of_member) {
+		mutex_lock(&device->lock);
 		list_for_each_entry(other, &device->files, list)
-			if (is_life(other, wanted->slot, incarnation))
-				return -EBUSY;
-	return keep_life(opened, wanted->slot, incarnation);
+			taken |= is_life(other, wanted->slot, incarnation);
+		mutex_unlock(&device->lock);
+	}
+	return taken ? -EBUSY : keep_life(opened, wanted->slot, incarnation);
 }
 
 /* A file of another bank shares the life that @tables is already. */
@@ -394,8 +397,10 @@ void daxfs_devices_unmap(struct daxfs_member *member, phys_addr_t phys)
 
 		if (phys < region->phys || phys - region->phys >= region->size)
 			continue;
+		mutex_lock(&device->lock);
 		list_for_each_entry(opened, &device->files, list)
 			unmap_mapping_range(opened->mapping, phys - region->phys,
 					    DAXFS_CHUNK_SIZE, 0);
+		mutex_unlock(&device->lock);
 	}
 }

@@ -17,6 +17,7 @@
  * @name: the last part of @node
  * @node: path below /dev
  * @refs: its name, and each open file
+ * @lock: guards @files
  * @files: the open files
  */
 struct daxfs_device {
@@ -26,7 +27,8 @@ struct daxfs_device {
 	struct miscdevice misc;
 	char name[DAXFS_DEVICE_NAME_SIZE];
 	char node[DAXFS_DEVICE_NAME_SIZE + 8];
-	unsigned int refs;
+	refcount_t refs;
+	struct mutex lock; /* taken inside daxfs_pools_lock */
 	struct list_head files;
 };
 

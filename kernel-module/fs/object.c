@@ -125,7 +125,7 @@ static int locate_chunks(struct fs_context *fc, struct daxfs_object *object)
 		err = daxfs_chunk_device(&member->info, object->chunks[i], &index, &at);
 		if (err)
 			return err;
-		if (!member->bank[index].users) {
+		if (!member->bank[index].region) {
 			missing |= BIT(index);
 			continue;
 		}
@@ -198,7 +198,7 @@ static struct daxfs_object *object_create(struct fs_context *fc, struct daxfs_me
 		goto free;
 	list_add(&object->list, &member->objects);
 	for_each_set_bit(i, &object->banks, DAXFS_POOL_DEVICES)
-		member->bank[i].users++;
+		daxfs_bank_hold(&member->bank[i]);
 	return object;
 free:
 	kvfree(object->chunks);
@@ -278,7 +278,7 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 	const char *why;
 	int tries, err;
 
-	if (!member->bank[0].users) {
+	if (!member->bank[0].region) {
 		daxfs_refuse(fc, "device %pUb of pool %pUb, which has its tables, is missing",
 			     member->info.device[0].uuid, member->info.uuid);
 		return ERR_PTR(-ENODEV);

@@ -23,6 +23,7 @@
 #define LOOKS		25	/* more than two beats of it */
 
 DEFINE_MUTEX(daxfs_pools_lock); /* everything in pools.h */
+static DEFINE_SPINLOCK(users_lock); /* counts of users; what makes the first is there before it */
 static LIST_HEAD(members);
 
 static char *host_id;
@@ -284,7 +285,7 @@ static int check_fits(struct fs_context *fc, const struct daxfs_member *member,
 			     member->info.device[info->device_index].uuid, member->info.epoch);
 		return -EINVAL;
 	}
-	if (bank->users) {
+	if (bank->region) {
 		daxfs_refuse(fc, "device %pUb of pool %pUb is there already, at 0x%llx", uuid,
 			     info->uuid, (u64)bank->region->phys);
 		return -EBUSY;
@@ -355,7 +356,7 @@ struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *re
 	int err;
 
 	if (region->bank) {
-		region->bank->users++;
+		daxfs_bank_hold(region->bank);
 		return region->bank;
 	}
 	member = member_of_region(fc, region, &index);
@@ -369,10 +370,29 @@ struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *re
 	daxfs_region_hold(region);
 	bank = &member->bank[index];
 	bank->region = region;
-	bank->users = 1;
 	member->banks++;
 	region->bank = bank;
+	spin_lock(&users_lock);
+	bank->users = 1;
+	spin_unlock(&users_lock);
 	return bank;
+}
+
+/**
+ * daxfs_bank_hold() - one user more of a bank that is there
+ * @bank: of a member that cannot go away meanwhile
+ *
+ * Return: false: it is not there. Context: any; with daxfs_pools_lock or without.
+ */
+bool daxfs_bank_hold(struct daxfs_bank *bank)
+{
+	bool there;
+
+	spin_lock(&users_lock);
+	there = bank->users;
+	bank->users += there;
+	spin_unlock(&users_lock);
+	return there;
 }
 
 /**
@@ -385,8 +405,12 @@ void daxfs_bank_put(struct daxfs_bank *bank)
 {
 	struct daxfs_member *member = bank->member;
 	struct daxfs_region *region = bank->region;
+	bool last;
 
-	if (--bank->users)
+	spin_lock(&users_lock);
+	last = !--bank->users;
+	spin_unlock(&users_lock);
+	if (!last)
 		return;
 	if (!bank->index)
 		leave(member);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * This kernel's part in pools. One lock, daxfs_pools_lock, guards everything here: pools,
- * their banks and objects with their users, open devices, and each step of the kernel's
- * slots, which core wants one at a time. Mounts are rare, so one is enough. The lock of
- * regions is taken inside it.
+ * their banks and objects with their users, the lives of slots, and each step of the
+ * kernel's own, which core wants one at a time. Mounts are rare, so one is enough. It is
+ * held long at times, so open() of a device does without it. The lock of regions is taken
+ * inside it.
  */
 #ifndef DAXFS_POOLS_H
 #define DAXFS_POOLS_H
@@ -20,10 +21,10 @@ struct daxfs_member;
 /**
  * struct daxfs_bank - a device of a pool, as this kernel holds it
  * @member: the pool
- * @region: where it is; a user of it, and region->bank is this
+ * @region: where it is; a user of it, and region->bank is this; NULL: it is not there
  * @index: its number in the pool; bank 0 has the tables
  * @users: objects with chunks on it, names, open files; of bank 0 all objects and files, and
- *	whoever is looking for an object. 0: not there
+ *	whoever is looking for an object; by daxfs_bank_hold() and _put() alone
  */
 struct daxfs_bank {
 	struct daxfs_member *member;
@@ -97,6 +98,7 @@ struct daxfs_object {
 
 /* pool.c */
 struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *region);
+bool daxfs_bank_hold(struct daxfs_bank *bank);
 void daxfs_bank_put(struct daxfs_bank *bank);
 bool daxfs_member_fenced(struct daxfs_member *member);
 int daxfs_pools_init(void);
