@@ -52,9 +52,10 @@ static const struct daxfs_pool_device_info *info_of(const struct daxfs_device *d
 	return &device->bank->member->info.device[device->bank->index];
 }
 
+/* A pool that may grow is larger on paper. */
 static u64 device_size(const struct daxfs_device *device)
 {
-	return info_of(device)->size;
+	return min(info_of(device)->size, device->bank->region->size);
 }
 
 static struct page *device_page(const struct daxfs_device *device, u64 at)

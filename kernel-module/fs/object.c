@@ -129,6 +129,11 @@ static int locate_chunks(struct fs_context *fc, struct daxfs_object *object)
 			missing |= BIT(index);
 			continue;
 		}
+		if (at + DAXFS_CHUNK_SIZE > member->bank[index].region->size) {
+			daxfs_refuse(fc, "pool %pUb has grown beyond size=%llu: attach all of it",
+				     member->info.uuid, member->bank[index].region->size);
+			return -EFBIG;
+		}
 		object->banks |= BIT(index);
 		object->chunks[i] = (member->bank[index].region->phys + at) >> DAXFS_CHUNK_SHIFT;
 	}

@@ -184,9 +184,10 @@ static int check_device(struct fs_context *fc, const struct daxfs_region *region
 {
 	const struct daxfs_pool_device_info *device = &info->device[info->device_index];
 
-	if (device->size > region->size) {
-		daxfs_refuse(fc, "pool at 0x%llx has %llu bytes, size=%llu is too small",
-			     (u64)region->phys, device->size, region->size);
+	/* What the pool may grow to need not be there; chunks that are not are nobody's. */
+	if (device->data_offset > region->size) {
+		daxfs_refuse(fc, "pool at 0x%llx begins with %llu bytes, size=%llu is too small",
+			     (u64)region->phys, device->data_offset, region->size);
 		return -EFBIG;
 	}
 	if (!daxfs_pool_writable(info)) {
