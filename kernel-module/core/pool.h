@@ -23,6 +23,7 @@
 #include <linux/errno.h>
 #else
 #include <errno.h>
+#include <stddef.h>
 #endif
 
 #ifdef __cplusplus
@@ -227,9 +228,9 @@ static inline const struct daxfs_pool *daxfs_target_home(const struct daxfs_pool
 	__u32 partition = number / pool->row_count;
 
 	*row = number % pool->row_count;
-	if (partition >= pool->partition_count)
-		return 0;
-	return pool->partition_count == 1 ? pool : &pool->partitions[partition];
+	if (partition == pool->partition)
+		return pool;
+	return partition < pool->partition_count ? &pool->partitions[partition] : NULL;
 }
 
 /*
@@ -425,12 +426,10 @@ int daxfs_far_referenced(const struct daxfs_pool *pool, __u32 row, __u64 generat
 
 /**
  * daxfs_partition_begin() - this host takes part in its partition
- * Whoever stated that it was off did not count its references since: its incarnation grows, so
- * that they count again, and the holds it had in other partitions are dropped.
- * Requires: one caller a host at a time, and no other participant of it is alive if it was.
- * Return: how many holds were dropped.
+ * Whoever stated that it was off counts none of its references of that life: it begins the
+ * next one. What it held in other partitions may have gone meanwhile.
  */
-__u32 daxfs_partition_begin(const struct daxfs_pool *pool);
+void daxfs_partition_begin(const struct daxfs_pool *pool);
 
 /**
  * daxfs_partition_off() - state that the host of @partition can no longer reach the memory

@@ -110,27 +110,11 @@ int daxfs_far_referenced(const struct daxfs_pool *pool, __u32 row, __u64 generat
 	return 0;
 }
 
-/* Holds in one's own partition are as they were; who stated that this host is off counted none. */
-static __u32 drop_far_holds(const struct daxfs_pool *pool)
-{
-	__u32 dropped = 0;
-	__u32 i;
-
-	for (i = 0; i < pool->hold_count; i++) {
-		__u64 word = daxfs_load(&pool->hold_states[i]);
-		__u32 row = daxfs_reference_row(daxfs_load(&pool->hold_targets[i]));
-
-		if (row / pool->row_count != pool->partition && !daxfs_hold_drop(pool, i, word))
-			dropped++;
-	}
-	return dropped;
-}
-
-__u32 daxfs_partition_begin(const struct daxfs_pool *pool)
+void daxfs_partition_begin(const struct daxfs_pool *pool)
 {
 	struct daxfs_word *own = &pool->stated[pool->partition];
+	__u64 life = daxfs_load(own);
 	__u64 stated = 0;
-	__u32 dropped;
 	__u32 i;
 
 	for (i = 0; i < pool->partition_count; i++) {
@@ -141,12 +125,10 @@ __u32 daxfs_partition_begin(const struct daxfs_pool *pool)
 		if (i != pool->partition && off > stated)
 			stated = off;
 	}
-	if (daxfs_load(own) > stated)
-		return 0;
-	dropped = drop_far_holds(pool);
-	daxfs_store(own, stated + 1);
+	/* A swap that fails was done by another participant of this host. */
+	if (life <= stated)
+		daxfs_cas(own, life, stated + 1);
 	daxfs_stored(pool->role, own, sizeof(*own), DAXFS_RULE(LIFE_WRITE));
-	return dropped;
 }
 
 void daxfs_partition_off(const struct daxfs_pool *pool, __u32 partition)

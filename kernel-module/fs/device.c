@@ -53,9 +53,16 @@ static const struct daxfs_pool_device_info *info_of(const struct daxfs_device *d
 }
 
 /* A pool that may grow is larger on paper. */
+/* Where this host's partition begins; the others' are only to be read. */
+static u64 own_partition(const struct daxfs_device *device)
+{
+	return pool_of(device)->partition * device->bank->member->info.partition_size;
+}
+
 static u64 device_size(const struct daxfs_device *device)
 {
-	return min(info_of(device)->size, device->bank->region->size);
+	return min(info_of(device)->size * device->bank->member->info.partition_count,
+		   device->bank->region->size);
 }
 
 static struct page *device_page(const struct daxfs_device *device, u64 at)
@@ -73,7 +80,7 @@ void daxfs_device_put(struct daxfs_device *device)
 	kfree(device);
 }
 
-/* The owner word that says whose byte @at of the device is; 0 for nobody's. */
+/* The owner word that says whose byte @at of the partition is; 0 for nobody's. */
 static u64 owner_of(const struct daxfs_device *device, u64 at)
 {
 	const struct daxfs_pool_device_info *info = info_of(device);
@@ -98,6 +105,9 @@ static bool may_write(struct daxfs_device_file *file, u64 at)
 	void *life, *sealed;
 	u32 row, slot;
 
+	if (at < own_partition(file->device))
+		return false;
+	at -= own_partition(file->device);
 	if (at < info_of(file->device)->data_offset)
 		return !file->device->bank->index;
 	owner = owner_of(file->device, at);
@@ -316,7 +326,8 @@ static void seal_chunk(struct daxfs_device_file *opened, u32 index, u64 owner)
 {
 	const struct daxfs_pool_device_info *info = info_of(opened->device);
 	const struct daxfs_pool *pool = pool_of(opened->device);
-	u64 at = info->data_offset + ((u64)index << DAXFS_CHUNK_SHIFT);
+	u64 at = own_partition(opened->device) + info->data_offset +
+		 ((u64)index << DAXFS_CHUNK_SHIFT);
 	u32 chunk = info->first_chunk + index;
 	u64 word = daxfs_load(&pool->owners[chunk]);
 	u32 i;

@@ -39,6 +39,11 @@ static bool object_idle(const struct daxfs_object *object)
 	return true;
 }
 
+static u64 target_of(const struct daxfs_object *object)
+{
+	return daxfs_target(object->home, object->row, object->generation);
+}
+
 static void object_destroy(struct daxfs_object *object)
 {
 	struct daxfs_member *member = object->member;
@@ -48,7 +53,7 @@ static void object_destroy(struct daxfs_object *object)
 	list_del(&object->list);
 	/* Of a slot that is not this kernel's any more, not a bit may be touched. */
 	if (!daxfs_member_fenced(member))
-		daxfs_use_drop(&member->pool, member->slot, object->row);
+		daxfs_target_drop(&member->pool, member->slot, target_of(object));
 	kvfree(object->chunks);
 	kfree(object);
 	for_each_set_bit(i, &banks, DAXFS_POOL_DEVICES)
@@ -91,19 +96,18 @@ static void object_park(struct daxfs_object *object)
 static int copy_chunks(struct daxfs_object *object, const struct daxfs_object_info *info,
 		       const char **why)
 {
-	const struct daxfs_member *member = object->member;
 	int err;
 
 	object->chunk_count = info->granule_count ? 1 : info->chunk_count;
 	*why = "object of more chunks than there are";
-	if (object->chunk_count > member->pool.owner_count)
+	if (object->chunk_count > object->home->owner_count)
 		return -EUCLEAN;
 	*why = "out of memory";
 	object->chunks = kvmalloc_array(max(object->chunk_count, 1U), sizeof(*object->chunks),
 					GFP_KERNEL);
 	if (!object->chunks)
 		return -ENOMEM;
-	err = daxfs_object_chunks(&member->pool, object->row, object->generation, info,
+	err = daxfs_object_chunks(object->home, object->row, object->generation, info,
 				  object->chunks, object->chunk_count, why);
 	if (err)
 		return err;
@@ -129,11 +133,15 @@ static int locate_chunks(struct fs_context *fc, struct daxfs_object *object)
 			missing |= BIT(index);
 			continue;
 		}
+		at += object->home->partition * member->info.partition_size;
 		if (at + DAXFS_CHUNK_SIZE > member->bank[index].region->size) {
 			daxfs_refuse(fc, "pool %pUb has grown beyond size=%llu: attach all of it",
 				     member->info.uuid, member->bank[index].region->size);
 			return -EFBIG;
 		}
+		/* Of another host's object, this one's caches may have what was there before. */
+		daxfs_bytes_anew(object->home->role, member->bank[index].region->kaddr + at,
+				 DAXFS_CHUNK_SIZE);
 		object->banks |= BIT(index);
 		object->chunks[i] = (member->bank[index].region->phys + at) >> DAXFS_CHUNK_SHIFT;
 	}
@@ -161,7 +169,7 @@ static int object_fill(struct fs_context *fc, struct daxfs_object *object,
 	struct daxfs_key found;
 	int err;
 
-	daxfs_object_read(&object->member->pool, object->row, &info);
+	daxfs_object_read(object->home, object->row, &info);
 	*why = "that is no image but an object of another kind";
 	if (info.kind != DAXFS_OBJECT_IMAGE)
 		return -EINVAL;
@@ -183,7 +191,7 @@ static int object_fill(struct fs_context *fc, struct daxfs_object *object,
 }
 
 static struct daxfs_object *object_create(struct fs_context *fc, struct daxfs_member *member,
-					  u32 row, u64 generation, const struct daxfs_key *key,
+					  u64 target, const struct daxfs_key *key,
 					  const char **why)
 {
 	struct daxfs_object *object = kzalloc(sizeof(*object), GFP_KERNEL);
@@ -194,8 +202,8 @@ static struct daxfs_object *object_create(struct fs_context *fc, struct daxfs_me
 	if (!object)
 		goto drop;
 	object->member = member;
-	object->row = row;
-	object->generation = generation;
+	object->home = daxfs_target_home(&member->pool, target, &object->row);
+	object->generation = daxfs_word_generation(target);
 	object->users = 1;
 	INIT_DELAYED_WORK(&object->drain, drain_object);
 	err = object_fill(fc, object, key, why);
@@ -209,16 +217,17 @@ free:
 	kvfree(object->chunks);
 	kfree(object);
 drop:
-	daxfs_use_drop(&member->pool, member->slot, row);
+	daxfs_target_drop(&member->pool, member->slot, target);
 	return ERR_PTR(err);
 }
 
-static struct daxfs_object *object_of_row(struct daxfs_member *member, u32 row)
+static struct daxfs_object *object_of_row(struct daxfs_member *member,
+					  const struct daxfs_pool *home, u32 row)
 {
 	struct daxfs_object *object;
 
 	list_for_each_entry(object, &member->objects, list)
-		if (object->row == row)
+		if (object->home == home && object->row == row)
 			return object;
 	return NULL;
 }
@@ -228,31 +237,34 @@ static struct daxfs_object *object_of(struct fs_context *fc, struct daxfs_member
 				      const struct daxfs_alias *alias,
 				      const struct daxfs_key *key, const char **why)
 {
-	u32 row = daxfs_reference_row(alias->target);
-	u64 generation = daxfs_word_generation(alias->target);
-	struct daxfs_object *object = object_of_row(member, row);
+	const struct daxfs_pool *pool = &member->pool;
+	struct daxfs_object *object;
+	u32 row;
+	const struct daxfs_pool *home = daxfs_target_home(pool, alias->target, &row);
 	int err;
 
-	/* For whoever decides what to collect. */
-	daxfs_store(&member->pool.row_records[row].used, ktime_get_real_seconds());
+	/* For whoever decides what to collect; in its own partition. */
+	if (home == pool)
+		daxfs_store(&pool->row_records[row].used, ktime_get_real_seconds());
+	object = object_of_row(member, home, row);
 	if (!object) {
 		/* Whoever has set the bit, it may not have been seen: the whole rule again. */
-		err = daxfs_use_take(&member->pool, member->slot, row, generation);
+		err = daxfs_target_take(pool, member->slot, alias->target);
 		*why = "image is just being removed";
 		return err ? ERR_PTR(err) :
-			     object_create(fc, member, row, generation, key, why);
+			     object_create(fc, member, alias->target, key, why);
 	}
 	*why = "row in use has begun another life, this host was fenced or the pool is damaged";
-	if (object->generation != generation)
+	if (object->generation != daxfs_word_generation(alias->target))
 		return ERR_PTR(-ESTALE);
 	if (!object->users++)
 		module_put(THIS_MODULE);	/* it was parked */
 	return object;
 }
 
-/* The row that @text names, with a use of it. */
-static int find_row(struct daxfs_member *member, const char *text, struct daxfs_key *key,
-		    struct daxfs_alias *alias)
+/* The row that @text names in a partition, with a use of it. */
+static int find_row_in(struct daxfs_member *member, const struct daxfs_pool *home,
+		       const char *text, struct daxfs_key *key, struct daxfs_alias *alias)
 {
 	const struct daxfs_pool *pool = &member->pool;
 	u8 digest[SHA256_DIGEST_SIZE];
@@ -262,15 +274,31 @@ static int find_row(struct daxfs_member *member, const char *text, struct daxfs_
 	if (strncmp(text, DIGEST_PREFIX, strlen(DIGEST_PREFIX))) {
 		sha256(text, strlen(text), digest);
 		daxfs_key_make(key, DAXFS_ALIAS_NAME, digest);
-		return daxfs_object_find(pool, &pool->names, member->slot, key, alias, &had);
+		return daxfs_object_find(pool, member->slot, home, &home->names, key, alias,
+					 &had);
 	}
 	text += strlen(DIGEST_PREFIX);
 	if (strlen(text) != 2 * sizeof(digest) || hex2bin(digest, text, sizeof(digest)))
 		return -EINVAL;
 	for (i = 0; err == -ENOENT && i < ARRAY_SIZE(digest_kinds); i++) {
 		daxfs_key_make(key, digest_kinds[i], digest);
-		err = daxfs_object_find(pool, &pool->aliases, member->slot, key, alias, &had);
+		err = daxfs_object_find(pool, member->slot, home, &home->aliases, key, alias,
+					&had);
 	}
+	return err;
+}
+
+/* In this host's partition first, then in the others'. */
+static int find_row(struct daxfs_member *member, const char *text, struct daxfs_key *key,
+		    struct daxfs_alias *alias)
+{
+	const struct daxfs_pool *pool = &member->pool;
+	int err = find_row_in(member, pool, text, key, alias);
+	u32 i;
+
+	for (i = 0; err == -ENOENT && i < pool->partition_count; i++)
+		if (i != pool->partition)
+			err = find_row_in(member, &pool->partitions[i], text, key, alias);
 	return err;
 }
 

@@ -184,6 +184,12 @@ static int check_device(struct fs_context *fc, const struct daxfs_region *region
 {
 	const struct daxfs_pool_device_info *device = &info->device[info->device_index];
 
+	if (region->size / info->partition_count < info->partition_size) {
+		daxfs_refuse(fc, "pool at 0x%llx has %u x %llu bytes, size=%llu is too small",
+			     (u64)region->phys, info->partition_count, info->partition_size,
+			     region->size);
+		return -EFBIG;
+	}
 	/* What the pool may grow to need not be there; chunks that are not are nobody's. */
 	if (device->data_offset > region->size) {
 		daxfs_refuse(fc, "pool at 0x%llx begins with %llu bytes, size=%llu is too small",
@@ -213,20 +219,77 @@ static int read_super(struct fs_context *fc, const struct daxfs_region *region,
 	return err ? err : check_device(fc, region, info);
 }
 
+/* The partition of this host, of a pool that has several. */
+static int find_partition(struct fs_context *fc, struct daxfs_member *member,
+			  const struct daxfs_region *region, u32 *own)
+{
+	struct daxfs_pool_info info;
+	const char *why;
+	u32 i;
+
+	*own = member->info.partition_count;
+	for (i = 0; i < member->info.partition_count; i++) {
+		if (daxfs_partition_read(&info, region->kaddr, member->info.partition_size, i,
+					 &why)) {
+			daxfs_refuse(fc, "pool %pUb: partition %u: %s", member->info.uuid, i, why);
+			return -EUCLEAN;
+		}
+		if (!memcmp(info.partition_host, own_id, sizeof(own_id)))
+			*own = i;
+	}
+	if (*own < member->info.partition_count)
+		return 0;
+	daxfs_refuse(fc, "pool %pUb has no partition for this host, %pUb", member->info.uuid,
+		     own_id);
+	return -ENOENT;
+}
+
+static void forget_partitions(struct daxfs_member *member)
+{
+	kfree(member->partitions);
+	member->partitions = NULL;
+}
+
+static int view_pool(struct fs_context *fc, struct daxfs_member *member,
+		     const struct daxfs_region *region)
+{
+	u32 count = member->info.partition_count;
+	u32 own;
+	int err;
+
+	if (count == 1) {
+		daxfs_pool_view(&member->pool, &member->info, region->kaddr);
+		return 0;
+	}
+	err = find_partition(fc, member, region, &own);
+	if (err)
+		return err;
+	member->partitions = kcalloc(count, sizeof(*member->partitions), GFP_KERNEL);
+	if (!member->partitions)
+		return -ENOMEM;
+	daxfs_partitions_view(member->partitions, &member->info, region->kaddr, own);
+	member->pool = member->partitions[own];
+	return 0;
+}
+
 /* Begins to take part in a pool; its tables are in @region. */
 static int join(struct fs_context *fc, struct daxfs_member *member,
 		const struct daxfs_region *region)
 {
 	int err;
 
-	daxfs_pool_view(&member->pool, &member->info, region->kaddr);
 	member->fenced = false;
-	err = join_host(fc, member);
-	if (err)
+	err = view_pool(fc, member, region);
+	if (!err)
+		err = join_host(fc, member);
+	if (!err && member->partitions)
+		daxfs_partition_begin(&member->pool);
+	if (!err)
+		err = take_slot(fc, member);
+	if (err) {
+		forget_partitions(member);
 		return err;
-	err = take_slot(fc, member);
-	if (err)
-		return err;
+	}
 	if (own_id_is_random)
 		pr_notice_once("no host_id= and no DMI product UUID, random: %pUb\n", own_id);
 	pr_debug("pool %pUb at %pa: taking part as host %pUb, slot %u\n", member->info.uuid,
@@ -347,7 +410,7 @@ static void member_forget(struct daxfs_member *member)
  * Context: daxfs_pools_lock is held.
  * Return: with one user more, or ERR_PTR: -EINVAL no pool, or another one of that UUID,
  * -EOPNOTSUPP, -EUCLEAN, -EFBIG, -EROFS, -EBUSY this host takes part already or has that device
- * elsewhere, -ENOSPC no place for it, -ENOMEM.
+ * elsewhere, -ENOSPC no place for it, -ENOENT no partition for it, -ENOMEM.
  */
 struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *region)
 {
@@ -413,8 +476,10 @@ void daxfs_bank_put(struct daxfs_bank *bank)
 	spin_unlock(&users_lock);
 	if (!last)
 		return;
-	if (!bank->index)
+	if (!bank->index) {
 		leave(member);
+		forget_partitions(member);
+	}
 	region->bank = NULL;
 	bank->region = NULL;
 	member->banks--;

@@ -42,7 +42,8 @@ struct daxfs_bank {
  * @banks: how many are there
  * @objects: those of which this kernel has a use
  * @devices: names under which programs reach its banks
- * @pool: its words; this and what follows only while bank 0 is there
+ * @pool: its words, of this host's partition; this and what follows only while bank 0 is there
+ * @partitions: the words of all partitions, if it has some
  * @slot: the kernel's own
  * @host: the number of this host
  * @word: what the slot's word says as long as nobody has stated that this host is off
@@ -57,6 +58,7 @@ struct daxfs_member {
 	struct list_head objects;
 	struct list_head devices;
 	struct daxfs_pool pool;
+	struct daxfs_pool *partitions;
 	u32 slot;
 	u32 host;
 	u64 word;
@@ -69,6 +71,7 @@ struct daxfs_member {
  * @list: in the member's objects
  * @member: its pool
  * @banks: a bit for each bank it uses: those with its chunks, and bank 0
+ * @home: the partition it is in; that of this host, unless the pool has several
  * @row: its row there
  * @generation: and that row's
  * @digest: the image's root, as the row says
@@ -85,6 +88,7 @@ struct daxfs_object {
 	struct list_head list;
 	struct daxfs_member *member;
 	unsigned long banks;
+	const struct daxfs_pool *home;
 	u32 row;
 	u64 generation;
 	u8 digest[DAXFS_DIGEST_SIZE];

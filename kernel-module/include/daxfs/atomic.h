@@ -154,8 +154,10 @@ static inline void daxfs_write_back(const void *bytes, __u64 length)
 #if defined(DAXFS_ATOMIC_SIMULATED)
 	daxfs_sim_write_back(bytes, length);
 #elif defined(__KERNEL__)
+	/* Stores reach the cache before they are written back, and memory before later ones. */
 	wmb();
 	arch_wb_cache_pmem((void *)bytes, length);
+	/* Pairs with daxfs_refresh() of another host. */
 	wmb();
 #else
 	daxfs_clean_lines(bytes, length);
@@ -171,8 +173,10 @@ static inline void daxfs_refresh(const void *bytes, __u64 length)
 #if defined(DAXFS_ATOMIC_SIMULATED)
 	daxfs_sim_refresh(bytes, length);
 #elif defined(__KERNEL__)
+	/* Own stores are in memory before what others stored is read anew. */
 	mb();
 	arch_invalidate_pmem((void *)bytes, length);
+	/* Pairs with daxfs_write_back() of another host. */
 	mb();
 #else
 	daxfs_clean_lines(bytes, length);
