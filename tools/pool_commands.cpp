@@ -113,17 +113,17 @@ Status CollectPool(const PoolCommand& command, Context& context) {
 
 namespace {
 
-Result<std::uint32_t> FindHost(const pool::Memory& memory, const std::string& text) {
+Result<pool::HostView> FindHost(const pool::Memory& memory, const std::string& text) {
   std::uint32_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool is_number = error == std::errc() && end == text.data() + text.size();
-  std::optional<std::uint32_t> found;
+  std::optional<pool::HostView> found;
   for (const pool::HostView& host : pool::ListHosts(memory)) {
     const bool same =
         is_number ? host.host == number : host.name == text || pool::UuidText(host.id) == text;
     if (!same) continue;
     if (found) return InvalidArgumentError("several hosts are called \"" + text + "\": use the id");
-    found = host.host;
+    found = host;
   }
   if (!found) {
     return NotFoundError("no host \"" + text + "\" in " + memory.name() +
@@ -136,7 +136,7 @@ Result<std::uint32_t> FindHost(const pool::Memory& memory, const std::string& te
 
 Status FencePool(const PoolCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
-  ASSIGN_OR_RETURN(const std::uint32_t host, FindHost(participant->memory(), command.host));
+  ASSIGN_OR_RETURN(const pool::HostView host, FindHost(participant->memory(), command.host));
   if (!command.powered_off) {
     return InvalidArgumentError(
         "fence states a fact: that host " + command.host +
@@ -144,9 +144,9 @@ Status FencePool(const PoolCommand& command, Context& context) {
         "what it is building is written into other objects. Switch it off, or take the memory from "
         "it, and say --powered-off");
   }
-  RETURN_IF_ERROR(participant->Fence(host));
-  return context.out(command.json ? Line({{"ok", true}, {"host", host}})
-                                  : fmt::format("host {}: everything it had is free\n", host));
+  RETURN_IF_ERROR(participant->Fence(host.host, host.key));
+  return context.out(command.json ? Line({{"ok", true}, {"host", host.host}})
+                                  : fmt::format("host {}: everything it had is free\n", host.host));
 }
 
 Status CheckPool(const PoolCommand& command, Context& context) {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -64,6 +65,28 @@ Json UsageJson(const pool::Memory& memory, const pool::UsageView& usage) {
   return json;
 }
 
+Json ContentionJson(const pool::Contention& contention) {
+  Json json;
+  for (std::size_t i = 0; i < contention.size(); ++i) {
+    json[pool::ContentionName(i)] = contention.at(i);
+  }
+  return json;
+}
+
+pool::Contention SumOf(const std::vector<pool::HostView>& hosts) {
+  pool::Contention sum{};
+  for (const pool::HostView& host : hosts) {
+    for (std::size_t i = 0; i < sum.size(); ++i) sum.at(i) += host.contention.at(i);
+  }
+  return sum;
+}
+
+// Chunks, granules, rows, aliases.
+std::uint64_t SwapsLost(const pool::Contention& contention) {
+  return std::accumulate(contention.begin(), contention.begin() + DAXFS_CONTENTION_LOOKS,
+                         std::uint64_t{0});
+}
+
 Json PoolJson(const pool::Memory& memory) {
   const daxfs_pool_info& info = memory.info();
   Json json;
@@ -76,14 +99,17 @@ Json PoolJson(const pool::Memory& memory) {
   json["created"] = info.created;
   json["devices"] = info.device_count;
   json.update(UsageJson(memory, pool::Usage(memory)));
+  const std::vector<pool::HostView> hosts = pool::ListHosts(memory);
+  json["contention"] = ContentionJson(SumOf(hosts));
   json["hosts"] = Json::array();
-  for (const pool::HostView& host : pool::ListHosts(memory)) {
+  for (const pool::HostView& host : hosts) {
     json["hosts"].push_back({{"host", host.host},
                              {"id", pool::UuidText(host.id)},
                              {"name", host.name},
                              {"heartbeat", host.heartbeat},
                              {"participants", host.participants},
-                             {"holds", host.holds}});
+                             {"holds", host.holds},
+                             {"contention", ContentionJson(host.contention)}});
   }
   json["participants"] = Json::array();
   for (const pool::SlotView& slot : pool::ListSlots(memory)) {
@@ -95,7 +121,8 @@ Json PoolJson(const pool::Memory& memory) {
                                     {"name", slot.name},
                                     {"uses", slot.uses},
                                     {"started", slot.started},
-                                    {"heartbeat", slot.heartbeat}});
+                                    {"heartbeat", slot.heartbeat},
+                                    {"contention", ContentionJson(slot.contention)}});
   }
   json["held"] = Json::array();
   for (const pool::HoldView& hold : pool::ListHolds(memory)) {
@@ -129,6 +156,15 @@ std::string UsageText(const pool::Memory& memory, const pool::UsageView& usage) 
   return text;
 }
 
+std::string ContentionText(const pool::Contention& sum) {
+  return fmt::format(
+      "contention  {} swaps lost ({} for chunks, {} granules, {} rows, {} aliases), {} look-ups "
+      "again, {} waits, {} collections undone, {} sweeps\n",
+      SwapsLost(sum), sum[DAXFS_CONTENTION_CHUNKS], sum[DAXFS_CONTENTION_GRANULES],
+      sum[DAXFS_CONTENTION_ROWS], sum[DAXFS_CONTENTION_ALIASES], sum[DAXFS_CONTENTION_LOOKS],
+      sum[DAXFS_CONTENTION_WAITS], sum[DAXFS_CONTENTION_UNDONE], sum[DAXFS_CONTENTION_SWEEPS]);
+}
+
 std::string PeopleText(const pool::Memory& memory) {
   const std::uint64_t now = os::WallClockSeconds();
   std::string text = fmt::format("\n{:>4}  {:<20}  {:<36}  {:<14}  {:>12}  {:>5}\n", "HOST", "NAME",
@@ -138,13 +174,15 @@ std::string PeopleText(const pool::Memory& memory) {
                         PrintableName(host.name), pool::UuidText(host.id), Ago(host.heartbeat, now),
                         host.participants, host.holds);
   }
-  text += fmt::format("\n{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {}\n", "SLOT", "STATE", "HOST",
-                      "NAME", "PID", "USES", "HEARTBEAT");
+  text +=
+      fmt::format("\n{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {:>6}  {:>6}  {:>6}  {}\n", "SLOT",
+                  "STATE", "HOST", "NAME", "PID", "USES", "LOST", "AGAIN", "WAITS", "HEARTBEAT");
   for (const pool::SlotView& slot : pool::ListSlots(memory)) {
-    text += fmt::format("{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {}\n", slot.slot, slot.state,
-                        slot.host, PrintableName(slot.name),
+    text += fmt::format("{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {:>6}  {:>6}  {:>6}  {}\n",
+                        slot.slot, slot.state, slot.host, PrintableName(slot.name),
                         slot.kernel ? "kernel" : std::to_string(slot.pid), slot.uses,
-                        Ago(slot.heartbeat, now));
+                        SwapsLost(slot.contention), slot.contention[DAXFS_CONTENTION_LOOKS],
+                        slot.contention[DAXFS_CONTENTION_WAITS], Ago(slot.heartbeat, now));
   }
   return text;
 }
@@ -159,6 +197,7 @@ std::string PoolText(const pool::Memory& memory) {
                       pool::UuidText(memory.epoch()), info.version,
                       TimeText(static_cast<std::int64_t>(info.created), 0).substr(0, 19));
   text += UsageText(memory, pool::Usage(memory));
+  text += ContentionText(SumOf(pool::ListHosts(memory)));
   return text + PeopleText(memory);
 }
 

@@ -134,7 +134,10 @@ Status Participant::CollectOne(Ref ref) {
     return UnimplementedError("an object of a kind this program does not know");
   }
   const int error = daxfs_collect(&words, slot_, ref.row);
-  if (error == -EBUSY) return FailedPreconditionError("somebody uses or holds it");
+  if (error == -EBUSY) {
+    ++contention_[DAXFS_CONTENTION_UNDONE];
+    return FailedPreconditionError("somebody uses or holds it");
+  }
   if (error != 0) return FromCore(error, "collect");
   if (object.granule_count != 0 && object.first < words.granule_count) {
     daxfs_chunk_merge(&words, slot_, object.first / DAXFS_CHUNK_GRANULES);

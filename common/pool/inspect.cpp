@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -113,6 +114,12 @@ const char* ObjectKindName(std::uint32_t kind) {
   }
 }
 
+const char* ContentionName(std::size_t number) {
+  static constexpr std::array<const char*, DAXFS_CONTENTION_COUNT> kNames = {
+      "chunks", "granules", "rows", "aliases", "looks", "waits", "undone", "sweeps"};
+  return kNames.at(number);
+}
+
 const char* HoldKindName(std::uint32_t kind) {
   switch (kind) {
     case DAXFS_HOLD_ADMIN:
@@ -129,6 +136,15 @@ const char* HoldKindName(std::uint32_t kind) {
 }
 
 namespace {
+
+Contention Read(void (*read)(const daxfs_pool*, __u32, __u64*), const daxfs_pool& words,
+                std::uint32_t number) {
+  std::array<__u64, DAXFS_CONTENTION_COUNT> counts{};
+  read(&words, number, counts.data());
+  Contention contention{};
+  std::copy(counts.begin(), counts.end(), contention.begin());
+  return contention;
+}
 
 // What a row says at this moment; free if there is no object, nothing if it has just changed.
 std::optional<ObjectView> ViewRow(const Memory& memory, std::uint32_t row) {
@@ -204,6 +220,7 @@ std::vector<SlotView> ListSlots(const Memory& memory) {
     view.name = info.name;
     view.started = info.started;
     view.heartbeat = info.heartbeat;
+    view.contention = Read(daxfs_contention_read, words, slot);
     for (std::uint32_t i = 0; i < words.use_words; ++i) {
       view.uses +=
           static_cast<std::uint32_t>(std::popcount(daxfs_load(&daxfs_slot_uses(&words, slot)[i])));
@@ -221,9 +238,11 @@ std::vector<HostView> ListHosts(const Memory& memory) {
     if (daxfs_host_read(&words, host, &info) == 0) continue;
     HostView view;
     view.host = host;
+    view.key = info.key;
     std::memcpy(view.id.data(), info.id, view.id.size());
     view.name = info.name;
     view.heartbeat = info.heartbeat;
+    view.contention = Read(daxfs_contention_gone, words, host);
     hosts.push_back(std::move(view));
   }
   const auto of = [&](std::uint32_t host) {
@@ -235,6 +254,8 @@ std::vector<HostView> ListHosts(const Memory& memory) {
     const auto found = of(slot.host);
     if (found == hosts.end()) continue;
     ++found->participants;
+    std::transform(slot.contention.begin(), slot.contention.end(), found->contention.begin(),
+                   found->contention.begin(), std::plus<>());
     found->heartbeat = std::max(found->heartbeat, slot.heartbeat);  // a kernel has only its slot's
   }
   for (const HoldView& hold : ListHolds(memory)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -40,6 +41,10 @@ const char* ObjectKindName(std::uint32_t kind);
 // All rows that are not free, by row.
 std::vector<ObjectView> ListObjects(const Memory& memory);
 
+// What was lost to others, by enum daxfs_contention.
+using Contention = std::array<std::uint64_t, DAXFS_CONTENTION_COUNT>;
+const char* ContentionName(std::size_t number);
+
 struct SlotView {
   std::uint32_t slot = 0;
   const char* state = "";
@@ -50,17 +55,20 @@ struct SlotView {
   std::uint64_t started = 0;
   std::uint64_t heartbeat = 0;
   std::uint32_t uses = 0;
+  Contention contention{};
 };
 // All that are not free.
 std::vector<SlotView> ListSlots(const Memory& memory);
 
 struct HostView {
   std::uint32_t host = 0;
+  std::uint64_t key = 0;  // its word: that of another, who has the number later, differs
   Uuid id{};
   std::string name;
   std::uint64_t heartbeat = 0;  // seconds since 1970, its own clock
   std::uint32_t participants = 0;
   std::uint32_t holds = 0;
+  Contention contention{};  // of all its participants, also those that have gone
 };
 std::vector<HostView> ListHosts(const Memory& memory);
 

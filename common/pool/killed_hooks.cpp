@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <functional>
+#include <utility>
 
 #include "daxfs/atomic.h"
 #include "pool.h"
@@ -14,6 +16,9 @@ namespace daxfs::pool::testing {
 // Steps left, and how the process ends at 0. Below 0: for ever.
 std::int64_t steps_left = -1;  // NOLINT: one test, one process
 constexpr int kKilledStatus = 77;
+
+// What another does to a word right before the next swap.
+std::function<void(daxfs_word*)> other;  // NOLINT
 
 void Step() {
   if (steps_left < 0) return;
@@ -35,6 +40,9 @@ void daxfs_sim_store(daxfs_word* word, __u64 value) {
 }
 __u64 daxfs_sim_cas(daxfs_word* word, __u64 expected, __u64 desired) {
   Step();
+  if (daxfs::pool::testing::other) {
+    std::exchange(daxfs::pool::testing::other, {})(word);
+  }
   __atomic_compare_exchange_n(&word->raw, &expected, desired, 0, __ATOMIC_ACQ_REL,
                               __ATOMIC_ACQUIRE);
   return expected;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 
 #include "common/os/testing/scratch.hpp"
 #include "common/pool/building.hpp"
@@ -20,7 +21,8 @@
 namespace daxfs::pool {
 namespace testing {
 extern std::int64_t steps_left;
-}
+extern std::function<void(daxfs_word*)> other;
+}  // namespace testing
 
 namespace {
 
@@ -163,12 +165,46 @@ TEST_F(Killed, ARemoteHostsThingsWaitForTheFence) {
     ExpectWhole(*me, kSize);
     for (const HostView& host : ListHosts(me->memory())) {
       if (host.host == me->host()) continue;
-      ASSERT_TRUE(me->Fence(host.host).ok());
+      ASSERT_TRUE(me->Fence(host.host, host.key).ok());
     }
     ExpectNothingLeft(*me);
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(step, 50);
+}
+
+// Before a swap somebody else changes the word: what was lost is counted, and another found.
+TEST_F(Killed, SwapsLostAreCountedByWhatWasWanted) {
+  const std::unique_ptr<Participant> watcher = Attach(kRemote);
+  const std::vector<std::byte> small = Bytes(1000);
+  const std::vector<std::byte> large = Bytes(3 * kMiB);
+  const auto changes = [] {
+    testing::other = [](daxfs_word* word) { word->raw += std::uint64_t{1} << 24U; };
+  };
+  {
+    const std::unique_ptr<Participant> me = Attach(kLocal);
+    changes();
+    const auto one = *me->Begin(ObjectKind::kImage);
+    changes();
+    ASSERT_TRUE(one->Write(0, large).ok());
+    const auto two = *me->Begin(ObjectKind::kImage);
+    ASSERT_TRUE(two->Write(0, small).ok());
+    changes();  // the chunk is split already: that is what another did to it
+    ASSERT_TRUE(two->Seal(small.size()).ok());
+    const Result<Building::Published> published = two->Publish(Digest{});
+    ASSERT_TRUE(published.ok()) << published.status().ToString();
+    changes();
+    ASSERT_TRUE(me->AddAlias(published->use, Layer(1)).ok());
+  }
+  ASSERT_FALSE(testing::other) << "all were met";
+  Contention sum{};
+  for (const HostView& host : ListHosts(watcher->memory())) {
+    if (host.host != watcher->host()) sum = host.contention;
+  }
+  EXPECT_EQ(sum[DAXFS_CONTENTION_ROWS], 1U);
+  EXPECT_EQ(sum[DAXFS_CONTENTION_CHUNKS], 1U);
+  EXPECT_EQ(sum[DAXFS_CONTENTION_GRANULES], 1U);
+  EXPECT_EQ(sum[DAXFS_CONTENTION_ALIASES], 1U);
 }
 
 }  // namespace

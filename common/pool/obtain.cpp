@@ -59,6 +59,7 @@ Result<Obtained> Obtain(Participant& participant, const Key& key, const Build& b
       // It may be published and not yet have its alias.
       ASSIGN_OR_RETURN(std::optional<Use> taken, participant.Take(other->ref));
       if (taken) return Obtained{*std::move(taken), How::kWaited};
+      if (!waited) participant.CountWait();
       waited = true;
       if (options.waiting) RETURN_IF_ERROR(options.waiting(other->progress));
       std::this_thread::sleep_for(options.poll);

@@ -22,7 +22,9 @@ constexpr milliseconds kWatchStep{100};
 }  // namespace
 
 Participant::Participant(std::unique_ptr<Memory> memory, HostIdentity host)
-    : memory_(std::move(memory)), identity_(std::move(host)) {}
+    : memory_(std::move(memory)), identity_(std::move(host)) {
+  memory_->CountInto(contention_.data());
+}
 
 std::string Participant::LockPath(std::uint32_t slot) const {
   return identity_.run_dir + "/" + UuidText(memory_->uuid()) + "/slot-" + std::to_string(slot);
@@ -127,6 +129,8 @@ void Participant::Beat() {
     const daxfs_pool& words = memory_->words();
     if (daxfs_load(&words.slots[slot_]) != slot_word_) continue;  // it is another's life
     daxfs_heartbeat(&words, host_, slot_, os::WallClockSeconds());
+    const std::lock_guard counting(mutex_);
+    daxfs_contention_write(&words, slot_, contention_.data());
   }
 }
 
@@ -145,7 +149,9 @@ Participant::~Participant() {
   if (!life_) return;
   DAXFS_CHECK(uses_.empty());
   const daxfs_pool& words = memory_->words();
-  if (daxfs_load(&words.slots[slot_]) == slot_word_) daxfs_detach(&words, slot_);
+  if (daxfs_load(&words.slots[slot_]) != slot_word_) return;
+  daxfs_contention_write(&words, slot_, contention_.data());
+  daxfs_detach(&words, slot_);
 }
 
 void Participant::DieForTesting() {
@@ -184,18 +190,17 @@ std::uint32_t Participant::SweepLocal() {
   return swept;
 }
 
-Status Participant::Fence(std::uint32_t host) {
+Status Participant::Fence(std::uint32_t host, std::uint64_t key) {
   const daxfs_pool& words = memory_->words();
   if (host == host_) {
     return InvalidArgumentError("a host that runs this command is not off");
   }
-  daxfs_host_info info;
-  if (host >= words.host_count || daxfs_host_read(&words, host, &info) == 0) {
+  const std::lock_guard lock(mutex_);
+  if (host >= words.host_count || key == 0 || daxfs_load(&words.hosts[host]) != key) {
     return NotFoundError("no such host");
   }
-  const std::lock_guard lock(mutex_);
   daxfs_fence_host(&words, slot_, host);
-  daxfs_host_leave(&words, host);
+  if (daxfs_host_leave(&words, host, key) != 0) return NotFoundError("another has fenced it");
   return Status::Ok();
 }
 
@@ -207,6 +212,11 @@ Status Participant::FencePartition(std::uint32_t partition) {
   const std::lock_guard lock(mutex_);
   daxfs_partition_off(&memory_->words(), partition);
   return Status::Ok();
+}
+
+void Participant::CountWait() {
+  const std::lock_guard lock(mutex_);
+  ++contention_[DAXFS_CONTENTION_WAITS];
 }
 
 }  // namespace daxfs::pool

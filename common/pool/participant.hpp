@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -162,14 +163,17 @@ class Participant {
   // kNotFound.
   Status CollectOne(Ref ref);
 
+  // Counts an object that another was building.
+  void CountWait();
+
   // Makes a chunk without small objects in use whole again; whether it did.
   bool MergeChunk(std::uint32_t chunk);
 
   // Undoes what dead processes of this host have left, at once. Returns how many there were.
   std::uint32_t SweepLocal();
-  // States that a host can no longer reach the memory: all it had is undone. Errors:
-  // kInvalidArgument for this host itself.
-  Status Fence(std::uint32_t host);
+  // States that the host with this number and key (HostView) can no longer reach the memory: all it
+  // had is undone. Errors: kInvalidArgument for this host itself; kNotFound if it is another's now.
+  Status Fence(std::uint32_t host, std::uint64_t key);
   // The same of the host of a partition, in a partitioned pool. What is in that partition stays,
   // for all to read; what that host used and held in the others can be collected.
   Status FencePartition(std::uint32_t partition);
@@ -236,6 +240,7 @@ class Participant {
   std::uint32_t next_row_ = 0;         // where the search for free ones goes on
   std::uint32_t next_chunk_ = 0;
   std::uint32_t granule_chunk_ = 0;
+  std::array<__u64, DAXFS_CONTENTION_COUNT> contention_{};
 
   std::mutex beat_mutex_;
   std::condition_variable beat_wake_;

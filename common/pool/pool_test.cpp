@@ -86,6 +86,13 @@ class PoolTest : public testing::Test {
     return std::move(published.use);
   }
 
+  static HostView ViewOf(const Participant& participant) {
+    for (const HostView& host : ListHosts(participant.memory())) {
+      if (host.host == participant.host()) return host;
+    }
+    return {};
+  }
+
   // Everything there is to see, to be compared with before.
   static UsageView Seen(const Participant& participant) { return Usage(participant.memory()); }
 
@@ -185,17 +192,53 @@ TEST_F(PoolTest, ARemoteHostsThingsStayUntilItIsFenced) {
   const std::unique_ptr<Participant> near = Attach(1);
   Result<Use> use = Place(*far, Bytes(100, 1));
   ASSERT_TRUE(far->Hold(*use, HoldKind::kSnapshot, "s").ok());
-  const std::uint32_t host = far->host();
+  const HostView host = ViewOf(*far);
   const Ref ref = use->ref();
   use->ForgetForTesting();
   Kill(std::move(far));
   EXPECT_EQ(near->SweepLocal(), 0U);
   EXPECT_EQ(near->CollectOne(ref).code(), StatusCode::kFailedPrecondition);
-  EXPECT_EQ(near->Fence(near->host()).code(), StatusCode::kInvalidArgument);
-  EXPECT_TRUE(near->Fence(host).ok());
-  EXPECT_EQ(near->Fence(host).code(), StatusCode::kNotFound);
+  EXPECT_EQ(near->Fence(near->host(), host.key).code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(near->Fence(host.host, host.key).ok());
+  EXPECT_EQ(near->Fence(host.host, host.key).code(), StatusCode::kNotFound);
   EXPECT_TRUE(near->CollectOne(ref).ok());
   EXPECT_EQ(ListHosts(near->memory()).size(), 1U);
+}
+
+TEST_F(PoolTest, AStatementIsAboutTheHostThatWasSeen) {
+  const std::unique_ptr<Participant> me = Attach(1);
+  std::unique_ptr<Participant> old = Attach(2);
+  const HostView seen = ViewOf(*old);
+  ASSERT_TRUE(me->Fence(seen.host, seen.key).ok());
+  old.reset();
+  const std::unique_ptr<Participant> next = Attach(3);
+  ASSERT_EQ(next->host(), seen.host) << "the same number";
+  EXPECT_EQ(me->Fence(seen.host, seen.key).code(), StatusCode::kNotFound);
+  EXPECT_EQ(ListHosts(me->memory()).size(), 2U);
+  EXPECT_EQ(ListSlots(me->memory()).size(), 2U);
+}
+
+TEST_F(PoolTest, WhatWasLostToOthersIsCountedAlsoOfThoseThatHaveGone) {
+  const std::unique_ptr<Participant> me = Attach(1);
+  std::unique_ptr<Participant> other = Attach(2);
+  const Result<Use> use = Place(*me, Bytes(100, 1));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(other->CollectOne(use->ref()).code(), StatusCode::kFailedPrecondition);
+  }
+  other->CountWait();
+  const HostView before = ViewOf(*other);
+  other.reset();
+  std::unique_ptr<Participant> again = Attach(2);
+  EXPECT_EQ(again->CollectOne(use->ref()).code(), StatusCode::kFailedPrecondition);
+  again.reset();
+  Kill(Attach(2));
+  const std::unique_ptr<Participant> last = Attach(2);  // which sweeps
+  EXPECT_EQ(ViewOf(*last).contention[DAXFS_CONTENTION_UNDONE], 4U);
+  EXPECT_EQ(ViewOf(*last).contention[DAXFS_CONTENTION_WAITS], 1U);
+  EXPECT_EQ(ViewOf(*me).contention, Contention{});
+  EXPECT_TRUE(me->Fence(before.host, before.key).ok());
+  const std::unique_ptr<Participant> next = Attach(3);
+  EXPECT_EQ(ViewOf(*next).contention, Contention{}) << "another host with the same number";
 }
 
 TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {
@@ -308,7 +351,8 @@ TEST_F(PoolTest, WhoWasFencedLeavesTheSlotsNextOwnerAlone) {
   std::unique_ptr<Participant> fenced = Attach(1);
   std::optional<Use> old_use = *Place(*fenced, Bytes(100, 1));
   const std::uint32_t slot = fenced->slot();
-  ASSERT_TRUE(other->Fence(fenced->host()).ok());
+  const HostView host = ViewOf(*fenced);
+  ASSERT_TRUE(other->Fence(host.host, host.key).ok());
   const std::unique_ptr<Participant> next = Attach(3);
   ASSERT_EQ(next->slot(), slot);
   const Result<std::optional<Use>> use = next->Take(old_use->ref());

@@ -147,6 +147,7 @@ Result<std::optional<Use>> Participant::FindName(std::string_view name) {
 
 std::optional<Participant::Builder> Participant::FindBuilder(const Digest& asked_for) {
   const daxfs_key key = MakeKey(DAXFS_ALIAS_INTENT, asked_for);
+  const std::lock_guard lock(mutex_);
   for (std::uint32_t i = 0; i < memory_->partition_count(); ++i) {
     const daxfs_pool& home =
         memory_->partition((memory_->partition() + i) % memory_->partition_count());

@@ -109,6 +109,8 @@ struct daxfs_index {
  *	at its own number its own. Without partitions nobody reads it.
  *
  * What follows is beside the words: records, written by whoever has claimed the word.
+ *
+ * @contention: DAXFS_CONTENTION_COUNT numbers in this participant's own memory, or NULL
  */
 struct daxfs_pool {
 	struct daxfs_word *rows;
@@ -139,7 +141,15 @@ struct daxfs_pool {
 	struct daxfs_pool_slot *slot_records;
 	struct daxfs_pool_row *row_records;
 	struct daxfs_pool_hold *hold_records;
+
+	__u64 *contention;
 };
+
+static inline void daxfs_contended(const struct daxfs_pool *pool, enum daxfs_contention what)
+{
+	if (pool->contention)
+		pool->contention[what]++;
+}
 
 /* Words of @slot's uses, of all partitions' rows. */
 static inline __u32 daxfs_slot_words(const struct daxfs_pool *pool)
@@ -405,6 +415,16 @@ void daxfs_detach(const struct daxfs_pool *pool, __u32 slot);
  * Requires: its life is over, seen by a proof or stated. Return: 0; -ESTALE it has changed.
  */
 int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word);
+
+/**
+ * daxfs_contention_write() - what the participant in @slot has counted so far
+ * Its sums of all time are those of its host's that have gone and of those that are there.
+ */
+void daxfs_contention_write(const struct daxfs_pool *pool, __u32 slot, const __u64 *counts);
+void daxfs_contention_read(const struct daxfs_pool *pool, __u32 slot, __u64 *counts);
+
+/** daxfs_contention_gone() - of all participants of @host that have gone; 2^32 - 1: or more */
+void daxfs_contention_gone(const struct daxfs_pool *pool, __u32 host, __u64 *counts);
 
 /**
  * daxfs_fence_host() - @host is stated to be off: its slots are dead and swept, its holds free

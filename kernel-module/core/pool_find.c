@@ -90,6 +90,7 @@ int daxfs_object_find(const struct daxfs_pool *pool, __u32 slot, const struct da
 		from = alias->position + 1;
 		if (error == -EBUSY)
 			continue;
+		daxfs_contended(pool, DAXFS_CONTENTION_LOOKS);
 		/* What was found has gone: another may have come, anywhere. */
 		if (!DAXFS_RULE(FIND_AGAIN))
 			continue;

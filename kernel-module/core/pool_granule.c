@@ -27,8 +27,14 @@ static int swap_owner(const struct daxfs_pool *pool, __u32 granule, __u64 from, 
 static int take(const struct daxfs_pool *pool, __u32 granule, __u64 to)
 {
 	__u64 owner;
+	int error;
 
-	return may_take(pool, granule, &owner) ? swap_owner(pool, granule, owner, to) : -EBUSY;
+	if (!may_take(pool, granule, &owner))
+		return -EBUSY;
+	error = swap_owner(pool, granule, owner, to);
+	if (error)
+		daxfs_contended(pool, DAXFS_CONTENTION_GRANULES);
+	return error;
 }
 
 static int free_orphan(const struct daxfs_pool *pool, __u32 granule)

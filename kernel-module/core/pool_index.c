@@ -170,6 +170,7 @@ static int read_living(const struct daxfs_pool *pool, const struct daxfs_index *
 		    daxfs_load_anew(index->role, &index->words[position],
 				    DAXFS_RULE(LIVING_REFRESH)) == alias->word)
 			return -ENOENT;
+		daxfs_contended(pool, DAXFS_CONTENTION_LOOKS);
 	}
 	return -EAGAIN;
 }
@@ -195,7 +196,10 @@ static int claim_one(const struct daxfs_pool *pool, const struct daxfs_index *in
 	if (orphans ? !is_abandoned(pool, index, position, alias->word)
 		    : daxfs_word_state(alias->word) != DAXFS_ALIAS_FREE)
 		return -EBUSY;
-	return change(index, position, &alias->word, DAXFS_ALIAS_CLAIMED, slot);
+	if (!change(index, position, &alias->word, DAXFS_ALIAS_CLAIMED, slot))
+		return 0;
+	daxfs_contended(pool, DAXFS_CONTENTION_ALIASES);
+	return -EBUSY;
 }
 
 static __u32 free_in(const struct daxfs_index *index, __u32 first)

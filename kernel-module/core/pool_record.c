@@ -124,6 +124,7 @@ int daxfs_object_chunks(const struct daxfs_pool *pool, __u32 row, __u64 generati
 void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,
 			     const struct daxfs_participant_info *participant)
 {
+	static const __u64 nothing[DAXFS_CONTENTION_COUNT];
 	struct daxfs_pool_slot *record = &pool->slot_records[slot];
 
 	daxfs_store(&record->heartbeat, participant->heartbeat);
@@ -132,6 +133,7 @@ void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,
 	record->kind = __cpu_to_le32(participant->kind);
 	memcpy(record->name, participant->name, sizeof(record->name));
 	record->lock = __cpu_to_le64(participant->lock);
+	daxfs_contention_write(pool, slot, nothing);
 }
 
 void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
@@ -185,6 +187,18 @@ static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id
 		record->name[n] = (__u8)name[n];
 }
 
+/* What the number's last owner said. */
+static void forget_host(const struct daxfs_pool *pool, __u32 host)
+{
+	struct daxfs_pool_host *record = &pool->host_records[host];
+	int i;
+
+	daxfs_store(&record->boot, 0);
+	daxfs_store(&record->heartbeat, 0);
+	for (i = 0; i < DAXFS_CONTENTION_COUNT / 2; i++)
+		daxfs_store(&record->contention[i], 0);
+}
+
 int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host)
 {
 	__u64 key = host_key(id);
@@ -197,8 +211,11 @@ int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *n
 	for (i = 0; i < pool->host_count; i++) {
 		__u64 found = daxfs_load(&pool->hosts[i]);
 
-		if (!found)
+		if (!found) {
 			found = daxfs_cas(&pool->hosts[i], 0, key);
+			if (!found)
+				forget_host(pool, i);
+		}
 		/* Its kernel and its programs may come at once. */
 		if (found && found != key)
 			continue;
@@ -214,18 +231,17 @@ void daxfs_host_set_boot(const struct daxfs_pool *pool, __u32 host, __u64 boot)
 	daxfs_store(&pool->host_records[host].boot, boot);
 }
 
-void daxfs_host_leave(const struct daxfs_pool *pool, __u32 host)
+int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key)
 {
-	daxfs_host_set_boot(pool, host, 0);
-	daxfs_store(&pool->host_records[host].heartbeat, 0);
-	daxfs_store(&pool->hosts[host], 0);
+	return daxfs_cas(&pool->hosts[host], key, 0) == key ? 0 : -ESTALE;
 }
 
 int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host_info *info)
 {
 	const struct daxfs_pool_host *record = &pool->host_records[host];
 
-	if (!daxfs_load(&pool->hosts[host]))
+	info->key = daxfs_load(&pool->hosts[host]);
+	if (!info->key)
 		return 0;
 	info->heartbeat = daxfs_load(&record->heartbeat);
 	info->boot = daxfs_load(&record->boot);

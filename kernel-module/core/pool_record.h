@@ -65,6 +65,7 @@ void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
 
 /** struct daxfs_host_info - a host's record. @name is terminated */
 struct daxfs_host_info {
+	__u64 key;
 	__u64 heartbeat;
 	__u64 boot;
 	__u8 id[16];
@@ -81,8 +82,11 @@ int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *n
 /** daxfs_host_find() - the number of the host with @id. Return: 0; -ENOENT */
 int daxfs_host_find(const struct daxfs_pool *pool, const __u8 *id, __u32 *host);
 
-/** daxfs_host_leave() - give @host's number back. Requires: no slot and no hold names it */
-void daxfs_host_leave(const struct daxfs_pool *pool, __u32 host);
+/**
+ * daxfs_host_leave() - give back the number of the host whose key's word is @key
+ * Requires: no slot and no hold names it. Return: 0; -ESTALE it is not that host's any more.
+ */
+int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key);
 
 /** daxfs_host_read() - Return: 1 with @info; 0 there is no such host */
 int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host_info *info);

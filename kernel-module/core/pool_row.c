@@ -11,9 +11,10 @@ int daxfs_row_claim(const struct daxfs_pool *pool, __u32 slot, __u32 row, __u64 
 		return -EBUSY;
 	*generation = current_generation;
 	if (daxfs_cas(&pool->rows[row], word,
-		      daxfs_word_make(DAXFS_ROW_BUILDING, slot, current_generation)) != word)
-		return -EBUSY;
-	return 0;
+		      daxfs_word_make(DAXFS_ROW_BUILDING, slot, current_generation)) == word)
+		return 0;
+	daxfs_contended(pool, DAXFS_CONTENTION_ROWS);
+	return -EBUSY;
 }
 
 /*
@@ -47,13 +48,23 @@ static int swap_owner(const struct daxfs_pool *pool, __u32 chunk, __u64 from, __
 	return daxfs_cas(&pool->owners[chunk], from, to) == from ? 0 : -EBUSY;
 }
 
-int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u64 generation)
+/* Makes a chunk that is free, or an orphan, @to. */
+static int take(const struct daxfs_pool *pool, __u32 chunk, __u64 to)
 {
 	__u64 owner;
+	int error;
 
 	if (!may_take(pool, chunk, &owner))
 		return -EBUSY;
-	return swap_owner(pool, chunk, owner, daxfs_reference(row, generation));
+	error = swap_owner(pool, chunk, owner, to);
+	if (error)
+		daxfs_contended(pool, DAXFS_CONTENTION_CHUNKS);
+	return error;
+}
+
+int daxfs_chunk_take(const struct daxfs_pool *pool, __u32 chunk, __u32 row, __u64 generation)
+{
+	return take(pool, chunk, daxfs_reference(row, generation));
 }
 
 void daxfs_chunk_give_back(const struct daxfs_pool *pool, __u32 chunk, __u32 row,
@@ -64,11 +75,7 @@ void daxfs_chunk_give_back(const struct daxfs_pool *pool, __u32 chunk, __u32 row
 
 int daxfs_chunk_split(const struct daxfs_pool *pool, __u32 chunk)
 {
-	__u64 owner;
-
-	if (!may_take(pool, chunk, &owner))
-		return -EBUSY;
-	return swap_owner(pool, chunk, owner, DAXFS_OWNER_SPLIT);
+	return take(pool, chunk, DAXFS_OWNER_SPLIT);
 }
 
 int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk)

@@ -14,6 +14,77 @@ int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host)
 	return 0;
 }
 
+void daxfs_contention_write(const struct daxfs_pool *pool, __u32 slot, const __u64 *counts)
+{
+	int i;
+
+	for (i = 0; i < DAXFS_CONTENTION_COUNT; i++)
+		daxfs_store(&pool->slot_records[slot].contention[i], counts[i]);
+}
+
+void daxfs_contention_read(const struct daxfs_pool *pool, __u32 slot, __u64 *counts)
+{
+	int i;
+
+	for (i = 0; i < DAXFS_CONTENTION_COUNT; i++)
+		counts[i] = daxfs_load(&pool->slot_records[slot].contention[i]);
+}
+
+static __u64 half(__u64 word, int number)
+{
+	return number % 2 ? word >> 32 : word & 0xffffffffU;
+}
+
+static __u64 sum(__u64 word, const __u64 *counts, int number)
+{
+	__u64 room = 0xffffffffU - half(word, number);
+
+	return half(word, number) + (counts[number] < room ? counts[number] : room);
+}
+
+void daxfs_contention_gone(const struct daxfs_pool *pool, __u32 host, __u64 *counts)
+{
+	int i;
+
+	for (i = 0; i < DAXFS_CONTENTION_COUNT; i++)
+		counts[i] = half(daxfs_load(&pool->host_records[host].contention[i / 2]), i);
+}
+
+/*
+ * Whoever ends a slot's life adds what was read before to its host's sums: one does, as one swap
+ * ends it. For people: who dies in between takes the numbers along.
+ */
+static void keep_contention(const struct daxfs_pool *pool, __u32 host, const __u64 *counts)
+{
+	int i, tries;
+
+	for (i = 0; pool->slot_records && i < DAXFS_CONTENTION_COUNT; i += 2) {
+		struct daxfs_word *word = &pool->host_records[host].contention[i / 2];
+
+		for (tries = 0; tries < DAXFS_POOL_TRIES && (counts[i] || counts[i + 1]); tries++) {
+			__u64 old = daxfs_load(word);
+			__u64 both = sum(old, counts, i) | sum(old, counts, i + 1) << 32;
+
+			if (daxfs_cas(word, old, both) == old)
+				break;
+		}
+	}
+}
+
+/* @word of an attached slot to @ended, in one swap, with all it has counted. */
+static int end_life(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 ended)
+{
+	__u64 counts[DAXFS_CONTENTION_COUNT] = {};
+
+	if (pool->slot_records)
+		daxfs_contention_read(pool, slot, counts);
+	if (daxfs_cas(&pool->slots[slot], word, ended) != word)
+		return -ESTALE;
+	if (daxfs_word_slot(word) < pool->host_count)
+		keep_contention(pool, daxfs_word_slot(word), counts);
+	return 0;
+}
+
 static void clear_uses(const struct daxfs_pool *pool, __u32 slot)
 {
 	struct daxfs_word *uses = pool->uses + (__u64)slot * daxfs_slot_words(pool);
@@ -34,7 +105,7 @@ void daxfs_detach(const struct daxfs_pool *pool, __u32 slot)
 		return;	/* it was stated to be dead; then it is swept */
 	clear_uses(pool, slot);
 	/* A release: who attaches to the slot finds it without uses. */
-	daxfs_cas(&pool->slots[slot], word, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
+	end_life(pool, slot, word, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
 }
 
 /* A row whose word names the dead slot goes on under the sweeper's. */
@@ -127,6 +198,7 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 		sweep_holds(pool, dead);
 	if (DAXFS_RULE(SWEEP_CLAIMS))
 		give_back_claims(pool, dead);
+	daxfs_contended(pool, DAXFS_CONTENTION_SWEEPS);
 	/* The swap is a release: who attaches to the slot finds it swept. */
 	daxfs_cas(&pool->slots[dead], mine,
 		  daxfs_word_make(DAXFS_SLOT_FREE, 0,
@@ -140,7 +212,7 @@ int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word)
 
 	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
 		return -ESTALE;
-	return daxfs_cas(&pool->slots[slot], word, dead) == word ? 0 : -ESTALE;
+	return end_life(pool, slot, word, dead);
 }
 
 void daxfs_fence_host(const struct daxfs_pool *pool, __u32 slot, __u32 host)

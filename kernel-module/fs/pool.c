@@ -321,7 +321,7 @@ static void leave(struct daxfs_member *member)
 		return;
 	daxfs_detach(pool, member->slot);
 	if (own_id_is_random && !host_has_slots(pool, member->host))
-		daxfs_host_leave(pool, member->host);
+		daxfs_host_leave(pool, member->host, daxfs_load(&pool->hosts[member->host]));
 }
 
 static struct daxfs_member *member_of_pool(const u8 *uuid)

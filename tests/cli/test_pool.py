@@ -90,6 +90,26 @@ def test_an_image_is_placed_once_and_found_by_all(pool, tree):
     assert pool.ctl_program.ok("image", "cat", f"pool:{pool.path}:web", "/small", env=pool.environment()) == "small\n"
 
 
+def test_waits_are_counted_and_stay(memory, build, ctl, tmp_path):
+    pool = Pool(memory, build, ctl, "256M")
+    layout = Layout(tmp_path / "oci")
+    layout.index(layout.image([tar_of([("a", bytes(100 << 20))])]))
+    processes = [pool.start(f"oci:{tmp_path}/oci", "--per-layer")]
+    wait_for(lambda: building(pool), "it builds")
+    processes[0].send_signal(signal.SIGSTOP)
+    assert building(pool)
+    processes.append(pool.start(f"oci:{tmp_path}/oci", "--per-layer", host=2))
+    wait_for(lambda: pool.info()["contention"]["waits"] == 1, "the second one waits")
+    waiting = [p["contention"]["waits"] for p in pool.info()["participants"]]
+    processes[0].send_signal(signal.SIGCONT)
+    for process in processes:
+        assert process.communicate() and process.returncode == 0
+    info = pool.info()
+    assert sorted(waiting) == [0, 1] and info["participants"] == [] and info["contention"]["waits"] == 1
+    assert sorted(host["contention"]["waits"] for host in info["hosts"]) == [0, 1]
+    assert "1 waits" in pool.ok("info")
+
+
 def test_pool_and_file_have_the_same_bytes(pool, tree, tmp_path):
     pool.build(f"dir:{tree}", "--name", "web")
     pool.build_program.ok(f"dir:{tree}", "-o", tmp_path / "image")

@@ -68,6 +68,19 @@
 #define DAXFS_HOLD_VOLUME	3U
 #define DAXFS_HOLD_STAGE	4U
 
+/* What a participant loses to others, in the order of the numbers in its slot. */
+enum daxfs_contention {
+	DAXFS_CONTENTION_CHUNKS,	/* swaps lost: chunks taken or split by another */
+	DAXFS_CONTENTION_GRANULES,
+	DAXFS_CONTENTION_ROWS,
+	DAXFS_CONTENTION_ALIASES,	/* rows of the index */
+	DAXFS_CONTENTION_LOOKS,		/* look-ups that had to look again */
+	DAXFS_CONTENTION_WAITS,		/* objects another was building */
+	DAXFS_CONTENTION_UNDONE,	/* collections undone: there was a reference */
+	DAXFS_CONTENTION_SWEEPS,	/* dead participants swept */
+	DAXFS_CONTENTION_COUNT
+};
+
 /**
  * struct daxfs_pool_device - one device of a pool, as every superblock lists it
  * @uuid: in that device's own superblock too
@@ -146,17 +159,21 @@ DAXFS_ASSERT_SIZE(struct daxfs_pool_live, 4096);
  * struct daxfs_pool_host - a host, beside its key (a word: 0, or 64 bits made of @id)
  * @heartbeat: seconds since 1970 by its own clock; for people, and to see that it moves
  * @boot: 64 bits that change with every boot of it
+ * @contention: sums over participants that have gone, two numbers a word, the first one low
  */
 struct daxfs_pool_host {
 	struct daxfs_word heartbeat;
 	struct daxfs_word boot;
 	__u8 id[16];
 	__u8 name[64];
-	__u8 reserved[32];
+	struct daxfs_word contention[DAXFS_CONTENTION_COUNT / 2];
 };
 DAXFS_ASSERT_SIZE(struct daxfs_pool_host, 128);
 
-/** struct daxfs_pool_slot - a participant, beside its word; for people */
+/**
+ * struct daxfs_pool_slot - a participant, beside its word; for people
+ * @contention: what it lost to others so far; written by itself
+ */
 struct daxfs_pool_slot {
 	struct daxfs_word heartbeat;
 	daxfs_le64 started;		/* seconds since 1970 */
@@ -164,7 +181,7 @@ struct daxfs_pool_slot {
 	daxfs_le32 kind;		/* DAXFS_PARTICIPANT_* */
 	__u8 name[32];
 	daxfs_le64 lock;		/* whose lock says that it lives, and which boot; or 0 */
-	__u8 reserved[64];
+	struct daxfs_word contention[DAXFS_CONTENTION_COUNT];
 };
 DAXFS_ASSERT_SIZE(struct daxfs_pool_slot, 128);
 
