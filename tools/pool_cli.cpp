@@ -31,6 +31,8 @@ void DeclareMakers(CLI::App& pool, PoolLine& line) {
   create->add_option("--aliases", arguments.aliases, "digests by which they are found");
   create->add_option("--participants", arguments.slots, "processes and kernels at once (256)");
   create->add_option("--hosts", arguments.hosts, "hosts (64)");
+  create->add_option("--partition", arguments.partitions,
+                     "for memory without coherence: the id of each host, once for each");
   create->add_flag("--force", arguments.force, "over whatever is there, which is lost");
   CLI::App* attach =
       Add(pool, line, "attach", "have the kernel module show it as /dev/daxfs/POOL", AttachPool);

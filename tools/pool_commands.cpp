@@ -51,6 +51,10 @@ Status CreatePool(const PoolCommand& command, Context& context) {
   options.slots = command.slots;
   options.hosts = command.hosts;
   options.replace = command.force;
+  for (const std::string& id : command.partitions) {
+    ASSIGN_OR_RETURN(const pool::Uuid uuid, pool::ParseUuid(id).WithContext("--partition"));
+    options.partitions.push_back(uuid);
+  }
   const std::uint64_t size = command.size_bytes != 0 ? command.size_bytes : config.size_bytes;
   std::vector<std::string> made;
   Status status;
@@ -73,16 +77,21 @@ Status CreatePool(const PoolCommand& command, Context& context) {
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory,
                    pool::Memory::Open(options.devices, os::Access::kRead));
-  const std::uint64_t bytes = memory->info().chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE};
+  const std::uint64_t bytes =
+      memory->info().chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE} * memory->partition_count();
   if (command.json) {
     return context.out(Line({{"uuid", pool::UuidText(memory->uuid())},
                              {"chunks", memory->info().chunk_count},
                              {"bytes", bytes},
-                             {"rows", memory->info().row_count}}));
+                             {"rows", memory->info().row_count},
+                             {"partitions", memory->partition_count()}}));
   }
-  return context.out(fmt::format("{}  pool {}  {} for up to {} objects\n", memory->name(),
-                                 pool::UuidText(memory->uuid()), base::HumanSize(bytes),
-                                 memory->info().row_count));
+  const std::string parts = memory->partition_count() == 1
+                                ? ""
+                                : fmt::format(" in {} partitions", memory->partition_count());
+  return context.out(fmt::format("{}  pool {}  {}{} for up to {} objects\n", memory->name(),
+                                 pool::UuidText(memory->uuid()), base::HumanSize(bytes), parts,
+                                 memory->info().row_count * memory->partition_count()));
 }
 
 Status CollectPool(const PoolCommand& command, Context& context) {
@@ -118,7 +127,7 @@ Result<pool::HostView> FindHost(const pool::Memory& memory, const std::string& t
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   const bool is_number = error == std::errc() && end == text.data() + text.size();
   std::optional<pool::HostView> found;
-  for (const pool::HostView& host : pool::ListHosts(memory)) {
+  for (const pool::HostView& host : pool::ListAllHosts(memory)) {
     const bool same =
         is_number ? host.host == number : host.name == text || pool::UuidText(host.id) == text;
     if (!same) continue;
@@ -144,10 +153,31 @@ Status FencePool(const PoolCommand& command, Context& context) {
         "what it is building is written into other objects. Switch it off, or take the memory from "
         "it, and say --powered-off");
   }
-  RETURN_IF_ERROR(participant->Fence(host.host, host.key));
+  RETURN_IF_ERROR(participant->memory().partition_count() > 1
+                      ? participant->FencePartition(host.host)
+                      : participant->Fence(host.host, host.key));
   return context.out(command.json ? Line({{"ok", true}, {"host", host.host}})
                                   : fmt::format("host {}: everything it had is free\n", host.host));
 }
+
+namespace {
+
+std::vector<pool::Finding> CheckAll(const pool::Memory& memory) {
+  std::vector<pool::Finding> all;
+  for (std::uint32_t i = 0; i < memory.partition_count(); ++i) {
+    const pool::Memory partition = memory.At(i);
+    partition.ReadAnew();
+    for (pool::Finding& finding : pool::Check(partition, nullptr)) {
+      if (memory.partition_count() > 1) {
+        finding.what = fmt::format("partition {}: {}", i, finding.what);
+      }
+      all.push_back(std::move(finding));
+    }
+  }
+  return all;
+}
+
+}  // namespace
 
 Status CheckPool(const PoolCommand& command, Context& context) {
   std::vector<pool::Finding> findings;
@@ -156,7 +186,7 @@ Status CheckPool(const PoolCommand& command, Context& context) {
     findings = pool::Check(participant->memory(), participant.get());
   } else {
     ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-    findings = pool::Check(*memory, nullptr);
+    findings = CheckAll(*memory);
   }
   std::size_t left = 0;
   for (const pool::Finding& finding : findings) {

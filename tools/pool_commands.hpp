@@ -24,6 +24,7 @@ struct PoolCommand {
   std::uint32_t aliases = 0;
   std::uint32_t slots = 0;
   std::uint32_t hosts = 0;
+  std::vector<std::string> partitions;      // ids of hosts
   std::uint64_t wanted_bytes = UINT64_MAX;  // gc
   double interval_seconds = 1;              // watch
   std::uint32_t count = 0;                  // watch: how often; 0: until interrupted

@@ -41,6 +41,10 @@ std::string Ago(std::uint64_t seconds, std::uint64_t now) {
   return fmt::format("{} days ago", age / 86400);
 }
 
+const char* ModeOf(const pool::Memory& memory) {
+  return memory.partition_count() > 1 ? "partitioned" : "coherent";
+}
+
 Json UsageJson(const pool::Memory& memory, const pool::UsageView& usage) {
   const daxfs_pool& words = memory.words();
   Json json;
@@ -87,17 +91,14 @@ std::uint64_t SwapsLost(const pool::Contention& contention) {
                          std::uint64_t{0});
 }
 
-Json PoolJson(const pool::Memory& memory) {
-  const daxfs_pool_info& info = memory.info();
+// Of a partition, or of all there is.
+Json PartitionJson(const pool::Memory& memory) {
   Json json;
-  json["path"] = memory.name();
-  json["label"] = info.label;
-  json["version"] = info.version;
-  json["mode"] = "coherent";
-  json["uuid"] = pool::UuidText(memory.uuid());
-  json["epoch"] = pool::UuidText(memory.epoch());
-  json["created"] = info.created;
-  json["devices"] = info.device_count;
+  if (memory.partition_count() > 1) {
+    memory.ReadAnew();
+    json["partition"] = memory.partition();
+    json["partition_host"] = pool::UuidText(memory.partition_host());
+  }
   json.update(UsageJson(memory, pool::Usage(memory)));
   const std::vector<pool::HostView> hosts = pool::ListHosts(memory);
   json["contention"] = ContentionJson(SumOf(hosts));
@@ -131,6 +132,28 @@ Json PoolJson(const pool::Memory& memory) {
                             {"name", hold.name},
                             {"row", hold.ref.row},
                             {"created", hold.created}});
+    if (memory.partition_count() > 1) json["held"].back()["partition"] = hold.ref.partition;
+  }
+  return json;
+}
+
+Json PoolJson(const pool::Memory& memory) {
+  const daxfs_pool_info& info = memory.info();
+  Json json;
+  json["path"] = memory.name();
+  json["label"] = info.label;
+  json["version"] = info.version;
+  json["mode"] = ModeOf(memory);
+  json["uuid"] = pool::UuidText(memory.uuid());
+  json["epoch"] = pool::UuidText(memory.epoch());
+  json["created"] = info.created;
+  json["devices"] = info.device_count;
+  if (memory.partition_count() == 1) {
+    json.update(PartitionJson(memory));
+    return json;
+  }
+  for (std::uint32_t i = 0; i < memory.partition_count(); ++i) {
+    json["partitions"].push_back(PartitionJson(memory.At(i)));
   }
   return json;
 }
@@ -187,22 +210,34 @@ std::string PeopleText(const pool::Memory& memory) {
   return text;
 }
 
+std::string PartitionText(const pool::Memory& memory) {
+  std::string text;
+  if (memory.partition_count() > 1) {
+    memory.ReadAnew();
+    text = fmt::format("\npartition   {} of {}, host {}\n", memory.partition(),
+                       memory.partition_count(), pool::UuidText(memory.partition_host()));
+  }
+  text += UsageText(memory, pool::Usage(memory));
+  text += ContentionText(SumOf(pool::ListHosts(memory)));
+  return text + PeopleText(memory);
+}
+
 std::string PoolText(const pool::Memory& memory) {
   const daxfs_pool_info& info = memory.info();
   std::string text =
       fmt::format("pool        {}{}\n", memory.name(),
                   info.label[0] == '\0' ? "" : fmt::format("  \"{}\"", PrintableName(info.label)));
   text += fmt::format("uuid        {}\n", pool::UuidText(memory.uuid()));
-  text += fmt::format("epoch       {}  (version {}, coherent, made {}Z)\n",
-                      pool::UuidText(memory.epoch()), info.version,
+  text += fmt::format("epoch       {}  (version {}, {}, made {}Z)\n",
+                      pool::UuidText(memory.epoch()), info.version, ModeOf(memory),
                       TimeText(static_cast<std::int64_t>(info.created), 0).substr(0, 19));
-  text += UsageText(memory, pool::Usage(memory));
-  text += ContentionText(SumOf(pool::ListHosts(memory)));
-  return text + PeopleText(memory);
+  for (std::uint32_t i = 0; i < memory.partition_count(); ++i) text += PartitionText(memory.At(i));
+  return text;
 }
 
-Json ObjectJson(const pool::ObjectView& object) {
+Json ObjectJson(const pool::ObjectView& object, const pool::Memory& memory) {
   Json json;
+  if (memory.partition_count() > 1) json["partition"] = object.ref.partition;
   json["row"] = object.ref.row;
   json["generation"] = object.ref.generation;
   json["state"] = pool::RowStateName(object.state);
@@ -255,8 +290,13 @@ Status ListPool(const PoolCommand& command, Context& context) {
         context.out(fmt::format("{:<71}  {:>10}  {:<5}  {:>4} {:>5}  {:<12}  {}\n", "DIGEST",
                                 "SIZE", "KIND", "USES", "HOLDS", "USED", "NAMES")));
   }
-  for (const pool::ObjectView& object : pool::ListObjects(*memory)) {
-    RETURN_IF_ERROR(context.out(command.json ? Line(ObjectJson(object)) : ObjectText(object, now)));
+  for (std::uint32_t i = 0; i < memory->partition_count(); ++i) {
+    const pool::Memory partition = memory->At(i);
+    partition.ReadAnew();
+    for (const pool::ObjectView& object : pool::ListObjects(partition)) {
+      RETURN_IF_ERROR(context.out(command.json ? Line(ObjectJson(object, partition))
+                                               : ObjectText(object, now)));
+    }
   }
   return Status::Ok();
 }
@@ -288,9 +328,13 @@ std::string Picture(const pool::Memory& memory) {
                             Chunks(per_cell));
 }
 
-}  // namespace
-
-namespace {
+std::string Pictures(const pool::Memory& memory) {
+  std::string text;
+  for (std::uint32_t i = 0; i < memory.partition_count(); ++i) {
+    text += "\n" + Picture(memory.At(i));
+  }
+  return text;
+}
 
 // Interrupted by Advance.
 Status Sleep(double seconds, Context& context) {
@@ -313,7 +357,7 @@ Status WatchPool(const PoolCommand& command, Context& context) {
     if (i > 0) RETURN_IF_ERROR(Sleep(command.interval_seconds, context));
     const std::string text =
         command.json ? Line(PoolJson(*memory))
-                     : (draws ? kHomeAndClear : "") + PoolText(*memory) + "\n" + Picture(*memory);
+                     : (draws ? kHomeAndClear : "") + PoolText(*memory) + Pictures(*memory);
     RETURN_IF_ERROR(context.out(text));
     RETURN_IF_ERROR(context.flush ? context.flush() : Status::Ok());
   }

@@ -34,15 +34,6 @@ class Checker {
     findings_.push_back({Severity::kLeftover, std::move(what), repaired});
   }
 
-  // Damage beyond the tables counts as no life.
-  bool Lives(std::uint64_t target) const {
-    const std::uint32_t row = daxfs_reference_row(target);
-    if (row >= words_.row_count) return false;
-    const std::uint64_t word = daxfs_load(&words_.rows[row]);
-    return daxfs_word_generation(word) == daxfs_word_generation(target) &&
-           daxfs_word_state(word) != DAXFS_ROW_FREE;
-  }
-
   void Slots() {
     const std::uint32_t swept = repairer_ != nullptr ? repairer_->SweepLocal() : 0;
     if (swept > 0) Leftover(std::to_string(swept) + " dead participants", true);
@@ -110,7 +101,7 @@ class Checker {
         Granules(chunk, owner);
       } else if (daxfs_reference_row(owner) >= words_.row_count) {
         Damage("chunk " + std::to_string(chunk) + ": owner beyond the table of rows");
-      } else if (!Lives(owner)) {
+      } else if (!OwnerLives(memory_, owner)) {
         ++orphans;
         if (repairer_ != nullptr && daxfs_chunk_free_orphan(&words_, chunk) == 0) ++freed;
       } else {
@@ -120,7 +111,8 @@ class Checker {
     if (orphans > 0) Leftover(std::to_string(orphans) + " chunks of ended lives", freed == orphans);
     for (const auto& [owner, count] : owned) {
       const auto object = chunks_of_.find(owner);
-      if (object == chunks_of_.end() || object->second == count || !Lives(owner)) continue;
+      if (object == chunks_of_.end() || object->second == count || !OwnerLives(memory_, owner))
+        continue;
       Damage(Row(daxfs_reference_row(owner)) + ": owns " + std::to_string(count) +
              " chunks, and says " + std::to_string(object->second));
     }
@@ -141,7 +133,7 @@ class Checker {
       if (daxfs_reference_row(granule) >= words_.row_count) {
         Damage(name + ": granule " + std::to_string(i) + ": owner beyond the table of rows");
         ++used;
-      } else if (Lives(granule)) {
+      } else if (OwnerLives(memory_, granule)) {
         ++used;
       } else {
         ++orphans;
@@ -167,9 +159,10 @@ class Checker {
         continue;
       }
       const std::uint64_t target = body[DAXFS_BODY_TARGET];
-      if (daxfs_reference_row(target) >= words_.row_count) {
+      __u32 row = 0;
+      if (daxfs_target_home(&words_, target, &row) == nullptr) {
         Damage(kind + " " + std::to_string(i) + ": points beyond the table of rows");
-      } else if (!Lives(target)) {
+      } else if (!TargetLives(memory_, target)) {
         ++stale;
         const daxfs_alias alias = {word, target, i};
         if (repairer_ != nullptr && daxfs_index_remove(&index, &alias) == 0) ++freed;
@@ -185,8 +178,7 @@ class Checker {
 
   void Holds() {
     for (const HoldView& hold : ListHolds(memory_)) {
-      const std::uint64_t target = daxfs_reference(hold.ref.row, hold.ref.generation);
-      if (Lives(target)) continue;
+      if (TargetLives(memory_, hold.target)) continue;
       Damage(std::string("hold \"") + hold.name + "\" (" + HoldKindName(hold.kind) + ") of host " +
              std::to_string(hold.host) + ": what it holds is gone");
     }

@@ -31,15 +31,6 @@ RowState StateOf(std::uint64_t word) {
   }
 }
 
-bool Lives(const Memory& memory, std::uint64_t target) {
-  __u32 row = 0;
-  const daxfs_pool* const home = daxfs_target_home(&memory.words(), target, &row);
-  if (target == 0 || home == nullptr) return false;
-  const std::uint64_t word = daxfs_load_anew(home->role, &home->rows[row], 1);
-  return daxfs_word_generation(word) == daxfs_word_generation(target) &&
-         daxfs_word_state(word) != DAXFS_ROW_FREE && daxfs_word_state(word) != DAXFS_ROW_RECLAIMING;
-}
-
 // Do that host's references count?
 bool Counts(const Memory& memory, std::uint32_t partition) {
   return partition == memory.partition() || daxfs_partition_is_off(&memory.words(), partition) == 0;
@@ -75,7 +66,7 @@ std::vector<std::uint32_t> HoldsOfRows(const Memory& memory) {
       if (daxfs_word_state(state) != DAXFS_HOLD_VALID) continue;
       const std::uint64_t target = daxfs_load_anew(words.role, &words.hold_targets[i], 1);
       const Ref ref = RefOf(words, target);
-      if (ref.partition == memory.partition() && Lives(memory, target)) ++holds[ref.row];
+      if (ref.partition == memory.partition() && TargetLives(memory, target)) ++holds[ref.row];
     }
   }
   return holds;
@@ -96,6 +87,21 @@ std::uint32_t Fragments(const Memory& memory, Ref ref, const daxfs_object_info& 
 }
 
 }  // namespace
+
+bool TargetLives(const Memory& memory, std::uint64_t target) {
+  __u32 row = 0;
+  const daxfs_pool* const home = daxfs_target_home(&memory.words(), target, &row);
+  if (target == 0 || home == nullptr) return false;
+  const std::uint64_t word = daxfs_load_anew(home->role, &home->rows[row], 1);
+  return daxfs_word_generation(word) == daxfs_word_generation(target) &&
+         daxfs_word_state(word) != DAXFS_ROW_FREE && daxfs_word_state(word) != DAXFS_ROW_RECLAIMING;
+}
+
+bool OwnerLives(const Memory& memory, std::uint64_t owner) {
+  const std::uint32_t row = daxfs_reference_row(owner);
+  return owner != 0 && row < memory.words().row_count &&
+         TargetLives(memory, daxfs_target(&memory.words(), row, daxfs_word_generation(owner)));
+}
 
 const char* RowStateName(RowState state) {
   static constexpr std::array<const char*, 6> kNames = {"free",  "building",   "ready",
@@ -264,6 +270,21 @@ std::vector<HostView> ListHosts(const Memory& memory) {
   return hosts;
 }
 
+std::vector<HostView> ListAllHosts(const Memory& memory) {
+  if (memory.partition_count() == 1) return ListHosts(memory);
+  std::vector<HostView> hosts;
+  for (std::uint32_t i = 0; i < memory.partition_count(); ++i) {
+    const Memory home = memory.At(i);
+    home.ReadAnew();
+    const std::vector<HostView> there = ListHosts(home);
+    HostView host = there.empty() ? HostView{} : there.front();
+    host.host = i;
+    host.id = home.partition_host();
+    hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
 std::vector<HoldView> ListHolds(const Memory& memory) {
   const daxfs_pool& words = memory.words();
   std::vector<HoldView> holds;
@@ -271,7 +292,7 @@ std::vector<HoldView> ListHolds(const Memory& memory) {
     daxfs_hold_info info;
     if (daxfs_hold_read(&words, i, &info) == 0) continue;
     holds.push_back({info.host, info.kind, std::string(info.name, info.name_length),
-                     RefOf(memory.words(), info.target), info.created});
+                     RefOf(memory.words(), info.target), info.target, info.created});
   }
   return holds;
 }
@@ -284,7 +305,7 @@ std::vector<NameView> ListNames(const Memory& memory) {
     const std::uint64_t word = daxfs_index_read(&index, i, body.data());
     const std::uint32_t state = daxfs_word_state(word);
     if (state != DAXFS_ALIAS_COMMITTED && state != DAXFS_ALIAS_MOVING) continue;
-    if (!Lives(memory, body[DAXFS_BODY_TARGET])) continue;
+    if (!TargetLives(memory, body[DAXFS_BODY_TARGET])) continue;
     const std::size_t length =
         std::min<std::size_t>(body[DAXFS_BODY_KIND] >> 32U, DAXFS_POOL_TEXT_MAX);
     std::string text(length, '\0');
@@ -308,11 +329,11 @@ void CountChunks(const Memory& memory, UsageView& usage) {
       for (std::uint32_t i = 0; i < DAXFS_CHUNK_GRANULES; ++i) {
         const std::uint64_t granule = daxfs_load(&words.granules[chunk * DAXFS_CHUNK_GRANULES + i]);
         if (granule == 0) continue;
-        (Lives(memory, granule) ? usage.granules_used : usage.granules_orphan) += 1;
+        (OwnerLives(memory, granule) ? usage.granules_used : usage.granules_orphan) += 1;
       }
     } else if (owner != 0 && daxfs_reference_row(owner) >= words.row_count) {
       ++usage.chunks_damaged;
-    } else if (owner != 0 && !Lives(memory, owner)) {
+    } else if (owner != 0 && !OwnerLives(memory, owner)) {
       ++usage.chunks_orphan;
       free = true;
     }
@@ -341,7 +362,8 @@ UsageView Usage(const Memory& memory) {
     for (std::uint32_t i = 0; i < daxfs_index_rows(index); ++i) {
       if (daxfs_word_state(daxfs_load(&index->words[i])) == DAXFS_ALIAS_FREE) continue;
       daxfs_index_read(index, i, body.data());
-      (Lives(memory, body[DAXFS_BODY_TARGET]) ? usage.aliases_used : usage.aliases_stale) += 1;
+      (TargetLives(memory, body[DAXFS_BODY_TARGET]) ? usage.aliases_used : usage.aliases_stale) +=
+          1;
     }
   }
   for (std::uint32_t i = 0; i < words.hold_count; ++i) {

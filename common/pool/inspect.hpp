@@ -15,6 +15,11 @@ namespace daxfs::pool {
 // What people and tools see of a pool: snapshots, each part true at some moment. Nothing here
 // changes it.
 
+// Whether what a hold or an alias names is there, in whichever partition; and what an owner word of
+// this partition names. What names no row is not.
+bool TargetLives(const Memory& memory, std::uint64_t target);
+bool OwnerLives(const Memory& memory, std::uint64_t owner);
+
 enum class RowState { kFree, kBuilding, kReady, kDying, kReclaiming, kUnknown };
 const char* RowStateName(RowState state);
 
@@ -72,11 +77,16 @@ struct HostView {
 };
 std::vector<HostView> ListHosts(const Memory& memory);
 
+// The same of a partitioned pool, numbered by partition; its hosts are those it was made for,
+// whether they were ever there or not.
+std::vector<HostView> ListAllHosts(const Memory& memory);
+
 struct HoldView {
   std::uint32_t host = 0;
   std::uint32_t kind = 0;
   std::string name;
   Ref ref;
+  std::uint64_t target = 0;  // the same as in memory
   std::uint64_t created = 0;
 };
 const char* HoldKindName(std::uint32_t kind);

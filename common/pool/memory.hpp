@@ -64,7 +64,7 @@ class Memory {
   Uuid epoch() const;
 
   // What this process loses to others is counted there, in DAXFS_CONTENTION_COUNT numbers.
-  void CountInto(__u64* contention) { words_.contention = contention; }
+  void CountInto(__u64* contention) { mapped_->partitions[partition_].contention = contention; }
 
   // Behind the kernel module's device: this process is the life of a slot whose word is `word`, so
   // that the kernel lets it write what that slot builds, and knows when it has died. Elsewhere

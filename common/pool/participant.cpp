@@ -22,9 +22,7 @@ constexpr milliseconds kWatchStep{100};
 }  // namespace
 
 Participant::Participant(std::unique_ptr<Memory> memory, HostIdentity host)
-    : memory_(std::move(memory)), identity_(std::move(host)) {
-  memory_->CountInto(contention_.data());
-}
+    : memory_(std::move(memory)), identity_(std::move(host)) {}
 
 std::string Participant::LockPath(std::uint32_t slot) const {
   return identity_.run_dir + "/" + UuidText(memory_->uuid()) + "/slot-" + std::to_string(slot);
@@ -51,6 +49,7 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   std::unique_ptr<Participant> self(new Participant(std::move(memory), host));
   const std::string directory = host.run_dir + "/" + UuidText(self->memory_->uuid());
   RETURN_IF_ERROR(self->memory_->Settle(host.id));
+  self->memory_->CountInto(self->contention_.data());
   RETURN_IF_ERROR(os::MakeDirectories(directory));
   {
     ASSIGN_OR_RETURN(const os::FileLock joining, os::FileLock::Wait(directory + "/host"));
