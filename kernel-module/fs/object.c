@@ -118,13 +118,14 @@ static int locate_chunks(struct fs_context *fc, struct daxfs_object *object)
 	unsigned long missing = 0;
 	u32 i, index;
 	u64 at;
-	int err;
 
 	object->banks = BIT(0);
 	for (i = 0; i < object->chunk_count; i++) {
-		err = daxfs_chunk_device(&member->info, object->chunks[i], &index, &at);
-		if (err)
-			return err;
+		if (daxfs_chunk_device(&member->info, object->chunks[i], &index, &at)) {
+			daxfs_refuse(fc, "chunk %u is on none of the pool's devices",
+				     object->chunks[i]);
+			return -EUCLEAN;
+		}
 		if (!member->bank[index].region) {
 			missing |= BIT(index);
 			continue;
@@ -174,7 +175,7 @@ static int object_fill(struct fs_context *fc, struct daxfs_object *object,
 	err = copy_chunks(object, &info, why);
 	if (err)
 		return err;
-	*why = "not all devices that it lies on are attached";
+	*why = NULL;	/* it says so itself */
 	err = locate_chunks(fc, object);
 	if (err)
 		return err;
@@ -262,14 +263,15 @@ static int find_row(struct daxfs_member *member, const char *text, struct daxfs_
 	if (strncmp(text, DIGEST_PREFIX, strlen(DIGEST_PREFIX))) {
 		sha256(text, strlen(text), digest);
 		daxfs_key_make(key, DAXFS_ALIAS_NAME, digest);
-		return daxfs_object_find(pool, &pool->names, member->slot, key, alias, &had);
+		return daxfs_object_find(pool, member->slot, pool, &pool->names, key, alias, &had);
 	}
 	text += strlen(DIGEST_PREFIX);
 	if (strlen(text) != 2 * sizeof(digest) || hex2bin(digest, text, sizeof(digest)))
 		return -EINVAL;
 	for (i = 0; err == -ENOENT && i < ARRAY_SIZE(digest_kinds); i++) {
 		daxfs_key_make(key, digest_kinds[i], digest);
-		err = daxfs_object_find(pool, &pool->aliases, member->slot, key, alias, &had);
+		err = daxfs_object_find(pool, member->slot, pool, &pool->aliases, key, alias,
+					&had);
 	}
 	return err;
 }
@@ -308,7 +310,7 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 	if (err)
 		return ERR_PTR(err);
 	object = object_of(fc, member, &alias, &key, &why);
-	if (IS_ERR(object))
+	if (IS_ERR(object) && why)
 		daxfs_refuse(fc, "image=%s: %s", image, why);
 	return object;
 }
