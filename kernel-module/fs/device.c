@@ -346,6 +346,8 @@ static int seal_row(struct daxfs_device_file *opened, const struct daxfs_ioc_sea
 {
 	const struct daxfs_pool *pool = pool_of(opened->device);
 	u64 owner = daxfs_reference(wanted->row, wanted->generation);
+	u64 chunks = (device_size(opened->device) - info_of(opened->device)->data_offset) >>
+		     DAXFS_CHUNK_SHIFT;
 	int err;
 	u32 i;
 
@@ -354,7 +356,7 @@ static int seal_row(struct daxfs_device_file *opened, const struct daxfs_ioc_sea
 		return -EINVAL;
 	err = xa_err(xa_store(&opened->sealed, wanted->row, xa_mk_value(wanted->generation),
 			      GFP_KERNEL));
-	for (i = 0; !err && i < info_of(opened->device)->chunk_count; i++) {
+	for (i = 0; !err && i < chunks; i++) {
 		seal_chunk(opened, i, owner);
 		cond_resched();
 	}

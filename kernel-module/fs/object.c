@@ -122,13 +122,14 @@ static int locate_chunks(struct fs_context *fc, struct daxfs_object *object)
 	unsigned long missing = 0;
 	u32 i, index;
 	u64 at;
-	int err;
 
 	object->banks = BIT(0);
 	for (i = 0; i < object->chunk_count; i++) {
-		err = daxfs_chunk_device(&member->info, object->chunks[i], &index, &at);
-		if (err)
-			return err;
+		if (daxfs_chunk_device(&member->info, object->chunks[i], &index, &at)) {
+			daxfs_refuse(fc, "chunk %u is on none of the pool's devices",
+				     object->chunks[i]);
+			return -EUCLEAN;
+		}
 		if (!member->bank[index].region) {
 			missing |= BIT(index);
 			continue;
@@ -182,7 +183,7 @@ static int object_fill(struct fs_context *fc, struct daxfs_object *object,
 	err = copy_chunks(object, &info, why);
 	if (err)
 		return err;
-	*why = "not all devices that it lies on are attached";
+	*why = NULL;	/* it says so itself */
 	err = locate_chunks(fc, object);
 	if (err)
 		return err;
@@ -336,7 +337,7 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 	if (err)
 		return ERR_PTR(err);
 	object = object_of(fc, member, &alias, &key, &why);
-	if (IS_ERR(object))
+	if (IS_ERR(object) && why)
 		daxfs_refuse(fc, "image=%s: %s", image, why);
 	return object;
 }
