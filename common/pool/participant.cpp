@@ -22,9 +22,7 @@ constexpr milliseconds kWatchStep{100};
 }  // namespace
 
 Participant::Participant(std::unique_ptr<Memory> memory, HostIdentity host)
-    : memory_(std::move(memory)), identity_(std::move(host)) {
-  memory_->CountInto(contention_.data());
-}
+    : memory_(std::move(memory)), identity_(std::move(host)) {}
 
 std::string Participant::LockPath(std::uint32_t slot) const {
   return identity_.run_dir + "/" + UuidText(memory_->uuid()) + "/slot-" + std::to_string(slot);
@@ -51,6 +49,7 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   std::unique_ptr<Participant> self(new Participant(std::move(memory), host));
   const std::string directory = host.run_dir + "/" + UuidText(self->memory_->uuid());
   RETURN_IF_ERROR(self->memory_->Settle(host.id));
+  self->memory_->CountInto(self->contention_.data());
   RETURN_IF_ERROR(os::MakeDirectories(directory));
   {
     ASSIGN_OR_RETURN(const os::FileLock joining, os::FileLock::Wait(directory + "/host"));
@@ -60,7 +59,7 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   const daxfs_pool& words = self->memory_->words();
   // Apart from others, so that what one builder takes lies together.
   self->next_row_ = self->slot_ * 37U % words.row_count;
-  self->next_chunk_ = self->slot_ * 61U % words.owner_count;
+  self->next_chunk_ = self->slot_ * 61U % self->memory_->chunks();
   self->beat_ = std::thread([raw = self.get()] { raw->Beat(); });
   self->SweepLocal();
   return self;
