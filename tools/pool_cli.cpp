@@ -25,7 +25,8 @@ CLI::App* Add(CLI::App& parent, PoolLine& line, const char* name, const char* he
 void DeclareMakers(CLI::App& pool, PoolLine& line) {
   PoolCommand& arguments = line.arguments;
   CLI::App* create = Add(pool, line, "create", "make a pool, empty", CreatePool);
-  create->add_option("--size", line.size, "make the file so large (for a file, not a device)");
+  create->add_option("--size", line.size, "make the file so large; use so much of a device");
+  create->add_option("--max-size", line.max_size, "it may grow to that later, by resize");
   create->add_option("--label", arguments.label, "for people, up to 64 bytes");
   create->add_option("--rows", arguments.rows, "objects (default: 8 for each 2 MiB)");
   create->add_option("--aliases", arguments.aliases, "digests by which they are found");
@@ -34,6 +35,9 @@ void DeclareMakers(CLI::App& pool, PoolLine& line) {
   create->add_option("--partition", arguments.partitions,
                      "for memory without coherence: the id of each host, once for each");
   create->add_flag("--force", arguments.force, "over whatever is there, which is lost");
+  CLI::App* resize = Add(pool, line, "resize", "make it larger or smaller, in use", ResizePool);
+  resize->add_option("SIZE", line.size, "of its last device; up to what create --max-size said")
+      ->required();
   CLI::App* attach =
       Add(pool, line, "attach", "have the kernel module show it as /dev/daxfs/POOL", AttachPool);
   attach->add_option("--phys", arguments.phys, "physical address (default: pools.d says where)");
@@ -89,6 +93,10 @@ void DeclarePool(CLI::App& app, PoolLine& line) {
 Status CheckPoolLine(PoolLine* line) {
   if (!line->size.empty()) {
     ASSIGN_OR_RETURN(line->arguments.size_bytes, base::ParseSize(line->size).WithContext("--size"));
+  }
+  if (!line->max_size.empty()) {
+    ASSIGN_OR_RETURN(line->arguments.max_size_bytes,
+                     base::ParseSize(line->max_size).WithContext("--max-size"));
   }
   if (!line->wanted.empty()) {
     ASSIGN_OR_RETURN(line->arguments.wanted_bytes,

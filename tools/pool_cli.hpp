@@ -13,6 +13,7 @@ namespace daxfs::tools {
 struct PoolLine {
   PoolCommand arguments;
   std::string size;
+  std::string max_size;
   std::string wanted;
   Status (*command)(const PoolCommand&, Context&) = nullptr;
   bool is_long = false;  // can be interrupted

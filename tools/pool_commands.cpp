@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What changes a pool: create, gc, fence, check, rm, put, get.
+// What changes a pool: create, resize, gc, fence, check, rm, put, get.
 #include "tools/pool_commands.hpp"
 
 #include <fmt/format.h>
@@ -17,6 +17,7 @@
 #include "common/pool/check.hpp"
 #include "common/pool/config.hpp"
 #include "common/pool/inspect.hpp"
+#include "common/pool/resize.hpp"
 #include "tools/extract.hpp"
 #include "tools/open_pool.hpp"
 #include "tools/text.hpp"
@@ -39,6 +40,18 @@ Result<std::unique_ptr<pool::Participant>> Join(const PoolCommand& command) {
   return JoinPool(command.pool, "daxfsctl");
 }
 
+struct Room {
+  std::uint32_t chunks;
+  std::uint64_t bytes;
+  std::uint64_t max_bytes;
+};
+
+Room RoomOf(const pool::Memory& memory) {
+  const pool::UsageView usage = pool::Usage(memory);
+  return {usage.chunks, usage.chunks * std::uint64_t{DAXFS_CHUNK_SIZE},
+          memory.info().chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE}};
+}
+
 }  // namespace
 
 Status CreatePool(const PoolCommand& command, Context& context) {
@@ -55,43 +68,55 @@ Status CreatePool(const PoolCommand& command, Context& context) {
     ASSIGN_OR_RETURN(const pool::Uuid uuid, pool::ParseUuid(id).WithContext("--partition"));
     options.partitions.push_back(uuid);
   }
-  const std::uint64_t size = command.size_bytes != 0 ? command.size_bytes : config.size_bytes;
+  options.size_bytes = command.size_bytes != 0 ? command.size_bytes : config.size_bytes;
+  options.max_size_bytes = command.max_size_bytes;
   std::vector<std::string> made;
-  Status status;
+  std::error_code error;
   for (const std::string& device : options.devices) {
-    std::error_code error;
-    if (size == 0 || !status.ok()) break;
-    const bool is_new = !std::filesystem::exists(device, error);
-    status = os::MakeSharedFile(device, size);
-    if (is_new) made.push_back(device);
+    if (!std::filesystem::exists(device, error)) made.push_back(device);
   }
-  if (status.ok()) status = pool::CreatePool(options);
+  const Status status = pool::CreatePool(options);
   // What another process made into a pool meanwhile, or is making one of, is not ours to remove.
   const bool ours = status.code() != StatusCode::kAlreadyExists &&
                     status.code() != StatusCode::kFailedPrecondition;
   if (!status.ok()) {
-    std::error_code error;
     if (!ours) return status;
     for (const std::string& device : made) std::filesystem::remove(device, error);
     return status;
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory,
                    pool::Memory::Open(options.devices, os::Access::kRead));
-  const std::uint64_t bytes =
-      memory->info().chunk_count * std::uint64_t{DAXFS_CHUNK_SIZE} * memory->partition_count();
+  const Room room = RoomOf(*memory);
   if (command.json) {
     return context.out(Line({{"uuid", pool::UuidText(memory->uuid())},
-                             {"chunks", memory->info().chunk_count},
-                             {"bytes", bytes},
+                             {"chunks", room.chunks},
+                             {"bytes", room.bytes},
+                             {"max_bytes", room.max_bytes},
                              {"rows", memory->info().row_count},
                              {"partitions", memory->partition_count()}}));
   }
-  const std::string parts = memory->partition_count() == 1
-                                ? ""
-                                : fmt::format(" in {} partitions", memory->partition_count());
+  std::string more;
+  if (room.max_bytes != room.bytes) more = " (at most " + base::HumanSize(room.max_bytes) + ")";
+  if (memory->partition_count() > 1) {
+    more = fmt::format(" in each of {} partitions", memory->partition_count());
+  }
   return context.out(fmt::format("{}  pool {}  {}{} for up to {} objects\n", memory->name(),
-                                 pool::UuidText(memory->uuid()), base::HumanSize(bytes), parts,
-                                 memory->info().row_count * memory->partition_count()));
+                                 pool::UuidText(memory->uuid()), base::HumanSize(room.bytes), more,
+                                 memory->info().row_count));
+}
+
+Status ResizePool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
+  RETURN_IF_ERROR(pool::Resize(*participant, command.size_bytes));
+  const Room room = RoomOf(participant->memory());
+  if (command.json) {
+    return context.out(Line({{"ok", true},
+                             {"chunks", room.chunks},
+                             {"bytes", room.bytes},
+                             {"max_bytes", room.max_bytes}}));
+  }
+  return context.out(fmt::format("{} of at most {}\n", base::HumanSize(room.bytes),
+                                 base::HumanSize(room.max_bytes)));
 }
 
 Status CollectPool(const PoolCommand& command, Context& context) {

@@ -19,7 +19,8 @@ struct PoolCommand {
   std::string host;                  // fence: number, id or name
   std::string label;                 // create
   std::string phys;                  // attach
-  std::uint64_t size_bytes = 0;      // create, attach
+  std::uint64_t size_bytes = 0;      // create, attach, resize
+  std::uint64_t max_size_bytes = 0;  // create
   std::uint32_t rows = 0;
   std::uint32_t aliases = 0;
   std::uint32_t slots = 0;
@@ -37,6 +38,7 @@ struct PoolCommand {
 
 // One function a subcommand of `daxfsctl pool`. Errors: as Memory::Open and Participant::Attach.
 Status CreatePool(const PoolCommand& command, Context& context);
+Status ResizePool(const PoolCommand& command, Context& context);
 // The kernel module shows it as /dev/daxfs/NAME; nothing to do for one that it shows already.
 Status AttachPool(const PoolCommand& command, Context& context);
 Status DetachPool(const PoolCommand& command, Context& context);

@@ -48,13 +48,11 @@ const char* ModeOf(const pool::Memory& memory) {
 Json UsageJson(const pool::Memory& memory, const pool::UsageView& usage) {
   const daxfs_pool& words = memory.words();
   Json json;
-  json["chunks"] = {{"bytes_each", DAXFS_CHUNK_SIZE},
-                    {"total", usage.chunks},
-                    {"free", usage.chunks_free},
-                    {"split", usage.chunks_split},
-                    {"orphan", usage.chunks_orphan},
-                    {"damaged", usage.chunks_damaged},
-                    {"largest_free_run", usage.largest_free_run}};
+  json["chunks"] = {
+      {"bytes_each", DAXFS_CHUNK_SIZE},  {"total", usage.chunks},
+      {"absent", usage.chunks_absent},   {"free", usage.chunks_free},
+      {"split", usage.chunks_split},     {"orphan", usage.chunks_orphan},
+      {"damaged", usage.chunks_damaged}, {"largest_free_run", usage.largest_free_run}};
   json["granules"] = {{"bytes_each", DAXFS_GRANULE_SIZE},
                       {"used", usage.granules_used},
                       {"orphan", usage.granules_orphan}};
@@ -165,6 +163,9 @@ std::string UsageText(const pool::Memory& memory, const pool::UsageView& usage) 
       Chunks(usage.chunks), memory.info().device_count, memory.info().device_count == 1 ? "" : "s",
       Chunks(usage.chunks_free), Chunks(usage.largest_free_run), usage.chunks_split,
       usage.chunks_split == 1 ? "" : "s");
+  if (usage.chunks_absent > 0) {
+    text += fmt::format(", may grow to {}", Chunks(usage.chunks + usage.chunks_absent));
+  }
   if (usage.chunks_orphan > 0)
     text += fmt::format(", {} of ended lives", Chunks(usage.chunks_orphan));
   if (usage.chunks_damaged > 0) text += fmt::format(", {} DAMAGED", usage.chunks_damaged);
@@ -314,18 +315,27 @@ std::string Picture(const pool::Memory& memory) {
   for (std::size_t first = 0; first < words.owner_count; first += per_cell) {
     std::size_t used = 0;
     std::size_t split = 0;
+    std::size_t absent = 0;
     std::size_t count = 0;
     for (std::size_t i = first; i < words.owner_count && i < first + per_cell; ++i, ++count) {
       const std::uint64_t owner = daxfs_load(&words.owners[i]);
+      absent += owner == DAXFS_OWNER_ABSENT ? 1U : 0U;
+      if (owner == DAXFS_OWNER_ABSENT) continue;
       used += owner != 0 ? 1U : 0U;
       split += owner == DAXFS_OWNER_SPLIT ? 1U : 0U;
     }
-    text += used == 0 ? '.' : split == used ? '+' : used == count ? '#' : 'o';
+    text += absent == count ? '-'
+            : used == 0     ? '.'
+            : split == used ? '+'
+            : used == count ? '#'
+                            : 'o';
     if (++column % kWidth == 0) text += '\n';
   }
   if (column % kWidth != 0) text += '\n';
-  return text + fmt::format("# used  o partly  + small objects  . free  (a character is {})\n",
-                            Chunks(per_cell));
+  return text +
+         fmt::format(
+             "# used  o partly  + small objects  . free  - not there yet  (a character is {})\n",
+             Chunks(per_cell));
 }
 
 std::string Pictures(const pool::Memory& memory) {

@@ -49,6 +49,35 @@ Status SharedMemory::Ask(unsigned long request, const void* argument) const {
                                                     : Status::FromErrno(errno, "ioctl");
 }
 
+Result<std::uint64_t> SharedMemory::Size() const {
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0) return Status::FromErrno(errno, "fstat");
+  return S_ISREG(info.st_mode) ? static_cast<std::uint64_t>(info.st_size) : length_;
+}
+
+Status SharedMemory::SetSize(std::uint64_t size_bytes) const {
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0) return Status::FromErrno(errno, "fstat");
+  if (!S_ISREG(info.st_mode)) {
+    if (size_bytes <= length_) return Status::Ok();
+    return InvalidArgumentError("the device has " + std::to_string(length_) + " bytes");
+  }
+  return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) == 0
+             ? Status::Ok()
+             : Status::FromErrno(errno, "ftruncate");
+}
+
+Status SharedMemory::Widen(std::uint64_t size_bytes) {
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0) return Status::FromErrno(errno, "fstat");
+  if (!S_ISREG(info.st_mode) || size_bytes <= length_) return Status::Ok();
+  void* address = ::mremap(address_, length_, size_bytes, MREMAP_MAYMOVE);
+  if (address == MAP_FAILED) return Status::FromErrno(errno, "mremap");
+  address_ = address;
+  length_ = size_bytes;
+  return Status::Ok();
+}
+
 SharedMemory::~SharedMemory() {
   if (address_ != nullptr) ::munmap(address_, length_);
 }
@@ -92,7 +121,7 @@ Status MakeSharedFile(const std::string& path, std::uint64_t size_bytes) {
   if (static_cast<std::uint64_t>(info.st_size) == size_bytes) return Status::Ok();
   if (info.st_size != 0) {
     return AlreadyExistsError(path + ": exists with " + std::to_string(info.st_size) +
-                              " bytes; leave --size out, or remove it first");
+                              " bytes; leave --size out, or --force makes it anew");
   }
   if (::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) {
     return Status::FromErrno(errno, path);

@@ -32,6 +32,14 @@ class SharedMemory {
   // Valid as long as this object. Writing requires that it was opened for that.
   std::span<std::byte> bytes() const { return {static_cast<std::byte*>(address_), length_}; }
   int fd() const { return fd_.get(); }
+  // What is behind it now: a file may be shorter or longer than what is mapped. Errors: by errno.
+  Result<std::uint64_t> Size() const;
+  // A file gets that size; a device has the one it has. Errors: by errno; kInvalidArgument for more
+  // than a device has.
+  Status SetSize(std::uint64_t size_bytes) const;
+  // Maps so much of a file, even if it is not so long yet; what was mapped may move. Nothing
+  // happens to a device. Errors: by errno.
+  Status Widen(std::uint64_t size_bytes);
   // Asks the driver behind a device. Errors: by errno; ENOTTY where nobody knows the request.
   Status Ask(unsigned long request, const void* argument) const;
 
@@ -75,7 +83,7 @@ class Gathered {
 };
 
 // Makes `path` a file of `size_bytes` zeros; a file that is there must be that long already, or
-// empty. Errors: by errno; kAlreadyExists.
+// empty. Nothing happens to a device. Errors: by errno; kAlreadyExists.
 Status MakeSharedFile(const std::string& path, std::uint64_t size_bytes);
 
 }  // namespace daxfs::os

@@ -45,10 +45,11 @@ Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
 
 std::optional<std::uint32_t> Participant::TakeFreeChunkLocked(Ref ref) {
   const daxfs_pool& words = memory_->words();
-  for (std::uint32_t i = 0; i < words.owner_count; ++i) {
-    const std::uint32_t chunk = (next_chunk_ + i) % words.owner_count;
+  const std::uint32_t chunks = memory_->chunks();
+  for (std::uint32_t i = 0; i < chunks; ++i) {
+    const std::uint32_t chunk = (next_chunk_ + i) % chunks;
     if (daxfs_chunk_take(&words, chunk, ref.row, ref.generation) != 0) continue;
-    next_chunk_ = (chunk + 1) % words.owner_count;
+    next_chunk_ = (chunk + 1) % chunks;
     return chunk;
   }
   return std::nullopt;
@@ -72,8 +73,9 @@ Result<std::uint32_t> Participant::TakeChunk(Ref ref, std::size_t have) {
 
 std::optional<std::uint32_t> Participant::TakeGranulesLocked(Ref ref, std::uint32_t count) {
   const daxfs_pool& words = memory_->words();
-  for (std::uint32_t i = 0; i < words.owner_count; ++i) {
-    const std::uint32_t chunk = (granule_chunk_ + i) % words.owner_count;
+  const std::uint32_t chunks = memory_->chunks();
+  for (std::uint32_t i = 0; i < chunks; ++i) {
+    const std::uint32_t chunk = (granule_chunk_ + i) % chunks;
     if (daxfs_load(&words.owners[chunk]) != DAXFS_OWNER_SPLIT) continue;
     const std::uint32_t first = chunk * DAXFS_CHUNK_GRANULES;
     for (std::uint32_t at = 0; at + count <= DAXFS_CHUNK_GRANULES; ++at) {
@@ -90,10 +92,11 @@ Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
   const daxfs_pool& words = memory_->words();
   const std::lock_guard lock(mutex_);
   if (const auto first = TakeGranulesLocked(ref, count)) return *first;
-  for (std::uint32_t i = 0; i < words.owner_count; ++i) {
-    const std::uint32_t chunk = (next_chunk_ + i) % words.owner_count;
+  const std::uint32_t chunks = memory_->chunks();
+  for (std::uint32_t i = 0; i < chunks; ++i) {
+    const std::uint32_t chunk = (next_chunk_ + i) % chunks;
     if (daxfs_chunk_split(&words, chunk) != 0) continue;
-    next_chunk_ = (chunk + 1) % words.owner_count;
+    next_chunk_ = (chunk + 1) % chunks;
     granule_chunk_ = chunk;
     if (const auto first = TakeGranulesLocked(ref, count)) return *first;
   }
@@ -107,13 +110,19 @@ Status Participant::Full(const std::string& wanted) const {
       base::HumanSize(usage.chunks_free * std::uint64_t{DAXFS_CHUNK_SIZE}) + " of " +
       base::HumanSize(usage.chunks * std::uint64_t{DAXFS_CHUNK_SIZE}) + " free; ";
   const std::uint32_t objects = usage.collectable_objects;
+  const std::string more =
+      usage.chunks_absent == 0
+          ? ""
+          : "; it may grow by " +
+                base::HumanSize(usage.chunks_absent * std::uint64_t{DAXFS_CHUNK_SIZE}) +
+                ": daxfsctl pool resize";
   if (objects == 0) {
-    return ResourceExhaustedError(text + "all objects in it are in use or held");
+    return ResourceExhaustedError(text + "all objects in it are in use or held" + more);
   }
   return ResourceExhaustedError(
       text + std::to_string(objects) + (objects == 1 ? " object of " : " objects of ") +
       base::HumanSize(usage.collectable_bytes) + (objects == 1 ? " is" : " are") +
-      " used by nobody: daxfsctl pool gc frees (--dry-run shows) them");
+      " used by nobody: daxfsctl pool gc frees (--dry-run shows) them" + more);
 }
 
 Status Participant::CollectOne(Ref ref) {

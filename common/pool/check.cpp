@@ -96,7 +96,7 @@ class Checker {
     std::map<std::uint64_t, std::uint32_t> owned;
     for (std::uint32_t chunk = 0; chunk < words_.owner_count; ++chunk) {
       const std::uint64_t owner = daxfs_load(&words_.owners[chunk]);
-      if (owner == 0) continue;
+      if (owner == 0 || owner == DAXFS_OWNER_ABSENT) continue;
       if (daxfs_reference_row(owner) > DAXFS_ROW_MAX) {
         Granules(chunk, owner);
       } else if (daxfs_reference_row(owner) >= words_.row_count) {

@@ -322,6 +322,12 @@ void CountChunks(const Memory& memory, UsageView& usage) {
   std::uint32_t run = 0;
   for (std::uint32_t chunk = 0; chunk < words.owner_count; ++chunk) {
     const std::uint64_t owner = daxfs_load(&words.owners[chunk]);
+    if (owner == DAXFS_OWNER_ABSENT) {
+      ++usage.chunks_absent;
+      run = 0;
+      continue;
+    }
+    ++usage.chunks;
     const bool merging = owner != 0 && daxfs_reference_row(owner) > DAXFS_ROW_MAX;
     bool free = owner == 0;
     if (merging) {
@@ -348,7 +354,6 @@ void CountChunks(const Memory& memory, UsageView& usage) {
 UsageView Usage(const Memory& memory) {
   const daxfs_pool& words = memory.words();
   UsageView usage;
-  usage.chunks = words.owner_count;
   CountChunks(memory, usage);
   for (const ObjectView& object : ListObjects(memory)) {
     ++usage.rows_used;

@@ -101,7 +101,8 @@ std::vector<NameView> ListNames(const Memory& memory);
 
 // How much of what there is. Chunks of 2 MiB, bytes.
 struct UsageView {
-  std::uint32_t chunks = 0;
+  std::uint32_t chunks = 0;         // that are there
+  std::uint32_t chunks_absent = 0;  // that it may have one day
   std::uint32_t chunks_free = 0;
   std::uint32_t chunks_split = 0;   // hold granules
   std::uint32_t chunks_orphan = 0;  // of a life that is over: free for whoever takes them

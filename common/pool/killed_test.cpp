@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 
 #include "common/os/testing/scratch.hpp"
@@ -16,6 +17,7 @@
 #include "common/pool/inspect.hpp"
 #include "common/pool/obtain.hpp"
 #include "common/pool/participant.hpp"
+#include "common/pool/resize.hpp"
 #include "common/pool/view.hpp"
 
 namespace daxfs::pool {
@@ -171,6 +173,48 @@ TEST_F(Killed, ARemoteHostsThingsWaitForTheFence) {
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(step, 50);
+}
+
+// What is killed while it resizes leaves a pool that is right, and the same again finishes it.
+TEST_F(Killed, AtEveryStepOfAResize) {
+  std::filesystem::remove(path_);
+  CreateOptions options;
+  options.devices = {path_};
+  options.size_bytes = 8 * kMiB;
+  options.max_size_bytes = 24 * kMiB;
+  ASSERT_TRUE(CreatePool(options).ok());
+  const auto dies_at = [&](std::int64_t step, std::uint64_t size) {
+    const pid_t child = fork();
+    if (child == 0) {
+      {
+        const std::unique_ptr<Participant> me = Attach(kLocal);
+        testing::steps_left = step;
+        const Status resized = Resize(*me, size);
+        testing::steps_left = -1;
+        if (!resized.ok()) _exit(1);
+      }
+      _exit(0);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 1);
+    return WEXITSTATUS(status) == kKilledStatus;
+  };
+  for (const auto& [from, to] : {std::pair{8 * kMiB, 24 * kMiB}, std::pair{24 * kMiB, 8 * kMiB}}) {
+    std::int64_t step = 0;
+    for (bool dies = true; dies; ++step) {
+      ASSERT_TRUE(Resize(*Attach(kRemote), from).ok());
+      dies = dies_at(step, to);
+      const std::unique_ptr<Participant> next = Attach(kLocal);  // opens it, and sweeps
+      ASSERT_TRUE(Check(next->memory(), nullptr).empty()) << step;
+      ASSERT_TRUE(Resize(*next, to).ok()) << step;
+      ASSERT_EQ(std::filesystem::file_size(path_), to);
+      const UsageView usage = Usage(next->memory());
+      ASSERT_EQ(usage.chunks_absent == 0, to == 24 * kMiB);
+      ASSERT_EQ(usage.chunks_free, usage.chunks);
+    }
+    EXPECT_GT(step, 8) << "a step a chunk";
+  }
 }
 
 // Before a swap somebody else changes the word: what was lost is counted, and another found.

@@ -113,15 +113,41 @@ struct Claimed {
   os::FileLock lock;  // on one machine, one at a time
 };
 
-Result<Claimed> Claim(const std::string& path, bool replace) {
+Result<Claimed> Claim(const std::string& path, const CreateOptions& options) {
   ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, os::Access::kWrite));
   if (device.bytes().size() < DAXFS_BLOCK_SIZE) {
     return InvalidArgumentError(path + ": too small for a pool");
   }
   ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Of(device.fd()));
   if (!lock) return FailedPreconditionError(path + ": another process is making a pool of it");
-  RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), replace));
-  return Claimed{std::move(device), *std::move(lock)};
+  RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), options.replace));
+  if (options.size_bytes == 0) return Claimed{std::move(device), *std::move(lock)};
+  if (options.size_bytes < DAXFS_BLOCK_SIZE) {
+    return InvalidArgumentError(path + ": too small for a pool");
+  }
+  // One that is replaced may have had another size.
+  RETURN_IF_ERROR(device.SetSize(options.size_bytes).WithContext(path));
+  ASSIGN_OR_RETURN(os::SharedMemory sized, os::SharedMemory::Open(path, os::Access::kWrite));
+  return Claimed{std::move(sized), *std::move(lock)};
+}
+
+// What the last device may grow to.
+Result<std::uint64_t> MaxSize(const CreateOptions& options, std::uint64_t size) {
+  const std::uint64_t max = options.max_size_bytes == 0 ? size : options.max_size_bytes;
+  if (max < size) {
+    return InvalidArgumentError("--max-size is less than the " + std::to_string(size) +
+                                " bytes that are there");
+  }
+  if (max > size && !options.partitions.empty()) {
+    return InvalidArgumentError("a partitioned pool cannot grow");
+  }
+  return max;
+}
+
+std::uint32_t ChunksIn(const daxfs_pool_device_info& device, std::uint64_t size) {
+  const std::uint64_t room = size < device.data_offset ? 0 : size - device.data_offset;
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(room >> DAXFS_CHUNK_SHIFT, device.chunk_count));
 }
 
 Status FillInfo(const CreateOptions& options, daxfs_pool_info* info) {
@@ -139,11 +165,15 @@ Status FillInfo(const CreateOptions& options, daxfs_pool_info* info) {
 
 // One partition, or all there is. Nobody may take what is half made for a pool: the old magics have
 // gone, the new ones come last.
-void Format(std::span<std::byte> bytes, const daxfs_pool_info& info, std::uint32_t device) {
+void Format(std::span<std::byte> bytes, const daxfs_pool_info& info, std::uint32_t device,
+            std::uint32_t chunks) {
   if (device == 0) {
     daxfs_pool_map map;
     daxfs_pool_tables(&info, &map);
     Clear(bytes.subspan(DAXFS_BLOCK_SIZE, map.end - DAXFS_BLOCK_SIZE));
+    daxfs_pool words;
+    daxfs_pool_view(&words, &info, bytes.data());
+    for (std::uint32_t i = chunks; i < info.chunk_count; ++i) daxfs_chunk_remove(&words, i);
     if (info.partition_count > 1) daxfs_write_back(bytes.data(), map.end);
   }
   daxfs_pool_format(bytes.data(), &info, device);
@@ -181,15 +211,33 @@ Status CreatePool(const CreateOptions& options) {
   if (options.replace) RETURN_IF_ERROR(CheckNobodyLives(options.devices));
   std::vector<Claimed> devices;
   for (std::size_t i = 0; i < options.devices.size(); ++i) {
-    ASSIGN_OR_RETURN(Claimed device, Claim(options.devices[i], options.replace));
-    info.device[i].size = device.memory.bytes().size();
+    const std::string& path = options.devices[i];
+    if (options.size_bytes != 0) {
+      const Status made = os::MakeSharedFile(path, options.size_bytes);
+      // One of another size is made anew, behind all checks.
+      if (!made.ok() && !(options.replace && made.code() == StatusCode::kAlreadyExists)) {
+        return made;
+      }
+    }
+    ASSIGN_OR_RETURN(Claimed device, Claim(path, options));
+    info.device[i].size =
+        options.size_bytes == 0 ? device.memory.bytes().size() : options.size_bytes;
     RETURN_IF_ERROR(RandomUuid(info.device[i].uuid));
     devices.push_back(std::move(device));
   }
+  daxfs_pool_device_info& last = info.device[info.device_count - 1];
+  const std::uint64_t present = last.size;
+  ASSIGN_OR_RETURN(last.size, MaxSize(options, present));
   RETURN_IF_ERROR(FillInfo(options, &info));
   const char* why = "";
   if (daxfs_pool_defaults(&info, &why) != 0) {
     return InvalidArgumentError(options.devices.front() + ": " + why);
+  }
+  const std::uint32_t chunks = last.first_chunk + ChunksIn(last, present);
+  if (chunks == last.first_chunk) {
+    return InvalidArgumentError(options.devices.back() +
+                                ": too small for its tables and one chunk; they need " +
+                                std::to_string(last.data_offset + DAXFS_CHUNK_SIZE) + " bytes");
   }
   for (Claimed& device : devices) Clear(device.memory.bytes().first(DAXFS_BLOCK_SIZE));
   if (info.partition_count > 1) {
@@ -198,15 +246,27 @@ Status CreatePool(const CreateOptions& options) {
       info.partition = i;
       std::memcpy(info.partition_host, options.partitions[i].data(), sizeof(info.partition_host));
       const std::span<std::byte> bytes = devices.front().memory.bytes();
-      Format(bytes.subspan(i * info.partition_size, info.partition_size), info, 0);
+      Format(bytes.subspan(i * info.partition_size, info.partition_size), info, 0,
+             info.chunk_count);
     }
     return Status::Ok();
   }
   for (std::size_t i = devices.size(); i-- > 0;) {
-    Format(devices[i].memory.bytes(), info, static_cast<std::uint32_t>(i));
+    Format(devices[i].memory.bytes(), info, static_cast<std::uint32_t>(i), chunks);
   }
   return Status::Ok();
 }
+
+namespace {
+
+// The last device may be as small as its tables and a chunk: whether chunks are missing, their
+// words say.
+std::uint64_t SizeNeeded(const daxfs_pool_info& info, std::uint32_t device) {
+  const bool may_grow = device + 1 == info.device_count && info.partition_count == 1;
+  return may_grow ? info.device[device].data_offset + DAXFS_CHUNK_SIZE : info.device[device].size;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& devices,
                                              os::Access access) {
@@ -226,9 +286,10 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
         std::memcmp(info.uuid, memory->info_.uuid, sizeof(info.uuid)) != 0) {
       return InvalidArgumentError(path + ": belongs to another pool than " + devices.front());
     }
-    if (bytes.size() < info.device[info.device_index].size) {
+    const std::uint64_t needed = SizeNeeded(info, info.device_index);
+    if (bytes.size() < needed) {
       return DataLossError(path + ": has " + std::to_string(bytes.size()) + " bytes, the pool " +
-                           std::to_string(info.device[info.device_index].size));
+                           std::to_string(needed));
     }
     if (found[info.device_index]) return InvalidArgumentError(path + ": is named twice");
     memory->info_ = info;
@@ -241,7 +302,7 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
                                      " of its pool is missing; name all of them");
     }
     // Each superblock was checked against its own device; this one speaks for all.
-    if (found[i]->bytes().size() < memory->info_.device[i].size) {
+    if (found[i]->bytes().size() < SizeNeeded(memory->info_, i)) {
       return DataLossError(devices.front() + ": the superblocks of its devices contradict");
     }
     memory->mapped_->devices.push_back(*std::move(found[i]));
@@ -250,8 +311,33 @@ Result<std::unique_ptr<Memory>> Memory::Open(const std::vector<std::string>& dev
     return FailedPreconditionError(devices.front() +
                                    ": a newer daxfs made it; this one can show it, not change it");
   }
+  const daxfs_pool_device_info& last = memory->info_.device[memory->info_.device_count - 1];
+  RETURN_IF_ERROR(memory->mapped_->devices.back().Widen(last.size).WithContext(devices.front()));
+  memory->mapped_->chunks =
+      last.first_chunk + ChunksIn(last, memory->mapped_->devices.back().bytes().size());
   RETURN_IF_ERROR(memory->View());
+  RETURN_IF_ERROR(memory->CheckPresent());
   return memory;
+}
+
+// All chunks that are not absent are there. Whoever resizes it makes the file larger before it says
+// so, and smaller behind that: so first what is said, then how large it is, again if both changed.
+Status Memory::CheckPresent() {
+  constexpr int kTries = 8;
+  const daxfs_pool_device_info& last = info_.device[info_.device_count - 1];
+  std::uint64_t size = 0;
+  std::uint64_t needed = 1;
+  for (int i = 0; i < kTries && size < needed; ++i) {
+    std::uint32_t end = info_.chunk_count;
+    while (end > last.first_chunk && daxfs_load(&words().owners[end - 1]) == DAXFS_OWNER_ABSENT) {
+      --end;
+    }
+    needed = last.data_offset + (std::uint64_t{end - last.first_chunk} << DAXFS_CHUNK_SHIFT);
+    ASSIGN_OR_RETURN(size, mapped_->devices.back().Size());
+  }
+  if (size >= needed) return Status::Ok();
+  return DataLossError(name() + ": has " + std::to_string(size) + " bytes, the pool " +
+                       std::to_string(needed));
 }
 
 Status Memory::View() {

@@ -24,6 +24,10 @@ struct CreateOptions {
   std::uint32_t aliases = 0;         // rounded up to a power of two
   std::uint32_t slots = 0;           // participants
   std::uint32_t hosts = 0;
+  // Of each device so much, from its beginning; a file is made, or made anew. 0: all there is.
+  std::uint64_t size_bytes = 0;
+  // The last device may grow to that (resize.hpp): there are tables for it. 0: as large as it is.
+  std::uint64_t max_size_bytes = 0;
   // Without coherence between hosts: a partition for each of these, and for no others.
   std::vector<Uuid> partitions = {};
   bool replace = false;  // over a pool or image that is there, with everything in it
@@ -78,7 +82,13 @@ class Memory {
   // Bytes of another host's object are read as they are.
   void Refresh(std::span<const std::byte> bytes) const;
 
-  // The 2 MiB of a chunk. Requires: chunk < info().chunk_count.
+  // Chunks from 0 on that this process has mapped. Of a file they are all that there may ever be;
+  // what a device has more by now is for who opens the pool anew.
+  std::uint32_t chunks() const { return mapped_->chunks; }
+  // The one that can be resized.
+  const os::SharedMemory& last_device() const { return mapped_->devices.back(); }
+
+  // The 2 MiB of a chunk. Requires: chunk < chunks().
   std::span<std::byte> Chunk(std::uint32_t chunk) const;
   // `count` granules of 64 KiB. Requires: in one chunk.
   std::span<std::byte> Granules(std::uint32_t first, std::uint32_t count) const;
@@ -89,11 +99,13 @@ class Memory {
   Memory() = default;
   Status AskDevices(unsigned long request, const void* argument) const;
   Status View();
+  Status CheckPresent();
 
   struct Mapped {
     std::string name;
     std::vector<os::SharedMemory> devices;  // by number
     std::vector<daxfs_pool> partitions;     // one, unless it is partitioned
+    std::uint32_t chunks = 0;
   };
   std::shared_ptr<Mapped> mapped_ = std::make_shared<Mapped>();
   daxfs_pool_info info_ = {};  // of the partition

@@ -59,7 +59,7 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   const daxfs_pool& words = self->memory_->words();
   // Apart from others, so that what one builder takes lies together.
   self->next_row_ = self->slot_ * 37U % words.row_count;
-  self->next_chunk_ = self->slot_ * 61U % words.owner_count;
+  self->next_chunk_ = self->slot_ * 61U % self->memory_->chunks();
   self->beat_ = std::thread([raw = self.get()] { raw->Beat(); });
   self->SweepLocal();
   return self;

@@ -39,6 +39,10 @@ Result<Mapped> Mapped::Open(const Participant& participant, Use use) {
   }
   std::vector<os::Piece> pieces;
   for (const std::uint32_t chunk : chunks) {
+    if (chunk >= memory.chunks()) {
+      return FailedPreconditionError(memory.name() + ": the pool has grown beyond what this " +
+                                     "process has mapped; open it again");
+    }
     const bool small = object.granule_count != 0;
     const std::uint64_t offset =
         small ? std::uint64_t{object.first % DAXFS_CHUNK_GRANULES} << DAXFS_GRANULE_SHIFT : 0;

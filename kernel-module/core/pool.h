@@ -310,6 +310,15 @@ int daxfs_chunk_merge(const struct daxfs_pool *pool, __u32 slot, __u32 chunk);
 int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk);
 
 /**
+ * daxfs_chunk_remove() - a free or orphaned chunk is absent from now on: its memory may go
+ * Return: 0; -EBUSY it has an owner, holds granules, or is absent.
+ */
+int daxfs_chunk_remove(const struct daxfs_pool *pool, __u32 chunk);
+
+/** daxfs_chunk_add() - an absent chunk whose memory is there is free. Return: 0; -ENOENT */
+int daxfs_chunk_add(const struct daxfs_pool *pool, __u32 chunk);
+
+/**
  * daxfs_row_publish() - building(@slot) -> ready; the builder has a use of it from then on
  * All bytes are written and daxfs_publish()ed before.
  * Return: 0; -ESTALE the row was swept (a fence that stated what was not so).

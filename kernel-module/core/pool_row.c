@@ -78,6 +78,18 @@ int daxfs_chunk_split(const struct daxfs_pool *pool, __u32 chunk)
 	return take(pool, chunk, DAXFS_OWNER_SPLIT);
 }
 
+int daxfs_chunk_remove(const struct daxfs_pool *pool, __u32 chunk)
+{
+	return take(pool, chunk, DAXFS_OWNER_ABSENT);
+}
+
+int daxfs_chunk_add(const struct daxfs_pool *pool, __u32 chunk)
+{
+	struct daxfs_word *owner = &pool->owners[chunk];
+
+	return daxfs_cas(owner, DAXFS_OWNER_ABSENT, 0) == DAXFS_OWNER_ABSENT ? 0 : -ENOENT;
+}
+
 int daxfs_chunk_free_orphan(const struct daxfs_pool *pool, __u32 chunk)
 {
 	__u64 owner;

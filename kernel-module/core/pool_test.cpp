@@ -103,6 +103,28 @@ TEST_F(Pool, AnOrphanIsTakenDamageIsNot) {
   }
 }
 
+TEST_F(Pool, AnAbsentChunkIsNobodysUntilItIsAdded) {
+  const __u64 generation = Publish(3);
+  EXPECT_EQ(daxfs_chunk_remove(&pool, 0), -EBUSY) << "it has an owner";
+  EXPECT_EQ(daxfs_chunk_add(&pool, 0), -ENOENT);
+  EXPECT_EQ(daxfs_chunk_add(&pool, 1), -ENOENT) << "it is free already";
+  EXPECT_EQ(daxfs_chunk_remove(&pool, 1), 0);
+  EXPECT_EQ(daxfs_load(&owners[1]), 0x3000000U);
+  EXPECT_EQ(daxfs_chunk_remove(&pool, 1), -EBUSY);
+  EXPECT_FALSE(daxfs_owner_is_split(daxfs_load(&owners[1])));
+  __u64 other = 0;
+  EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &other), 0);
+  EXPECT_EQ(daxfs_chunk_take(&pool, 1, 4, other), -EBUSY);
+  EXPECT_EQ(daxfs_chunk_split(&pool, 1), -EBUSY);
+  EXPECT_EQ(daxfs_chunk_merge(&pool, 0, 1), -ENOENT);
+  EXPECT_EQ(daxfs_chunk_free_orphan(&pool, 1), -EBUSY);
+  EXPECT_EQ(daxfs_row_abandon(&pool, 0, 4, other), 0);
+  EXPECT_EQ(daxfs_load(&owners[1]), DAXFS_OWNER_ABSENT);
+  EXPECT_EQ(daxfs_chunk_add(&pool, 1), 0);
+  daxfs_store(&owners[1], daxfs_reference(3, generation + 1));
+  EXPECT_EQ(daxfs_chunk_remove(&pool, 1), 0) << "an orphan";
+}
+
 TEST_F(Pool, AHoldKeepsAndDyingIsRescued) {
   const __u64 generation = Publish(0);
   __u64 word = 0;

@@ -23,7 +23,7 @@ def pool(memory, build, ctl):  # noqa: F811
 
 
 def test_a_pool_of_three_hosts_is_made_and_shown(pool):
-    assert "in 3 partitions" in pool.made
+    assert "in each of 3 partitions" in pool.made
     info = pool.info()
     assert info["mode"] == "partitioned" and "chunks" not in info
     assert [part["partition_host"] for part in info["partitions"]] == [HOST.format(number) for number in (1, 2, 3)]

@@ -21,10 +21,10 @@ HOST = "00000000-0000-4000-8000-00000000000{}"
 class Pool:
     """A pool in a file, and the programs as processes of one of its hosts."""
 
-    def __init__(self, folder, build, ctl, size="64M"):
+    def __init__(self, folder, build, ctl, size="64M", *options):
         self.folder, self.build_program, self.ctl_program = folder, build, ctl
         self.path = folder / "pool"
-        self.ok("create", "--size", size)
+        self.ok("create", "--size", size, *options)
 
     def environment(self, host=1):
         return {**os.environ, "DAXFS_HOST_ID": HOST.format(host), "DAXFS_RUN_DIR": str(self.folder / f"run{host}")}

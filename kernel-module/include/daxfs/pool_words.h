@@ -54,9 +54,11 @@
 /*
  * An owner word of a chunk that names no row: its row field is 0. Split: its granules have
  * owner words of their own. Merging: the slot in bits 32-47 is looking whether all are free.
+ * Absent: the pool may grow to have it.
  */
 #define DAXFS_OWNER_SPLIT		(1ULL << 24)
 #define DAXFS_OWNER_MERGING		(2ULL << 24)
+#define DAXFS_OWNER_ABSENT		(3ULL << 24)
 #define DAXFS_OWNER_MERGER_SHIFT	32
 
 #endif /* DAXFS_POOL_WORDS_H */
