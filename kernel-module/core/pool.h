@@ -151,7 +151,7 @@ static inline void daxfs_contended(const struct daxfs_pool *pool, enum daxfs_con
 		pool->contention[what]++;
 }
 
-/* Words of @slot's uses, of all partitions' rows. */
+/* Words of a slot's uses, of all partitions' rows. */
 static inline __u32 daxfs_slot_words(const struct daxfs_pool *pool)
 {
 	return pool->use_words * pool->partition_count;
@@ -161,10 +161,10 @@ static inline __u32 daxfs_slot_words(const struct daxfs_pool *pool)
 static inline struct daxfs_word *daxfs_uses_of(const struct daxfs_pool *pool, __u32 slot,
 					       const struct daxfs_pool *home)
 {
-	__u64 wide_slot = slot;
+	__u64 before = slot;
 
-	return pool->uses + wide_slot * daxfs_slot_words(pool) +
-	       (__u64)pool->use_words * home->partition;
+	before = before * pool->partition_count + home->partition;
+	return pool->uses + before * pool->use_words;
 }
 
 /* The same for rows of its own partition, which are all rows without partitions. */
