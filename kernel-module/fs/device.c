@@ -52,17 +52,26 @@ static const struct daxfs_pool_device_info *info_of(const struct daxfs_device *d
 	return &device->bank->member->info.device[device->bank->index];
 }
 
-/* A pool that may grow is larger on paper. */
 /* Where this host's partition begins; the others' are only to be read. */
 static u64 own_partition(const struct daxfs_device *device)
 {
 	return pool_of(device)->partition * device->bank->member->info.partition_size;
 }
 
+/* A pool that may grow is larger on paper. */
 static u64 device_size(const struct daxfs_device *device)
 {
 	return min(info_of(device)->size * device->bank->member->info.partition_count,
 		   device->bank->region->size);
+}
+
+/* How many chunks of this host's partition on it have memory. */
+static u32 chunks_there(const struct daxfs_device *device)
+{
+	const struct daxfs_pool_device_info *info = info_of(device);
+	u64 bytes = device->bank->region->size - own_partition(device) - info->data_offset;
+
+	return min_t(u64, info->chunk_count, bytes >> DAXFS_CHUNK_SHIFT);
 }
 
 static struct page *device_page(const struct daxfs_device *device, u64 at)
@@ -346,8 +355,7 @@ static int seal_row(struct daxfs_device_file *opened, const struct daxfs_ioc_sea
 {
 	const struct daxfs_pool *pool = pool_of(opened->device);
 	u64 owner = daxfs_reference(wanted->row, wanted->generation);
-	u64 chunks = (device_size(opened->device) - info_of(opened->device)->data_offset) >>
-		     DAXFS_CHUNK_SHIFT;
+	u32 chunks = chunks_there(opened->device);
 	int err;
 	u32 i;
 
