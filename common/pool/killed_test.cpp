@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <optional>
@@ -195,11 +196,16 @@ class ManyBuilders : public Killed {
     pid_t pid;
   };
 
+  void SetUp() override {
+    Killed::SetUp();
+    std::ofstream(NotesPath()).flush();
+  }
+
   std::string NotesPath() const { return scratch_.path() + "/notes"; }
 
   void Tell(int what, int layer) const {
     const Note note = {what, layer, getpid()};
-    const int fd = open(NotesPath().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int fd = open(NotesPath().c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
     if (write(fd, &note, sizeof(note)) != sizeof(note)) _exit(5);
     close(fd);
   }
