@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/base/log.hpp"
 #include "common/os/clock.hpp"
@@ -20,6 +22,7 @@
 #include "common/os/signal_watcher.hpp"
 #include "tools/image_commands.hpp"
 #include "tools/pool_cli.hpp"
+#include "tools/text.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -144,7 +147,19 @@ Status CheckOutput(const CommandLine& line) {
                               std::string(output) + " or tar:" + std::string(output) + "?");
 }
 
-int UsageError(std::string_view message) {
+// What a program that asked for JSON gets instead of it.
+void TellInJson(const Status& status) {
+  if (!WriteOut(
+           JsonLine({{"error",
+                      {{"code", StatusCodeName(status.code())}, {"message", status.message()}}}}))
+           .ok()) {
+    return;  // standard error says it too
+  }
+  std::fflush(stdout);
+}
+
+int UsageError(std::string_view message, bool json) {
+  if (json) TellInJson(InvalidArgumentError(std::string(message)));
   fmt::print(stderr,
              "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image COMMAND --help, daxfsctl pool "
              "COMMAND --help\n",
@@ -189,6 +204,9 @@ int Run(const CommandLine& line, base::LogOptions options) {
                                                : line.command(line.arguments, context);
   if (is_long && !status.ok()) progress.End();
   if (status.ok()) status = Flush();
+  if (!status.ok() && line.pool.arguments.json && status.error_number() != EPIPE) {
+    TellInJson(status);
+  }
   return Finish(status, context.differ, log);
 }
 
@@ -210,6 +228,13 @@ std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** 
   return std::nullopt;
 }
 
+// Of a line that may be wrong.
+bool WantsPoolJson(int argc, char** argv) {
+  const std::vector<std::string_view> words(argv + 1, argv + argc);
+  return std::count(words.begin(), words.end(), "pool") > 0 &&
+         std::count(words.begin(), words.end(), "--json") > 0;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Looks at DAXFS images, and keeps pools of them.", "daxfsctl");
   CommandLine line;
@@ -219,12 +244,13 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
     if (code == CLI::ExitCodes::Success) return app.exit(error);  // --help, --version
-    return UsageError(UnknownCommand(app, argc, argv).value_or(error.what()));
+    return UsageError(UnknownCommand(app, argc, argv).value_or(error.what()),
+                      WantsPoolJson(argc, argv));
   }
   base::LogOptions log;
   Status status = CheckValues(&line, &log);
   if (status.ok()) status = CheckOutput(line);
-  if (!status.ok()) return UsageError(status.message());
+  if (!status.ok()) return UsageError(status.message(), line.pool.arguments.json);
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // an error like a full disk
   return Run(line, log);

@@ -38,10 +38,6 @@ bool IsDevice(const format::Inode& inode) {
   return IsType(inode, kTypeCharacter) || IsType(inode, kTypeBlock);
 }
 
-std::string Line(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 Result<format::Inode> Lookup(const format::Image& image, const ImageCommand& command,
                              const std::string& path) {
   return image.Lookup(path).WithContext(command.image + ": " + PrintableName(path));
@@ -136,7 +132,7 @@ Status PrintEntry(const format::Image& image, const std::string& path, const for
                   bool json, const Output& out) {
   if (json) {
     ASSIGN_OR_RETURN(const Json object, InodeJson(image, path, inode));
-    return out(Line(object));
+    return out(JsonLine(object));
   }
   ASSIGN_OR_RETURN(const std::string line, ListLine(image, path, inode));
   return out(line);
@@ -210,7 +206,7 @@ Status PrintStatJson(const format::Image& image, const std::string& path,
   for (const format::XattrEntry& xattr : xattrs) {
     json["xattrs"][std::string(xattr.name)] = base::ToHex(std::as_bytes(std::span(xattr.value)));
   }
-  return out(Line(json));
+  return out(JsonLine(json));
 }
 
 std::string_view LevelName(format::VerifyLevel level) {
@@ -258,7 +254,7 @@ Status VerifyOpened(const ImageCommand& command, Context& context) {
   json["directory_entries"] = summary.directory_entries;
   json["data_pieces"] = summary.data_pieces;
   json["data_bytes"] = summary.data_bytes;
-  return context.out(Line(json));
+  return context.out(JsonLine(json));
 }
 
 }  // namespace
@@ -279,7 +275,7 @@ Status ShowInfo(const ImageCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const OpenedImage opened_image, OpenedImage::Open(command.image));
   const format::Image& image = *opened_image;
   const format::ImageInfo info = image.Info();
-  return context.out(command.json ? Line(InfoJson(command.image, info))
+  return context.out(command.json ? JsonLine(InfoJson(command.image, info))
                                   : InfoText(command.image, info));
 }
 
@@ -348,7 +344,7 @@ Status VerifyImage(const ImageCommand& command, Context& context) {
   json["path"] = command.image;
   json["code"] = StatusCodeName(status.code());
   json["error"] = status.message();
-  RETURN_IF_ERROR(context.out(Line(json)));
+  RETURN_IF_ERROR(context.out(JsonLine(json)));
   return status;
 }
 
@@ -409,13 +405,13 @@ Status DiffImage(const ImageCommand& command, Context& context) {
     json["field"] = found.field;
     if (!only) json["a"] = found.a;
     if (!only) json["b"] = found.b;
-    return context.out(Line(json));
+    return context.out(JsonLine(json));
   };
   ASSIGN_OR_RETURN(const std::uint64_t count,
                    DiffImages(a, b, {command.layout}, report, context.Watch()));
   context.progress.End();
   context.differ = count > 0;
-  if (command.json) return context.out(Line({{"same", count == 0}, {"differences", count}}));
+  if (command.json) return context.out(JsonLine({{"same", count == 0}, {"differences", count}}));
   if (count > 0) context.log.Info("the images differ", {{"differences", count}});
   return Status::Ok();
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "common/os/daxfs_control.hpp"
 #include "common/pool/config.hpp"
 #include "tools/pool_commands.hpp"
+#include "tools/text.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -89,9 +89,7 @@ Status AttachPool(const PoolCommand& command, Context& context) {
   for (std::size_t i = 0; i < sources.size(); ++i) {
     device += (i == 0 ? "" : ",") + pool::AttachedPath(pool::AttachedName(command.pool, i));
   }
-  return context.out(command.json
-                         ? nlohmann::ordered_json{{"ok", true}, {"device", device}}.dump() + "\n"
-                         : device + "\n");
+  return context.out(command.json ? JsonLine({{"ok", true}, {"device", device}}) : device + "\n");
 }
 
 Status DetachPool(const PoolCommand& command, Context& context) {
@@ -99,7 +97,7 @@ Status DetachPool(const PoolCommand& command, Context& context) {
   for (std::size_t i = 1; pool::IsAttached(pool::AttachedName(command.pool, i)); ++i) {
     RETURN_IF_ERROR(os::DetachRange(pool::AttachedName(command.pool, i)));
   }
-  return command.json ? context.out("{\"ok\":true}\n") : Status::Ok();
+  return command.json ? context.out(JsonLine({{"ok", true}})) : Status::Ok();
 }
 
 }  // namespace daxfs::tools

@@ -27,10 +27,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string Line(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 std::string When(std::uint64_t seconds) {
   return TimeText(static_cast<std::int64_t>(seconds), 0).substr(0, 19) + "Z";
 }
@@ -88,12 +84,12 @@ Status CreatePool(const PoolCommand& command, Context& context) {
                    pool::Memory::Open(options.devices, os::Access::kRead));
   const Room room = RoomOf(*memory);
   if (command.json) {
-    return context.out(Line({{"uuid", pool::UuidText(memory->uuid())},
-                             {"chunks", room.chunks},
-                             {"bytes", room.bytes},
-                             {"max_bytes", room.max_bytes},
-                             {"rows", memory->info().row_count},
-                             {"partitions", memory->partition_count()}}));
+    return context.out(JsonLine({{"uuid", pool::UuidText(memory->uuid())},
+                                 {"chunks", room.chunks},
+                                 {"bytes", room.bytes},
+                                 {"max_bytes", room.max_bytes},
+                                 {"rows", memory->info().row_count},
+                                 {"partitions", memory->partition_count()}}));
   }
   std::string more;
   if (room.max_bytes != room.bytes) more = " (at most " + base::HumanSize(room.max_bytes) + ")";
@@ -110,10 +106,10 @@ Status ResizePool(const PoolCommand& command, Context& context) {
   RETURN_IF_ERROR(pool::Resize(*participant, command.size_bytes));
   const Room room = RoomOf(participant->memory());
   if (command.json) {
-    return context.out(Line({{"ok", true},
-                             {"chunks", room.chunks},
-                             {"bytes", room.bytes},
-                             {"max_bytes", room.max_bytes}}));
+    return context.out(JsonLine({{"ok", true},
+                                 {"chunks", room.chunks},
+                                 {"bytes", room.bytes},
+                                 {"max_bytes", room.max_bytes}}));
   }
   return context.out(fmt::format("{} of at most {}\n", base::HumanSize(room.bytes),
                                  base::HumanSize(room.max_bytes)));
@@ -130,16 +126,17 @@ Status CollectPool(const PoolCommand& command, Context& context) {
     bytes += object.bytes;
     const std::string digest = pool::DigestText(object.digest);
     RETURN_IF_ERROR(context.out(
-        command.json ? Line({{"digest", digest}, {"bytes", object.bytes}, {"used", object.used}})
-                     : fmt::format("{}  {:>10}  last used {}\n", digest,
-                                   base::HumanSize(object.bytes), When(object.used))));
+        command.json
+            ? JsonLine({{"digest", digest}, {"bytes", object.bytes}, {"used", object.used}})
+            : fmt::format("{}  {:>10}  last used {}\n", digest, base::HumanSize(object.bytes),
+                          When(object.used))));
   }
   const char* what = command.dry_run ? "would free" : "freed";
   if (command.json) {
-    return context.out(Line({{"ok", true},
-                             {"dry_run", command.dry_run},
-                             {"objects", collected.size()},
-                             {"bytes", bytes}}));
+    return context.out(JsonLine({{"ok", true},
+                                 {"dry_run", command.dry_run},
+                                 {"objects", collected.size()},
+                                 {"bytes", bytes}}));
   }
   return context.out(
       fmt::format("{} {} objects of {}\n", what, collected.size(), base::HumanSize(bytes)));
@@ -181,7 +178,7 @@ Status FencePool(const PoolCommand& command, Context& context) {
   RETURN_IF_ERROR(participant->memory().partition_count() > 1
                       ? participant->FencePartition(host.host)
                       : participant->Fence(host.host, host.key));
-  return context.out(command.json ? Line({{"ok", true}, {"host", host.host}})
+  return context.out(command.json ? JsonLine({{"ok", true}, {"host", host.host}})
                                   : fmt::format("host {}: everything it had is free\n", host.host));
 }
 
@@ -219,13 +216,15 @@ Status CheckPool(const PoolCommand& command, Context& context) {
     const char* severity = finding.severity == pool::Severity::kDamage ? "damage" : "leftover";
     RETURN_IF_ERROR(context.out(
         command.json
-            ? Line({{"severity", severity}, {"what", finding.what}, {"repaired", finding.repaired}})
+            ? JsonLine(
+                  {{"severity", severity}, {"what", finding.what}, {"repaired", finding.repaired}})
             : fmt::format("{}: {}{}\n", severity, PrintableName(finding.what),
                           finding.repaired ? ": repaired" : "")));
   }
   context.differ = left > 0;
   if (command.json) {
-    return context.out(Line({{"ok", left == 0}, {"findings", findings.size()}, {"left", left}}));
+    return context.out(
+        JsonLine({{"ok", left == 0}, {"findings", findings.size()}, {"left", left}}));
   }
   if (findings.empty()) return context.out("clean\n");
   return context.out(fmt::format("{} found, {} left\n", findings.size(), left));
@@ -239,7 +238,7 @@ Status DropWithoutName(pool::Participant& participant, const std::string& name, 
   if (participant.DropHolds(pool::HoldKind::kAdmin, name) == 0) {
     return pool::FindAny(participant, name).status();
   }
-  return context.out(json ? Line({{"object", name}, {"freed", false}})
+  return context.out(json ? JsonLine({{"object", name}, {"freed", false}})
                           : PrintableName(name) + ": no longer held by this host\n");
 }
 
@@ -262,7 +261,7 @@ Status RemoveOne(pool::Participant& participant, const std::string& text, bool j
   const Status gone = participant.CollectOne(ref);
   if (!gone.ok() && digest) return gone.WithContext(text);
   const char* how = gone.ok() ? "freed" : "no longer named; others use or hold it";
-  return context.out(json ? Line({{"object", text}, {"freed", gone.ok()}})
+  return context.out(json ? JsonLine({{"object", text}, {"freed", gone.ok()}})
                           : fmt::format("{}: {}\n", PrintableName(text), how));
 }
 
@@ -323,11 +322,11 @@ Status PutIntoPool(const PoolCommand& command, Context& context) {
   participant->DropParts(pool::HoldKind::kAdmin, command.name, 0);
   const char* how = published.existed ? "found" : "built";
   if (command.json) {
-    return context.out(Line({{"ok", true},
-                             {"name", command.name},
-                             {"digest", summary.root.ToString()},
-                             {"size_bytes", summary.image_bytes},
-                             {"how", how}}));
+    return context.out(JsonLine({{"ok", true},
+                                 {"name", command.name},
+                                 {"digest", summary.root.ToString()},
+                                 {"size_bytes", summary.image_bytes},
+                                 {"how", how}}));
   }
   return context.out(fmt::format("{}  {}  {}  {}\n", PrintableName(command.name),
                                  summary.root.ToString(), base::HumanSize(summary.image_bytes),
@@ -336,12 +335,12 @@ Status PutIntoPool(const PoolCommand& command, Context& context) {
 
 namespace {
 
-// The only entry of an image that holds one file and nothing else.
+// The file that `put` made an image of: its root is no directory that somebody had.
 Result<std::optional<format::Inode>> OnlyFile(const format::Image& image) {
   constexpr std::uint32_t kTypeMask = 0170000;
   constexpr std::uint32_t kTypeFile = 0100000;
   ASSIGN_OR_RETURN(const format::Inode root, image.Root());
-  if (root.entries != 1) return std::optional<format::Inode>();
+  if (root.entries != 1 || !root.implicit) return std::optional<format::Inode>();
   ASSIGN_OR_RETURN(const format::DirectoryEntry entry, image.Entry(root, 0));
   ASSIGN_OR_RETURN(const format::Inode file, image.Child(root, entry));
   if ((file.mode & kTypeMask) != kTypeFile) return std::optional<format::Inode>();

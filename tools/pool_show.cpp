@@ -22,10 +22,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string Line(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 std::string Chunks(std::uint64_t count) {
   return base::HumanSize(count * std::uint64_t{DAXFS_CHUNK_SIZE});
 }
@@ -280,7 +276,7 @@ std::string ObjectText(const pool::ObjectView& object, std::uint64_t now) {
 
 Status ShowPool(const PoolCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-  return context.out(command.json ? Line(PoolJson(*memory)) : PoolText(*memory));
+  return context.out(command.json ? JsonLine(PoolJson(*memory)) : PoolText(*memory));
 }
 
 Status ListPool(const PoolCommand& command, Context& context) {
@@ -295,7 +291,7 @@ Status ListPool(const PoolCommand& command, Context& context) {
     const pool::Memory partition = memory->At(i);
     partition.ReadAnew();
     for (const pool::ObjectView& object : pool::ListObjects(partition)) {
-      RETURN_IF_ERROR(context.out(command.json ? Line(ObjectJson(object, partition))
+      RETURN_IF_ERROR(context.out(command.json ? JsonLine(ObjectJson(object, partition))
                                                : ObjectText(object, now)));
     }
   }
@@ -366,7 +362,7 @@ Status WatchPool(const PoolCommand& command, Context& context) {
   for (std::uint32_t i = 0; command.count == 0 || i < command.count; ++i) {
     if (i > 0) RETURN_IF_ERROR(Sleep(command.interval_seconds, context));
     const std::string text =
-        command.json ? Line(PoolJson(*memory))
+        command.json ? JsonLine(PoolJson(*memory))
                      : (draws ? kHomeAndClear : "") + PoolText(*memory) + Pictures(*memory);
     RETURN_IF_ERROR(context.out(text));
     RETURN_IF_ERROR(context.flush ? context.flush() : Status::Ok());

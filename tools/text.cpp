@@ -94,4 +94,8 @@ std::string PrintableName(std::string_view name) {
   return text;
 }
 
+std::string JsonLine(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace daxfs::tools

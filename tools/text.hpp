@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -19,5 +20,8 @@ std::string TimeText(std::int64_t seconds, std::uint32_t nanoseconds);
 
 // A name for a terminal: control characters, backslashes and bytes that are not UTF-8 as \xHH.
 std::string PrintableName(std::string_view name);
+
+// One line of it; bytes that are not UTF-8 are replaced.
+std::string JsonLine(const nlohmann::ordered_json& json);
 
 }  // namespace daxfs::tools

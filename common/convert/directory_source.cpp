@@ -65,6 +65,8 @@ class Walk {
 
 Status Walk::RunFile(const std::string& directory, const std::string& name) {
   ASSIGN_OR_RETURN(os::Directory opened, os::Directory::Open(directory));
+  // Whose root is no directory of the source: so it is told from a directory with one file.
+  image_.tree().At(Tree::kRoot).implicit = true;
   levels_.push_back({std::move(opened), Tree::kRoot, directory, {name}});
   return TakeAll();
 }

@@ -30,7 +30,7 @@ bool MayBeFree(const daxfs_pool& words, std::uint32_t first, std::uint32_t count
 
 Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
   const daxfs_pool& words = memory_->words();
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   for (std::uint32_t i = 0; i < words.row_count; ++i) {
     const std::uint32_t row = (next_row_ + i) % words.row_count;
     __u64 generation = 0;
@@ -57,7 +57,7 @@ std::optional<std::uint32_t> Participant::TakeFreeChunkLocked(Ref ref) {
 
 Result<std::uint32_t> Participant::TakeChunk(Ref ref, std::size_t have) {
   const daxfs_pool& words = memory_->words();
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
   // Before it is full: chunks whose small objects are all gone.
   bool merged = false;
@@ -90,7 +90,7 @@ std::optional<std::uint32_t> Participant::TakeGranulesLocked(Ref ref, std::uint3
 
 Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
   const daxfs_pool& words = memory_->words();
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (const auto first = TakeGranulesLocked(ref, count)) return *first;
   const std::uint32_t chunks = memory_->chunks();
   for (std::uint32_t i = 0; i < chunks; ++i) {
@@ -127,7 +127,7 @@ Status Participant::Full(const std::string& wanted) const {
 
 Status Participant::CollectOne(Ref ref) {
   const daxfs_pool& words = memory_->words();
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (!IsOwn(ref)) {
     return FailedPreconditionError("it is in the partition of host " +
                                    UuidText(memory_->At(ref.partition).partition_host()) +
@@ -156,6 +156,7 @@ Status Participant::CollectOne(Ref ref) {
 
 bool Participant::MergeChunk(std::uint32_t chunk) {
   const std::lock_guard lock(mutex_);
+  if (IsFenced()) return false;
   return daxfs_chunk_merge(&memory_->words(), slot_, chunk) == 0;
 }
 

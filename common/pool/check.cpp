@@ -177,10 +177,15 @@ class Checker {
   }
 
   void Holds() {
-    for (const HoldView& hold : ListHolds(memory_)) {
-      if (TargetLives(memory_, hold.target)) continue;
-      Damage(std::string("hold \"") + hold.name + "\" (" + HoldKindName(hold.kind) + ") of host " +
-             std::to_string(hold.host) + ": what it holds is gone");
+    for (std::uint32_t i = 0; i < words_.hold_count; ++i) {
+      daxfs_hold_info hold;
+      if (daxfs_hold_read(&words_, i, &hold) == 0 || TargetLives(memory_, hold.target)) continue;
+      const bool dropped = repairer_ != nullptr && daxfs_hold_drop(&words_, i, hold.word) == 0;
+      findings_.push_back({Severity::kDamage,
+                           "hold \"" + std::string(hold.name, hold.name_length) + "\" (" +
+                               HoldKindName(hold.kind) + ") of host " + std::to_string(hold.host) +
+                               ": what it holds is gone",
+                           dropped});
     }
   }
 

@@ -2,14 +2,23 @@
 // A participant is killed before each of its steps on shared memory, one after the other: nothing
 // half-made is ever seen, the next process of its host has all memory back at once, and a process
 // of another host only behind a fence.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <thread>
 
 #include "common/os/testing/scratch.hpp"
 #include "common/pool/building.hpp"
@@ -173,6 +182,115 @@ TEST_F(Killed, ARemoteHostsThingsWaitForTheFence) {
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(step, 50);
+}
+
+// Many processes want the same layers, and builders are killed while they build: how often each
+// layer was begun, by what the builders themselves have noted.
+class ManyBuilders : public Killed {
+ protected:
+  static constexpr int kLayers = 3;
+  static constexpr int kKillsEach = 2;
+  struct Note {
+    int what;  // 'b': begins to build it; 'd': has it
+    int layer;
+    pid_t pid;
+  };
+
+  void SetUp() override {
+    Killed::SetUp();
+    std::ofstream(NotesPath()).flush();
+  }
+
+  std::string NotesPath() const { return scratch_.path() + "/notes"; }
+
+  void Tell(int what, int layer) const {
+    const Note note = {what, layer, getpid()};
+    const int fd = open(NotesPath().c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (write(fd, &note, sizeof(note)) != sizeof(note)) _exit(5);
+    close(fd);
+  }
+
+  std::vector<Note> Notes() const {
+    const std::string text = os::testing::ReadFile(NotesPath());
+    std::vector<Note> notes(text.size() / sizeof(Note));
+    std::memcpy(notes.data(), text.data(), notes.size() * sizeof(Note));
+    return notes;
+  }
+
+  pid_t Start(int number) {
+    const pid_t child = fork();
+    if (child != 0) return child;
+    {
+      const std::unique_ptr<Participant> me = Attach(kLocal);
+      ObtainOptions options;
+      options.patience = std::chrono::hours(1);
+      for (int i = 0; i < kLayers; ++i) {
+        const int layer = (i + number) % kLayers;
+        const std::vector<std::byte> bytes = Bytes(3 * kMiB + static_cast<std::size_t>(layer));
+        const Build build = [&](Building& building) -> Result<Digest> {
+          Tell('b', layer);
+          RETURN_IF_ERROR(building.Write(0, bytes));
+          std::this_thread::sleep_for(std::chrono::milliseconds(20));
+          RETURN_IF_ERROR(building.Seal(bytes.size()));
+          return Sha256({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+        };
+        if (!Obtain(*me, Layer(bytes.size()), build, options).ok()) _exit(6);
+        Tell('d', layer);
+      }
+    }
+    _exit(0);
+  }
+
+  // A process that builds right now, of a layer at which not enough have died.
+  std::optional<Note> SomebodyToKill(const std::map<int, int>& killed) const {
+    std::map<std::pair<int, pid_t>, Note> at_it;
+    for (const Note& note : Notes()) {
+      if (note.what == 'b') at_it[{note.layer, note.pid}] = note;
+      if (note.what == 'd') at_it.erase({note.layer, note.pid});
+    }
+    for (const auto& [who, note] : at_it) {
+      if (killed.at(note.layer) < kKillsEach && !dead_.contains(note.pid)) return note;
+    }
+    return std::nullopt;
+  }
+
+  std::set<pid_t> dead_;
+};
+
+TEST_F(ManyBuilders, ALayerIsBegunOnceAndOnceMoreForEachBuilderThatDiedAtIt) {
+  std::set<pid_t> running;
+  int started = 0;
+  for (; started < 6; ++started) running.insert(Start(started));
+  std::map<int, int> killed = {{0, 0}, {1, 0}, {2, 0}};
+  while (!running.empty()) {
+    if (const std::optional<Note> victim = SomebodyToKill(killed)) {
+      kill(victim->pid, SIGKILL);
+      int status = 0;
+      ASSERT_EQ(waitpid(victim->pid, &status, 0), victim->pid);
+      running.erase(victim->pid);
+      dead_.insert(victim->pid);
+      if (WIFSIGNALED(status)) {
+        ++killed[victim->layer];
+        running.insert(Start(started++));
+      }
+    }
+    int status = 0;
+    const pid_t ended = waitpid(-1, &status, WNOHANG);
+    if (ended > 0) {
+      EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+      running.erase(ended);
+      dead_.insert(ended);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  std::map<int, int> begun;
+  for (const Note& note : Notes()) begun[note.layer] += note.what == 'b' ? 1 : 0;
+  for (int layer = 0; layer < kLayers; ++layer) {
+    EXPECT_GE(begun[layer], 1);
+    EXPECT_LE(begun[layer], 1 + killed[layer]) << "layer " << layer;
+  }
+  EXPECT_GE(killed[0] + killed[1] + killed[2], 1);
+  EXPECT_EQ(ListObjects(Attach(kLocal)->memory()).size(), 3U);
 }
 
 // What is killed while it resizes leaves a pool that is right, and the same again finishes it.

@@ -122,11 +122,24 @@ Status Participant::TakeSlot(const std::string& name) {
                                 " slots for participants are taken");
 }
 
+// Whether somebody has stated that this host is off: the slot is, or will be, another's life.
+bool Participant::IsFenced() const {
+  return daxfs_load(&memory_->words().slots[slot_]) != slot_word_;
+}
+
+Result<std::unique_lock<std::mutex>> Participant::Enter() {
+  std::unique_lock lock(mutex_);
+  if (!IsFenced()) return lock;
+  return Status(StatusCode::kAborted,
+                memory_->name() + ": this host was stated to be off (daxfsctl pool fence): what " +
+                    "this process used and built may be others' by now; end it, and start again");
+}
+
 void Participant::Beat() {
   std::unique_lock lock(beat_mutex_);
   while (!beat_wake_.wait_for(lock, kBeat, [this] { return leaving_; })) {
     const daxfs_pool& words = memory_->words();
-    if (daxfs_load(&words.slots[slot_]) != slot_word_) continue;  // it is another's life
+    if (IsFenced()) continue;
     daxfs_heartbeat(&words, host_, slot_, os::WallClockSeconds());
     const std::lock_guard counting(mutex_);
     daxfs_contention_write(&words, slot_, contention_.data());
@@ -148,7 +161,7 @@ Participant::~Participant() {
   if (!life_) return;
   DAXFS_CHECK(uses_.empty());
   const daxfs_pool& words = memory_->words();
-  if (daxfs_load(&words.slots[slot_]) != slot_word_) return;
+  if (IsFenced()) return;
   daxfs_contention_write(&words, slot_, contention_.data());
   daxfs_detach(&words, slot_);
 }
@@ -178,6 +191,7 @@ bool Participant::SweepLocked(std::uint32_t slot) {
 
 std::uint32_t Participant::SweepLocal() {
   const std::lock_guard lock(mutex_);
+  if (IsFenced()) return 0;
   std::uint32_t swept = 0;
   // A dead sweeper leaves others behind it: as long as there is progress, once more.
   for (std::uint32_t before = swept + 1; before != swept;) {
@@ -191,10 +205,10 @@ std::uint32_t Participant::SweepLocal() {
 
 Status Participant::Fence(std::uint32_t host, std::uint64_t key) {
   const daxfs_pool& words = memory_->words();
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (host == host_) {
     return InvalidArgumentError("a host that runs this command is not off");
   }
-  const std::lock_guard lock(mutex_);
   if (host >= words.host_count || key == 0 || daxfs_load(&words.hosts[host]) != key) {
     return NotFoundError("no such host");
   }
@@ -208,7 +222,7 @@ Status Participant::FencePartition(std::uint32_t partition) {
     return InvalidArgumentError("a host that runs this command is not off");
   }
   if (partition >= memory_->partition_count()) return NotFoundError("no such host");
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   daxfs_partition_off(&memory_->words(), partition);
   return Status::Ok();
 }

@@ -105,7 +105,8 @@ Status CheckName(std::string_view name);
 
 // A process that takes part in a pool, in a slot of its own for as long as it lives: takes
 // references, builds, collects. Thread safe. When the process ends, however it ends, what it used
-// is free again; the other processes of its host see to that.
+// is free again; the other processes of its host see to that. Whose host was stated to be off can
+// do nothing any more: everything that changes the pool says kAborted.
 class Participant {
  public:
   // Attaches; sweeps first what dead processes of this host have left. `name` is for people.
@@ -198,6 +199,9 @@ class Participant {
   std::string LockPath(std::uint32_t slot) const;
   std::uint64_t LockMark(const os::FileLock& lock) const;
   bool ProvesDeath(std::uint32_t slot, const os::FileLock& lock) const;
+  bool IsFenced() const;
+  // The lock over this slot's words, which are its own. Errors: kAborted if they are not any more.
+  Result<std::unique_lock<std::mutex>> Enter();
   void Beat();
   void StopBeating();
   bool SweepLocked(std::uint32_t slot);

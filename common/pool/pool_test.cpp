@@ -6,10 +6,12 @@
 
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "common/os/testing/scratch.hpp"
 #include "common/pool/building.hpp"
+#include "common/pool/check.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/obtain.hpp"
 #include "common/pool/participant.hpp"
@@ -361,6 +363,78 @@ TEST_F(PoolTest, WhoWasFencedLeavesTheSlotsNextOwnerAlone) {
   fenced.reset();
   EXPECT_EQ(ListSlots(next->memory()).size(), 2U);
   EXPECT_TRUE(other->Collect({}).empty()) << "the next one uses it";
+}
+
+TEST_F(PoolTest, ARepairDropsHoldsOfWhatIsGone) {
+  const std::unique_ptr<Participant> me = Attach(1);
+  const Result<Use> use = Place(*me, Bytes(100, 1));
+  ASSERT_TRUE(me->Hold(*use, HoldKind::kAdmin, "gone").ok());
+  ASSERT_TRUE(me->Hold(*use, HoldKind::kAdmin, "here").ok());
+  const daxfs_pool& words = me->memory().words();
+  daxfs_store(&words.hold_targets[0], daxfs_reference(use->ref().row, use->ref().generation + 1));
+  for (const auto& [repairer, repaired] :
+       {std::pair<Participant*, bool>{nullptr, false}, std::pair{me.get(), true}}) {
+    const std::vector<Finding> findings = Check(me->memory(), repairer);
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_THAT(findings.front().what, HasSubstr("hold \"gone\""));
+    EXPECT_EQ(findings.front().repaired, repaired);
+  }
+  EXPECT_TRUE(Check(me->memory(), nullptr).empty());
+  EXPECT_EQ(me->DropHolds(HoldKind::kAdmin, "here"), 1U);
+}
+
+TEST_F(PoolTest, WhoWasFencedCanDoNothingAnyMore) {
+  const std::unique_ptr<Participant> other = Attach(2);
+  std::unique_ptr<Participant> fenced = Attach(1);
+  std::optional<Use> use = *Place(*fenced, Bytes(100, 1));
+  ASSERT_TRUE(fenced->Hold(*use, HoldKind::kAdmin, "held").ok());
+  std::unique_ptr<Building> large = *fenced->Begin(ObjectKind::kImage);
+  std::unique_ptr<Building> small = *fenced->Begin(ObjectKind::kImage);
+  std::unique_ptr<Building> sealed = *fenced->Begin(ObjectKind::kImage);
+  ASSERT_TRUE(small->Write(0, Bytes(100, 2)).ok());
+  ASSERT_TRUE(sealed->Write(0, Bytes(100, 3)).ok() && sealed->Seal(100).ok());
+  const HostView host = ViewOf(*fenced);
+  ASSERT_TRUE(other->Fence(host.host, host.key).ok());
+  const std::unique_ptr<Participant> next = Attach(3);
+  ASSERT_EQ(next->slot(), fenced->slot());
+  const Result<Use> kept = Place(*next, Bytes(100, 4));
+  const UsageView before = Seen(*next);
+  const HostView self = ViewOf(*next);
+  const Key key{AliasKind::kRoot, DigestOf(Bytes(100, 4))};
+  const std::vector<std::pair<const char*, std::function<Status()>>> kAll = {
+      {"Begin", [&] { return fenced->Begin(ObjectKind::kImage).status(); }},
+      {"Write", [&] { return large->Write(0, Bytes(3 * kMiB, 5)); }},
+      {"Seal", [&] { return small->Seal(100); }},
+      {"Publish", [&] { return sealed->Publish(Digest{}).status(); }},
+      {"Find", [&] { return fenced->Find(key).status(); }},
+      {"FindName", [&] { return fenced->FindName("web").status(); }},
+      {"Take", [&] { return fenced->Take(kept->ref()).status(); }},
+      {"AddAlias", [&] { return fenced->AddAlias(*use, key); }},
+      {"SetName", [&] { return fenced->SetName(*use, "web"); }},
+      {"RemoveName", [&] { return fenced->RemoveName("web"); }},
+      {"Hold", [&] { return fenced->Hold(*use, HoldKind::kAdmin, "web"); }},
+      {"DropHold", [&] { return fenced->DropHold(HoldKind::kAdmin, "web"); }},
+      {"Announce", [&] { return fenced->Announce(Digest{}, use->ref()).status(); }},
+      {"CollectOne", [&] { return fenced->CollectOne(use->ref()); }},
+      {"Fence", [&] { return fenced->Fence(self.host, self.key); }},
+  };
+  for (const auto& [what, run] : kAll) {
+    const Status said = run();
+    EXPECT_EQ(said.code(), StatusCode::kAborted) << what << ": " << said.ToString();
+    EXPECT_THAT(said.message(), HasSubstr("stated to be off")) << what;
+  }
+  EXPECT_EQ(fenced->DropHolds(HoldKind::kAdmin, "held"), 0U);
+  EXPECT_EQ(fenced->SweepLocal(), 0U);
+  EXPECT_TRUE(fenced->Collect({}).empty());
+  use.reset();
+  large.reset();
+  small.reset();
+  sealed.reset();
+  fenced.reset();
+  EXPECT_EQ(Seen(*next).rows_used, before.rows_used);
+  EXPECT_EQ(Seen(*next).chunks_free, before.chunks_free);
+  EXPECT_EQ(ListSlots(next->memory()).size(), 2U);
+  EXPECT_EQ(next->CollectOne(kept->ref()).code(), StatusCode::kFailedPrecondition);
 }
 
 TEST_F(PoolTest, NamesThatWouldMeanSomethingElseAreRefused) {

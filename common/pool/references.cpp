@@ -53,7 +53,7 @@ void Participant::Drop(Ref ref) {
   uses_.erase(found);
   const daxfs_pool& words = memory_->words();
   // Of a slot that is another's by now, not a bit may be touched.
-  if (daxfs_load(&words.slots[slot_]) == slot_word_) {
+  if (!IsFenced()) {
     daxfs_target_drop(&words, slot_, TargetOf(ref));
   }
 }
@@ -72,7 +72,7 @@ void Participant::TouchLocked(Ref ref) {
 }
 
 Result<std::optional<Use>> Participant::Take(Ref ref) {
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (const auto found = uses_.find(ref); found != uses_.end()) {
     ++found->second;
     return std::optional(Use(this, ref));
@@ -103,7 +103,7 @@ Result<std::optional<Use>> Participant::Find(daxfs_index daxfs_pool::*table, con
 Result<std::optional<Use>> Participant::FindAt(const daxfs_pool& home,
                                                daxfs_index daxfs_pool::*table,
                                                const daxfs_key& key) {
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   daxfs_alias alias = {};
   int had = 0;
   int error = -EAGAIN;
@@ -123,7 +123,7 @@ Result<Participant::PublishedRow> Participant::PublishRow(Ref ref, const Digest&
   RETURN_IF_ERROR(memory_->Seal(ref.row, ref.generation));
   const daxfs_pool& words = memory_->words();
   const daxfs_key key = MakeKey(DAXFS_ALIAS_ROOT, digest);
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   daxfs_alias alias = {};
   int had = 0;
   const int error = daxfs_row_publish_or_adopt(&words, &words.aliases, slot_, ref.row,
@@ -167,7 +167,7 @@ Result<bool> Participant::Announce(const Digest& asked_for, Ref ref) {
   for (int i = 0; i < kTries; ++i) {
     int error = 0;
     {
-      const std::lock_guard lock(mutex_);
+      ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
       daxfs_alias alias = {};
       error = daxfs_index_insert_unique(&words, &words.aliases, slot_, &key, TargetOf(ref), &extra,
                                         i >= kForcedTry ? 1 : 0, &alias);
@@ -184,6 +184,7 @@ void Participant::Withdraw(const Digest& asked_for, Ref ref) {
   const daxfs_pool& words = memory_->words();
   const daxfs_key key = MakeKey(DAXFS_ALIAS_INTENT, asked_for);
   const std::lock_guard lock(mutex_);
+  if (IsFenced()) return;
   daxfs_alias alias = {};
   for (std::uint32_t from = 0; daxfs_index_find(&words, &words.aliases, &key, from, &alias) == 0;
        from = alias.position + 1) {
@@ -194,7 +195,7 @@ void Participant::Withdraw(const Digest& asked_for, Ref ref) {
 Status Participant::AddAlias(const Use& use, const Key& key, const Digest* parent) {
   const daxfs_pool& words = memory_->words();
   const daxfs_key wanted = MakeKey(static_cast<__u32>(key.kind), key.digest);
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   daxfs_alias alias = {};
   for (std::uint32_t from = 0; daxfs_index_find(&words, &words.aliases, &wanted, from, &alias) == 0;
        from = alias.position + 1) {
@@ -253,7 +254,7 @@ Status Participant::SetName(const Use& use, std::string_view name) {
   for (int i = 0; i < kTries; ++i) {
     int error = 0;
     {
-      const std::lock_guard lock(mutex_);
+      ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
       error = PutNameLocked(key, target, name, i >= kForcedTry);
     }
     if (error == -ENOSPC) return ResourceExhaustedError(memory_->name() + ": no room for a name");
@@ -270,7 +271,7 @@ Status Participant::RemoveName(std::string_view name) {
   const daxfs_key key = NameKey(name);
   for (int i = 0; i < kTries; ++i) {
     {
-      const std::lock_guard lock(mutex_);
+      ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
       daxfs_alias alias = {};
       const int error = daxfs_index_find(&words, &words.names, &key, 0, &alias);
       if (error == -ENOENT) return NotFoundError("no name \"" + std::string(name) + "\"");
@@ -303,7 +304,7 @@ Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
   if (name.size() > DAXFS_POOL_TEXT_MAX) return InvalidArgumentError("name of a hold: too long");
   const daxfs_pool& words = memory_->words();
   const Ref ref = use.ref();
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   const std::optional<FoundHold> old = FindHold(kind, name);
   if (old && RefOf(words, old->info.target) == ref) return Status::Ok();
   const daxfs_hold_note note = {os::WallClockSeconds(), static_cast<__u32>(kind),
@@ -338,7 +339,7 @@ Status Participant::NameAndHold(const Use& use, std::string_view name) {
 }
 
 Status Participant::DropHold(HoldKind kind, std::string_view name) {
-  const std::lock_guard lock(mutex_);
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   const std::optional<FoundHold> found = FindHold(kind, name);
   if (!found) return NotFoundError("this host holds nothing for \"" + std::string(name) + "\"");
   return FromCore(daxfs_hold_drop(&memory_->words(), found->row, found->info.word), "drop a hold");
@@ -349,6 +350,7 @@ std::uint32_t Participant::DropHoldsIf(HoldKind kind, F is_meant) {
   const daxfs_pool& words = memory_->words();
   std::uint32_t dropped = 0;
   const std::lock_guard lock(mutex_);
+  if (IsFenced()) return 0;
   for (std::uint32_t i = 0; i < words.hold_count; ++i) {
     daxfs_hold_info info;
     if (daxfs_hold_read(&words, i, &info) == 0 || info.host != host_ ||

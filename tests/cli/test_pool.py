@@ -159,6 +159,18 @@ def test_put_and_get(pool, tree, tmp_path):
     assert pool.json("gc")[-1]["objects"] == 1, "what the name stood for before"
 
 
+def test_a_directory_of_one_file_is_a_directory(pool, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "only").write_bytes(b"one")
+    pool.ok("put", folder, "folder")
+    pool.ok("put", folder / "only", "file")
+    pool.ok("get", "folder", "-o", tmp_path / "out")
+    assert (tmp_path / "out/only").read_bytes() == b"one"
+    assert pool.run("get", "folder", "-o", "-").returncode == 1
+    assert pool.ok("get", "file", "-o", "-") == "one"
+
+
 def test_full_says_what_could_go_and_leaves_nothing(pool, tree, tmp_path):
     for i in range(3):
         (tree / "below/large").write_bytes(random.Random(i).randbytes(15 << 20))
@@ -307,6 +319,8 @@ def test_many_builders_of_overlapping_images(tmp_path, memory, build, ctl):
     (["put", "{pool}", "{folder}/text", "n" * 193], "a name has 1 to 192 bytes"),
     (["fence", "{pool}", "x", "--powered-off"], "no host \"x\""),
     (["gc", "{pool}", "--bytes", "x"], "--bytes"),
+    (["resize", "{pool}"], "SIZE is required"),
+    (["gone", "{pool}"], "unknown command \"gone\""),
 ])
 def test_refusals(pool, tmp_path, args, message):
     (tmp_path / "text").write_text("text" * 2000)
@@ -314,6 +328,11 @@ def test_refusals(pool, tmp_path, args, message):
     result = pool.ctl_program.run("pool", *(a.format(pool=pool.path, folder=tmp_path) for a in args),
                                   env=pool.environment())
     assert result.returncode in (1, 2) and message in result.stderr, result.stderr
+    in_json = pool.ctl_program.run("pool", *(a.format(pool=pool.path, folder=tmp_path) for a in args), "--json",
+                                   env=pool.environment())
+    error = json.loads(in_json.stdout)["error"]
+    assert in_json.returncode == result.returncode and message in error["message"], in_json.stdout
+    assert error["code"] and error["code"] == error["code"].upper() and in_json.stderr == result.stderr
     assert pool.room() == before
     assert not (tmp_path / "new").exists()
 
