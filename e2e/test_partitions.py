@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pool without coherence between hosts, each kernel a host with a partition of its own. QEMU's memory is coherent, so
-this shows that the mode works; that no flush is missing is the simulator's to show (docs/pool.md, "Without coherence")."""
+"""A pool without coherence between hosts, each kernel a host with a partition of its own. QEMU's memory is coherent:
+this shows that the mode works; that no flush is missing is the simulator's to show (docs/pool.md, "Without
+coherence")."""
 
 import json
 import os
@@ -98,7 +99,8 @@ def test_each_kernel_is_in_its_hosts_partition(story):
 
 def test_what_one_host_built_another_mounts(story, mounted):
     _, beside, tree = story
-    found = [json.loads(line) for line in mounted.run("python3 /mnt/share/collect.py /image", timeout=180).stdout.splitlines()]
+    text = mounted.run("python3 /mnt/share/collect.py /image", timeout=180).stdout
+    found = [json.loads(line) for line in text.splitlines()]
     assert compare.differences(collect.collect(str(tree)), found, ignore=("inode",)) == []
     done = mounted.run(["mapcheck", "run", "/image", "/scratch"], check=False, timeout=180)
     assert done.rc == 0 and "FAIL" not in done.stdout, done.stdout + done.stderr

@@ -85,7 +85,11 @@ Status CheckNobodyLives(const std::vector<std::string>& devices) {
   if (!old.ok()) return Status::Ok();  // no pool, or not all of it
   const auto beats = [&] {
     std::vector<std::pair<std::uint32_t, std::uint64_t>> all;
-    for (const SlotView& slot : ListSlots(**old)) all.emplace_back(slot.slot, slot.heartbeat);
+    for (std::uint32_t i = 0; i < (*old)->partition_count(); ++i) {
+      const Memory partition = (*old)->At(i);
+      partition.ReadAnew();
+      for (const SlotView& slot : ListSlots(partition)) all.emplace_back(slot.slot, slot.heartbeat);
+    }
     return all;
   };
   const auto before = beats();
