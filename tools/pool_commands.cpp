@@ -71,7 +71,7 @@ Status CreatePool(const PoolCommand& command, Context& context) {
   for (const std::string& device : options.devices) {
     if (!std::filesystem::exists(device, error)) made.push_back(device);
   }
-  const Status status = pool::CreatePool(options);
+  Status status = pool::CreatePool(options);
   // What another process made into a pool meanwhile, or is making one of, is not ours to remove.
   const bool ours = status.code() != StatusCode::kAlreadyExists &&
                     status.code() != StatusCode::kFailedPrecondition;

@@ -217,7 +217,7 @@ Status CreatePool(const CreateOptions& options) {
   for (std::size_t i = 0; i < options.devices.size(); ++i) {
     const std::string& path = options.devices[i];
     if (options.size_bytes != 0) {
-      const Status made = os::MakeSharedFile(path, options.size_bytes);
+      Status made = os::MakeSharedFile(path, options.size_bytes);
       // One of another size is made anew, behind all checks.
       if (!made.ok() && !(options.replace && made.code() == StatusCode::kAlreadyExists)) {
         return made;

@@ -24,7 +24,7 @@ std::string Advice(const ObjectView& object) {
 }
 
 std::string NameOf(const ObjectView& object) {
-  const std::string row = "row " + std::to_string(object.ref.row);
+  std::string row = "row " + std::to_string(object.ref.row);
   if (object.state != RowState::kReady) return row;
   return (object.names.empty() ? row : "\"" + object.names.front() + "\"") + ", " +
          DigestText(object.digest);
@@ -65,7 +65,7 @@ Status TakeAway(Participant& participant, std::uint32_t keep) {
       taken.push_back(chunk);
       continue;
     }
-    const Status refused = InTheWay(memory, chunk);
+    Status refused = InTheWay(memory, chunk);
     std::reverse(taken.begin(), taken.end());
     for (const std::uint32_t one : taken) daxfs_chunk_add(&words, one);
     return refused;
