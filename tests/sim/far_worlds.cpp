@@ -181,6 +181,21 @@ void UserInNextLife(FarWorld& world, uint32_t self) {
   TellAll(world, 0);
 }
 
+// Of the host that is collecting it: who comes in between saves the object.
+void CollectorTells(FarWorld& world, uint32_t self) {
+  Collector(world, self);
+  TellAll(world, 0);
+}
+
+void Rescuer(FarWorld& world, uint32_t self) {
+  if (daxfs_use_take(&world.Own(self), world.SlotOf(self), 0, 1) == 0) TellAll(world, 1);
+}
+
+void ReaderOnceRescued(FarWorld& world, uint32_t self) {
+  world.AwaitTold(1);
+  ReaderOnceTold(world, self);
+}
+
 void Stater(FarWorld& world, uint32_t self) {
   world.AwaitTold(0);
   daxfs_partition_off(&world.Own(self), 1);
@@ -215,6 +230,8 @@ std::vector<FarWorld::Spec> References() {
        .participants = {{0, 0, Builder}, {1, 0, ReaderOnceTold}},
        .ready = 0},
       {.name = "P-told-undone", .participants = {{0, 0, UserCollects}, {1, 0, ReaderOnceTold}}},
+      {.name = "P-told-rescued",
+       .participants = {{0, 0, CollectorTells}, {0, 1, Rescuer}, {1, 0, ReaderOnceRescued}}},
       {.name = "P-told-dropped", .participants = {{0, 0, CollectorOnceTold(0)}, {1, 0, Dropper}}},
       {.name = "P-told-detached", .participants = {{0, 0, CollectorOnceTold(0)}, {1, 0, Leaver}}},
       {.name = "P-told-unheld", .participants = {{0, 0, CollectorOnceTold(0)}, {1, 0, Holder}}},
