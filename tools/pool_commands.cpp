@@ -178,8 +178,16 @@ Status FencePool(const PoolCommand& command, Context& context) {
   RETURN_IF_ERROR(participant->memory().partition_count() > 1
                       ? participant->FencePartition(host.host)
                       : participant->Fence(host.host, host.key));
-  return context.out(command.json ? JsonLine({{"ok", true}, {"host", host.host}})
-                                  : fmt::format("host {}: everything it had is free\n", host.host));
+  if (command.json) {
+    return context.out(
+        JsonLine({{"ok", true}, {"host", host.host}, {"id", pool::UuidText(host.id)}}));
+  }
+  return context.out(fmt::format("host {}, {} \"{}\", is off: {}\n", host.host,
+                                 pool::UuidText(host.id), PrintableName(host.name),
+                                 participant->memory().partition_count() > 1
+                                     ? "what it used and held of others' no longer counts; its own "
+                                       "objects stay for all to read"
+                                     : "everything it had is free"));
 }
 
 namespace {

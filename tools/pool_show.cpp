@@ -85,6 +85,13 @@ std::uint64_t SwapsLost(const pool::Contention& contention) {
                          std::uint64_t{0});
 }
 
+// Has another host stated so, and this one not come back since?
+bool IsOff(const pool::Memory& memory) {
+  const daxfs_pool& words = memory.words();
+  const bool was_there = daxfs_load_anew(words.role, &words.stated[words.partition], 1) != 0;
+  return was_there && daxfs_partition_is_off(&words, words.partition) != 0;
+}
+
 // Of a partition, or of all there is.
 Json PartitionJson(const pool::Memory& memory) {
   Json json;
@@ -92,6 +99,7 @@ Json PartitionJson(const pool::Memory& memory) {
     memory.ReadAnew();
     json["partition"] = memory.partition();
     json["partition_host"] = pool::UuidText(memory.partition_host());
+    json["stated_off"] = IsOff(memory);
   }
   json.update(UsageJson(memory, pool::Usage(memory)));
   const std::vector<pool::HostView> hosts = pool::ListHosts(memory);
@@ -211,8 +219,9 @@ std::string PartitionText(const pool::Memory& memory) {
   std::string text;
   if (memory.partition_count() > 1) {
     memory.ReadAnew();
-    text = fmt::format("\npartition   {} of {}, host {}\n", memory.partition(),
-                       memory.partition_count(), pool::UuidText(memory.partition_host()));
+    text = fmt::format("\npartition   {} of {}, host {}{}\n", memory.partition(),
+                       memory.partition_count(), pool::UuidText(memory.partition_host()),
+                       IsOff(memory) ? ", stated to be off" : "");
   }
   text += UsageText(memory, pool::Usage(memory));
   text += ContentionText(SumOf(pool::ListHosts(memory)));

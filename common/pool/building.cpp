@@ -163,7 +163,11 @@ void Building::Flush() const {
 
 Result<Building::Published> Building::Publish(const Digest& digest) {
   DAXFS_CHECK(sealed_ && !over_);
+  // What a host that was stated to be off had may be others' by now: not a byte of theirs is
+  // touched, as far as it can be seen.
+  RETURN_IF_ERROR(participant_.CheckBuilding(ref_));
   Flush();
+  RETURN_IF_ERROR(participant_.CheckBuilding(ref_));
   daxfs_object_info object = {};
   object.size = object.progress = size_bytes_;
   object.created = object.used = os::WallClockSeconds();

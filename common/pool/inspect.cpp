@@ -218,7 +218,7 @@ std::vector<SlotView> ListSlots(const Memory& memory) {
     SlotView view;
     view.slot = slot;
     view.state = state < kStates.size() ? kStates.at(state) : "unknown";
-    view.host = daxfs_word_slot(word);
+    view.host = memory.partition() + daxfs_word_slot(word);
     view.kernel = daxfs_slot_is_kernel(word) != 0;
     daxfs_participant_info info;
     daxfs_participant_read(&words, slot, &info);
@@ -243,7 +243,7 @@ std::vector<HostView> ListHosts(const Memory& memory) {
     daxfs_host_info info;
     if (daxfs_host_read(&words, host, &info) == 0) continue;
     HostView view;
-    view.host = host;
+    view.host = memory.partition() + host;
     view.key = info.key;
     std::memcpy(view.id.data(), info.id, view.id.size());
     view.name = info.name;
@@ -291,8 +291,9 @@ std::vector<HoldView> ListHolds(const Memory& memory) {
   for (std::uint32_t i = 0; i < words.hold_count; ++i) {
     daxfs_hold_info info;
     if (daxfs_hold_read(&words, i, &info) == 0) continue;
-    holds.push_back({info.host, info.kind, std::string(info.name, info.name_length),
-                     RefOf(memory.words(), info.target), info.target, info.created});
+    holds.push_back({memory.partition() + info.host, info.kind,
+                     std::string(info.name, info.name_length), RefOf(memory.words(), info.target),
+                     info.target, info.created});
   }
   return holds;
 }

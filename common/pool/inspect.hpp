@@ -66,8 +66,8 @@ struct SlotView {
 std::vector<SlotView> ListSlots(const Memory& memory);
 
 struct HostView {
-  std::uint32_t host = 0;
-  std::uint64_t key = 0;  // its word: that of another, who has the number later, differs
+  std::uint32_t host = 0;  // of a partitioned pool the number of its partition
+  std::uint64_t key = 0;   // its word: that of another, who has the number later, differs
   Uuid id{};
   std::string name;
   std::uint64_t heartbeat = 0;  // seconds since 1970, its own clock

@@ -125,14 +125,23 @@ Result<Claimed> Claim(const std::string& path, const CreateOptions& options) {
   ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Of(device.fd()));
   if (!lock) return FailedPreconditionError(path + ": another process is making a pool of it");
   RETURN_IF_ERROR(CheckReplaced(path, device.bytes(), options.replace));
-  if (options.size_bytes == 0) return Claimed{std::move(device), *std::move(lock)};
-  if (options.size_bytes < DAXFS_BLOCK_SIZE) {
+  if (options.size_bytes != 0 && options.size_bytes < DAXFS_BLOCK_SIZE) {
     return InvalidArgumentError(path + ": too small for a pool");
   }
-  // One that is replaced may have had another size.
-  RETURN_IF_ERROR(device.SetSize(options.size_bytes).WithContext(path));
-  ASSIGN_OR_RETURN(os::SharedMemory sized, os::SharedMemory::Open(path, os::Access::kWrite));
-  return Claimed{std::move(sized), *std::move(lock)};
+  return Claimed{std::move(device), *std::move(lock)};
+}
+
+// Behind all checks: a file that is replaced may have had another size.
+Result<std::vector<Claimed>> SetSizes(const CreateOptions& options, std::vector<Claimed> devices) {
+  if (options.size_bytes == 0) return devices;
+  std::vector<Claimed> sized;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const std::string& path = options.devices[i];
+    RETURN_IF_ERROR(devices[i].memory.SetSize(options.size_bytes).WithContext(path));
+    ASSIGN_OR_RETURN(os::SharedMemory memory, os::SharedMemory::Open(path, os::Access::kWrite));
+    sized.push_back({std::move(memory), std::move(devices[i].lock)});
+  }
+  return sized;
 }
 
 // What the last device may grow to.
@@ -243,6 +252,7 @@ Status CreatePool(const CreateOptions& options) {
                                 ": too small for its tables and one chunk; they need " +
                                 std::to_string(last.data_offset + DAXFS_CHUNK_SIZE) + " bytes");
   }
+  ASSIGN_OR_RETURN(devices, SetSizes(options, std::move(devices)));
   for (Claimed& device : devices) Clear(device.memory.bytes().first(DAXFS_BLOCK_SIZE));
   if (info.partition_count > 1) {
     // The first partition's superblock says that there is a pool: it is the last.
@@ -347,6 +357,7 @@ Status Memory::CheckPresent() {
 Status Memory::View() {
   const std::span<std::byte> bytes = mapped_->devices.front().bytes();
   mapped_->partitions.resize(info_.partition_count);
+  mapped_->partition_hosts.resize(info_.partition_count);
   if (info_.partition_count == 1) {
     daxfs_pool_view(mapped_->partitions.data(), &info_, bytes.data());
     return Status::Ok();
@@ -358,9 +369,11 @@ Status Memory::View() {
   for (std::uint32_t i = 0; i < info_.partition_count; ++i) {
     daxfs_pool_info info;
     const char* why = "";
+    daxfs_refresh(bytes.data() + i * info_.partition_size, DAXFS_BLOCK_SIZE);
     if (daxfs_partition_read(&info, bytes.data(), info_.partition_size, i, &why) != 0) {
       return DataLossError(name() + ": partition " + std::to_string(i) + ": " + why);
     }
+    mapped_->partition_hosts[i] = ToUuid(info.partition_host);
   }
   daxfs_partitions_view(mapped_->partitions.data(), &info_, bytes.data(), UINT32_MAX);
   return Status::Ok();
@@ -369,17 +382,11 @@ Status Memory::View() {
 Memory Memory::At(std::uint32_t number) const {
   DAXFS_CHECK(number < partition_count());
   Memory other = *this;
-  const char* why = "";
-  if (partition_count() > 1 && number != partition_) {
-    // It was checked when the pool was opened; whoever has damaged it since is not believed.
-    daxfs_pool_info info;
-    if (daxfs_partition_read(&info, mapped_->devices.front().bytes().data(), info_.partition_size,
-                             number, &why) == 0) {
-      other.info_ = info;
-    }
-    other.info_.partition = number;
-  }
-  other.partition_ = number;
+  // All numbers but these are the same, and were checked when the pool was opened: what a
+  // superblock says since is not believed.
+  other.partition_ = other.info_.partition = number;
+  std::memcpy(other.info_.partition_host, mapped_->partition_hosts[number].data(),
+              sizeof(other.info_.partition_host));
   return other;
 }
 
@@ -391,6 +398,7 @@ Status Memory::Settle(const Uuid& host) {
     known += (i == 0 ? "" : ", ") + UuidText(other.partition_host());
     if (other.partition_host() != host) continue;
     *this = other;
+    LinesToMemory();
     daxfs_partitions_view(mapped_->partitions.data(), &info_,
                           mapped_->devices.front().bytes().data(), i);
     return Status::Ok();
@@ -399,10 +407,17 @@ Status Memory::Settle(const Uuid& host) {
                                  "; it has some for " + known);
 }
 
-void Memory::ReadAnew() const {
+std::span<std::byte> Memory::Tables() const {
   daxfs_pool_map map;
   daxfs_pool_tables(&info_, &map);
-  Refresh(mapped_->devices.front().bytes().subspan(partition_ * info_.partition_size, map.end));
+  return mapped_->devices.front().bytes().subspan(partition_ * info_.partition_size, map.end);
+}
+
+void Memory::ReadAnew() const { Refresh(Tables()); }
+
+void Memory::LinesToMemory() const {
+  const std::span<std::byte> tables = Tables();
+  if (partition_count() > 1) daxfs_write_back(tables.data(), tables.size());
 }
 
 void Memory::Publish(std::span<const std::byte> bytes) const {

@@ -59,6 +59,9 @@ class Memory {
   Memory At(std::uint32_t number) const;
   // All tables of another host's partition, as they are now. For who shows them.
   void ReadAnew() const;
+  // Of a partitioned pool: this host's caches have no lines of the tables any more; what they had
+  // is in memory. So that nothing of one pool is left for the next one there.
+  void LinesToMemory() const;
   // That of the host which takes part from here on. Errors: kFailedPrecondition if a partitioned
   // pool has none for it.
   Status Settle(const Uuid& host);
@@ -99,12 +102,14 @@ class Memory {
   Memory() = default;
   Status AskDevices(unsigned long request, const void* argument) const;
   Status View();
+  std::span<std::byte> Tables() const;
   Status CheckPresent();
 
   struct Mapped {
     std::string name;
     std::vector<os::SharedMemory> devices;  // by number
     std::vector<daxfs_pool> partitions;     // one, unless it is partitioned
+    std::vector<Uuid> partition_hosts;
     std::uint32_t chunks = 0;
   };
   std::shared_ptr<Mapped> mapped_ = std::make_shared<Mapped>();

@@ -87,7 +87,7 @@ Status Participant::JoinHost() {
     }
   }
   daxfs_host_set_boot(&words, host_, identity_.boot);
-  if (memory_->partition_count() > 1) daxfs_partition_begin(&words);
+  partition_life_ = daxfs_partition_begin(&words);
   return Status::Ok();
 }
 
@@ -124,7 +124,17 @@ Status Participant::TakeSlot(const std::string& name) {
 
 // Whether somebody has stated that this host is off: the slot is, or will be, another's life.
 bool Participant::IsFenced() const {
-  return daxfs_load(&memory_->words().slots[slot_]) != slot_word_;
+  const daxfs_pool& words = memory_->words();
+  return daxfs_load(&words.slots[slot_]) != slot_word_ ||
+         daxfs_partition_over(&words, partition_life_) != 0;
+}
+
+Status Participant::CheckBuilding(Ref ref) {
+  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
+  const std::uint64_t building = daxfs_word_make(DAXFS_ROW_BUILDING, slot_, ref.generation);
+  if (daxfs_load(&memory_->words().rows[ref.row]) == building) return Status::Ok();
+  return Status(StatusCode::kAborted,
+                memory_->name() + ": this host was stated to be off while it was building");
 }
 
 Result<std::unique_lock<std::mutex>> Participant::Enter() {
@@ -164,6 +174,7 @@ Participant::~Participant() {
   if (IsFenced()) return;
   daxfs_contention_write(&words, slot_, contention_.data());
   daxfs_detach(&words, slot_);
+  memory_->LinesToMemory();
 }
 
 void Participant::DieForTesting() {

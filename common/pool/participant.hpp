@@ -230,6 +230,7 @@ class Participant {
     bool adopted;
   };
   Result<PublishedRow> PublishRow(Ref ref, const Digest& digest);
+  Status CheckBuilding(Ref ref);
   Status Full(const std::string& wanted) const;
 
   const std::unique_ptr<Memory> memory_;
@@ -237,6 +238,7 @@ class Participant {
   std::uint32_t host_ = 0;
   std::uint32_t slot_ = 0;
   std::uint64_t slot_word_ = 0;       // of this life; another: this host was stated to be off
+  std::uint64_t partition_life_ = 0;  // likewise, of a partitioned pool
   std::optional<os::FileLock> life_;  // held as long as the slot is ours
 
   std::mutex mutex_;  // over this slot's words, and what follows; held where a name says Locked

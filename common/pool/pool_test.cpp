@@ -311,6 +311,29 @@ TEST_F(PoolTest, ABuilderThatStandsStillIsNotWaitedForForEver) {
   EXPECT_GT(waits, 1);
 }
 
+TEST_F(PoolTest, WhoWasFencedWhileItBuiltTouchesNothingOfWhatIsThereNow) {
+  const std::unique_ptr<Participant> fenced = Attach(2);
+  const Result<std::unique_ptr<Building>> late = fenced->Begin(ObjectKind::kImage);
+  ASSERT_TRUE((*late)->Write(0, Bytes(3 * kMiB, 1)).ok());
+  ASSERT_TRUE((*late)->Seal(3 * kMiB).ok());
+  const std::unique_ptr<Participant> other = Attach(1);
+  for (const HostView& host : ListHosts(other->memory())) {
+    if (host.host == other->host()) continue;
+    ASSERT_TRUE(other->Fence(host.host, host.key).ok());
+  }
+  // All rows and all memory are others' then, those of the late one too.
+  std::vector<Use> uses;
+  for (unsigned seed = 2;; ++seed) {
+    Result<Use> use = Place(*other, Bytes(3 * kMiB, seed));
+    if (!use.ok()) break;
+    uses.push_back(*std::move(use));
+  }
+  EXPECT_EQ((*late)->Publish(DigestOf(Bytes(3 * kMiB, 1))).status().code(), StatusCode::kAborted);
+  for (unsigned i = 0; i < uses.size(); ++i) {
+    EXPECT_EQ(ReadObject(*other, uses[i].ref()), Bytes(3 * kMiB, i + 2));
+  }
+}
+
 TEST_F(PoolTest, TwoMachinesWithOneIdAreToldApart) {
   const std::unique_ptr<Participant> first = Attach(1);
   HostIdentity twin = Host(1);

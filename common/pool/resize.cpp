@@ -53,6 +53,18 @@ Status InTheWay(const Memory& memory, std::uint32_t chunk) {
                             "daxfsctl pool check")));
 }
 
+// Where the device could not be made smaller.
+void AddWhatIsThere(const Memory& memory) {
+  const daxfs_pool_device_info& last = memory.info().device[memory.info().device_count - 1];
+  const Result<std::uint64_t> size = memory.last_device().Size();
+  if (!size.ok() || *size < last.data_offset) return;
+  const std::uint64_t there =
+      std::min<std::uint64_t>((*size - last.data_offset) >> DAXFS_CHUNK_SHIFT, last.chunk_count);
+  for (std::uint32_t i = 0; i < there; ++i) {
+    daxfs_chunk_add(&memory.words(), last.first_chunk + i);
+  }
+}
+
 // Behind `keep` there is nothing; or all that was taken away is there again.
 Status TakeAway(Participant& participant, std::uint32_t keep) {
   const Memory& memory = participant.memory();
@@ -99,7 +111,11 @@ Status Resize(Participant& participant, std::uint64_t size_bytes) {
       static_cast<std::uint32_t>(std::min<std::uint64_t>(
           (size_bytes - last.data_offset) >> DAXFS_CHUNK_SHIFT, last.chunk_count));
   RETURN_IF_ERROR(TakeAway(participant, keep));
-  RETURN_IF_ERROR(memory.last_device().SetSize(size_bytes).WithContext(memory.name()));
+  Status sized = memory.last_device().SetSize(size_bytes).WithContext(memory.name());
+  if (!sized.ok()) {
+    AddWhatIsThere(memory);
+    return sized;
+  }
   for (std::uint32_t chunk = last.first_chunk; chunk < keep; ++chunk) {
     daxfs_chunk_add(&memory.words(), chunk);
   }

@@ -240,7 +240,9 @@ static inline const struct daxfs_pool *daxfs_target_home(const struct daxfs_pool
 	*row = number % pool->row_count;
 	if (partition == pool->partition)
 		return pool;
-	return partition < pool->partition_count ? &pool->partitions[partition] : NULL;
+	if (partition >= pool->partition_count || !pool->partitions)
+		return NULL;
+	return &pool->partitions[partition];
 }
 
 /*
@@ -457,8 +459,12 @@ int daxfs_far_referenced(const struct daxfs_pool *pool, __u32 row, __u64 generat
  * daxfs_partition_begin() - this host takes part in its partition
  * Whoever stated that it was off counts none of its references of that life: it begins the
  * next one. What it held in other partitions may have gone meanwhile.
+ * Return: the life it is in; 0 without partitions.
  */
-void daxfs_partition_begin(const struct daxfs_pool *pool);
+__u64 daxfs_partition_begin(const struct daxfs_pool *pool);
+
+/** daxfs_partition_over() - has that life of this host been stated to be over? */
+int daxfs_partition_over(const struct daxfs_pool *pool, __u64 life);
 
 /**
  * daxfs_partition_off() - state that the host of @partition can no longer reach the memory

@@ -104,6 +104,8 @@ void daxfs_reclaim(const struct daxfs_pool *pool, __u32 row, __u64 word)
 	__u64 generation = daxfs_word_generation(word);
 	__u32 i;
 
+	/* Before a chunk is another's: a host that loses its power finds that this life ended. */
+	daxfs_stored(pool->role, &pool->rows[row], sizeof(word), DAXFS_RULE(ENDED_WRITE));
 	/* Chunks of this row that name an earlier life; one that another has reused is skipped. */
 	for (i = 0; i < pool->owner_count; i++) {
 		__u64 owner = daxfs_load(&pool->owners[i]);

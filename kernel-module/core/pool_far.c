@@ -110,12 +110,16 @@ int daxfs_far_referenced(const struct daxfs_pool *pool, __u32 row, __u64 generat
 	return 0;
 }
 
-void daxfs_partition_begin(const struct daxfs_pool *pool)
+__u64 daxfs_partition_begin(const struct daxfs_pool *pool)
 {
 	struct daxfs_word *own = &pool->stated[pool->partition];
-	__u64 life = daxfs_load(own);
 	__u64 stated = 0;
+	__u64 life;
 	__u32 i;
+
+	if (pool->role == DAXFS_ROLE_SHARED)
+		return 0;
+	life = daxfs_load(own);
 
 	for (i = 0; i < pool->partition_count; i++) {
 		const struct daxfs_pool *who = &pool->partitions[i];
@@ -129,6 +133,14 @@ void daxfs_partition_begin(const struct daxfs_pool *pool)
 	if (life <= stated)
 		daxfs_cas(own, life, stated + 1);
 	daxfs_stored(pool->role, own, sizeof(*own), DAXFS_RULE(LIFE_WRITE));
+	return daxfs_load(own);
+}
+
+int daxfs_partition_over(const struct daxfs_pool *pool, __u64 life)
+{
+	return pool->role == DAXFS_ROLE_HOME &&
+	       (daxfs_load(&pool->stated[pool->partition]) != life ||
+		daxfs_partition_is_off(pool, pool->partition));
 }
 
 void daxfs_partition_off(const struct daxfs_pool *pool, __u32 partition)

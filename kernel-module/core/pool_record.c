@@ -133,6 +133,7 @@ void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,
 	record->kind = __cpu_to_le32(participant->kind);
 	memcpy(record->name, participant->name, sizeof(record->name));
 	record->lock = __cpu_to_le64(participant->lock);
+	daxfs_stored(pool->role, record, sizeof(*record), DAXFS_RULE(CALLER_WRITES));
 	daxfs_contention_write(pool, slot, nothing);
 }
 
@@ -185,6 +186,9 @@ static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id
 	memset(record->name, 0, sizeof(record->name));
 	for (n = 0; name[n] && n < sizeof(record->name); n++)
 		record->name[n] = (__u8)name[n];
+	daxfs_stored(pool->role, record, sizeof(*record), DAXFS_RULE(CALLER_WRITES));
+	daxfs_stored(pool->role, &pool->hosts[host], sizeof(*pool->hosts),
+		     DAXFS_RULE(CALLER_WRITES));
 }
 
 /* What the number's last owner said. */
@@ -253,12 +257,18 @@ int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host
 
 void daxfs_slot_heartbeat(const struct daxfs_pool *pool, __u32 slot, __u64 now)
 {
-	daxfs_store(&pool->slot_records[slot].heartbeat, now);
+	struct daxfs_pool_slot *record = &pool->slot_records[slot];
+
+	daxfs_store(&record->heartbeat, now);
+	daxfs_stored(pool->role, record, sizeof(*record), DAXFS_RULE(CALLER_WRITES));
 }
 
 void daxfs_heartbeat(const struct daxfs_pool *pool, __u32 host, __u32 slot, __u64 now)
 {
-	daxfs_store(&pool->host_records[host].heartbeat, now);
+	struct daxfs_pool_host *record = &pool->host_records[host];
+
+	daxfs_store(&record->heartbeat, now);
+	daxfs_stored(pool->role, record, sizeof(*record), DAXFS_RULE(CALLER_WRITES));
 	daxfs_slot_heartbeat(pool, slot, now);
 }
 

@@ -47,6 +47,8 @@ enum daxfs_rule {
 	DAXFS_RULE_FAR_FENCE,		/* between that and the look at the other's row */
 	DAXFS_RULE_FAR_REFRESH,		/* that row */
 	DAXFS_RULE_FAR_RECHECK,		/* which decides */
+	DAXFS_RULE_ATTACH_WRITE,	/* a slot, before there are uses under it */
+	DAXFS_RULE_ENDED_WRITE,		/* the end of a life, before what it had is another's */
 	DAXFS_RULE_FAR_DROP_WRITE,	/* the bit, when the use ends */
 	DAXFS_RULE_CLEAR_WRITE,		/* all bits of a slot that ends */
 	DAXFS_RULE_HOLD_TARGET_WRITE,	/* what a hold names */

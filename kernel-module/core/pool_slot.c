@@ -10,6 +10,8 @@ int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host)
 	if (daxfs_word_state(word) != DAXFS_SLOT_FREE ||
 	    daxfs_cas(&pool->slots[slot], word, attached) != word)
 		return -EBUSY;
+	/* A host that loses its power finds in memory whose uses are there too. */
+	daxfs_stored(pool->role, &pool->slots[slot], sizeof(word), DAXFS_RULE(ATTACH_WRITE));
 	/* No fence: the first reference under this slot has one, so it sees dying, or is seen. */
 	return 0;
 }

@@ -23,8 +23,11 @@ static int confirm(const struct daxfs_pool *pool, __u32 row, __u64 generation)
 			return 0;
 		if (daxfs_word_state(word) != DAXFS_ROW_DYING || !DAXFS_RULE(RESCUE))
 			return -ENOENT;
-		if (daxfs_cas(&pool->rows[row], word, ready) == word)
+		if (daxfs_cas(&pool->rows[row], word, ready) == word) {
+			daxfs_stored(pool->role, &pool->rows[row], sizeof(word),
+				     DAXFS_RULE(UNDO_WRITE));
 			return 0;
+		}
 	}
 	return -EAGAIN;
 }

@@ -143,6 +143,7 @@ static int locate_chunks(struct fs_context *fc, struct daxfs_object *object)
 		/* Of another host's object, this one's caches may have what was there before. */
 		daxfs_bytes_anew(object->home->role, member->bank[index].region->kaddr + at,
 				 DAXFS_CHUNK_SIZE);
+		cond_resched();
 		object->banks |= BIT(index);
 		object->chunks[i] = (member->bank[index].region->phys + at) >> DAXFS_CHUNK_SHIFT;
 	}

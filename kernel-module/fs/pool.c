@@ -160,7 +160,8 @@ static int take_slot(struct fs_context *fc, struct daxfs_member *member)
 /** daxfs_member_fenced() - has somebody stated that this host is off? Then its slot is not its */
 bool daxfs_member_fenced(struct daxfs_member *member)
 {
-	if (!member->fenced && daxfs_load(&member->pool.slots[member->slot]) != member->word) {
+	if (!member->fenced && (daxfs_load(&member->pool.slots[member->slot]) != member->word ||
+				daxfs_partition_over(&member->pool, member->life))) {
 		member->fenced = true;
 		pr_err("pool %pUb: this host was stated to be off, its images may be overwritten\n",
 		       member->info.uuid);
@@ -282,8 +283,8 @@ static int join(struct fs_context *fc, struct daxfs_member *member,
 	err = view_pool(fc, member, region);
 	if (!err)
 		err = join_host(fc, member);
-	if (!err && member->partitions)
-		daxfs_partition_begin(&member->pool);
+	if (!err)
+		member->life = daxfs_partition_begin(&member->pool);
 	if (!err)
 		err = take_slot(fc, member);
 	if (err) {

@@ -47,6 +47,7 @@ struct daxfs_bank {
  * @slot: the kernel's own
  * @host: the number of this host
  * @word: what the slot's word says as long as nobody has stated that this host is off
+ * @life: the same of this host's life, in a partitioned pool
  * @fenced: somebody has; it was logged
  * @beat: says every second that this kernel is alive
  */
@@ -62,6 +63,7 @@ struct daxfs_member {
 	u32 slot;
 	u32 host;
 	u64 word;
+	u64 life;
 	bool fenced;
 	struct delayed_work beat;
 };

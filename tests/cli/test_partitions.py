@@ -27,6 +27,7 @@ def test_a_pool_of_three_hosts_is_made_and_shown(pool):
     info = pool.info()
     assert info["mode"] == "partitioned" and "chunks" not in info
     assert [part["partition_host"] for part in info["partitions"]] == [HOST.format(number) for number in (1, 2, 3)]
+    assert not any(part["stated_off"] for part in info["partitions"])
     assert {part["chunks"]["free"] for part in info["partitions"]} == {info["partitions"][0]["chunks"]["total"]}
     text = pool.ok("info")
     assert "partitioned" in text and f"partition   2 of 3, host {HOST.format(3)}" in text
@@ -72,7 +73,10 @@ def test_a_host_that_is_off_holds_nothing(pool, tree):  # noqa: F811
     pool.ok("put", tree, "tree", host=1)
     layout_free = pool.info()["partitions"][0]["chunks"]["free"]
     assert pool.build(f"dir:{tree}", "--name", "mine", host=2).returncode == 0
-    pool.ok("fence", HOST.format(2), "--powered-off", host=3)
+    assert "its own objects stay" in pool.ok("fence", "1", "--powered-off", host=3)
+    parts = pool.info()["partitions"]
+    assert [part["stated_off"] for part in parts] == [False, True, False]
+    assert [host["host"] for part in parts for host in part["hosts"]] == [0, 1, 2]
     refused = pool.run("fence", "0", "--powered-off", host=1)
     assert refused.returncode == 1 and "is not off" in refused.stderr
     assert pool.info()["partitions"][0]["chunks"]["free"] == layout_free

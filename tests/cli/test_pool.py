@@ -504,6 +504,9 @@ def test_a_pool_in_use_is_not_made_anew(pool, tmp_path):
     assert len(pool.json("ls")) == 1
     reader.kill()
     reader.communicate()
+    for wrong in (["--size", "10M", "--max-size", "1M"], ["--size", "10M", "--rows", "99999999"], ["--size", "1M"]):
+        assert pool.run("create", "--force", *wrong).returncode == 1
+        assert len(pool.json("ls")) == 1, "a refusal costs nothing"
     pool.ok("create", "--force")
     assert pool.json("ls") == []
 

@@ -52,6 +52,7 @@ void FarWorld::Reset() {
     daxfs_word* at = &words_[host * partition_words_];
     for (uint32_t slot = 0; slot < kSlots; ++slot)
       at[slot_at_ + slot].raw = daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, 0);
+    if (spec_.free_slots && host > 0) at[slot_at_].raw = 0;
     at[stated_at_ + host].raw = 1;
     for (uint32_t alias = 0; alias < spec_.aliases; ++alias)
       at[body_at_ + alias * size_t{DAXFS_ALIAS_WORDS} + DAXFS_BODY_KIND].raw = DAXFS_ALIAS_NAME;

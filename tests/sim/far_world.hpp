@@ -27,6 +27,8 @@ class FarWorld : public World {
     std::vector<Participant> participants;
     uint32_t hosts = 2, ready = 1, aliases = 0;
     bool large = false;  // too many states for a unit test
+    unsigned lives = 1;
+    bool free_slots = false;  // slot 0 of each host but the first is nobody's yet
     std::vector<Departure> departures = {};
     std::function<void(FarWorld&)> begin = {};
   };
@@ -41,7 +43,9 @@ class FarWorld : public World {
   size_t HostOf(size_t participant) const override { return spec_.participants[participant].host; }
   size_t HomeOf(size_t index) const override { return index / partition_words_; }
   size_t Participants() const override { return spec_.participants.size(); }
-  void Run(size_t participant, unsigned) override {
+  unsigned Lives(size_t) const override { return spec_.lives; }
+  void Run(size_t participant, unsigned life) override {
+    life_[participant] = life;
     spec_.participants[participant].program(*this, static_cast<uint32_t>(participant));
   }
   std::vector<Departure> Departures() const override { return spec_.departures; }
@@ -54,6 +58,7 @@ class FarWorld : public World {
     return views_[spec_.participants[self].host][home];
   }
   const daxfs_pool& Own(uint32_t self) const { return View(self, spec_.participants[self].host); }
+  unsigned Life(uint32_t self) const { return life_[self]; }
   uint32_t SlotOf(uint32_t self) const { return spec_.participants[self].slot; }
   // What an object of host 0 is filled with.
   daxfs_word* Bytes(uint32_t row);
@@ -83,6 +88,7 @@ class FarWorld : public World {
       bytes_at_, partition_words_;
   std::vector<daxfs_word> words_;
   std::array<uint64_t, kWrongAt + 1> ghosts_ = {};
+  std::array<unsigned, 4> life_ = {};  // of who runs: follows from what the machine has chosen
   std::array<std::array<daxfs_pool, kHosts>, kHosts> views_ = {};
 };
 

@@ -215,6 +215,41 @@ void ComesBack(FarWorld& world, uint32_t self) {
   Reader(world, self);
 }
 
+// Attaches and uses; loses its power somewhere. In its next life the host sweeps what memory says
+// that it left, from another slot.
+void UserAndHeir(FarWorld& world, uint32_t self) {
+  const daxfs_pool& own = world.Own(self);
+  if (world.Life(self) == 0) {
+    if (daxfs_attach(&own, 0, 0) != 0 || !Take(world, self)) return;
+    world.Report(self, 0, 1);
+    Drop(world, self);
+    daxfs_detach(&own, 0);
+  } else if (daxfs_mark_dead(&own, 0, daxfs_load(&own.slots[0])) == 0) {
+    daxfs_sweep(&own, 1, 0);
+  }
+  TellAll(world, 0);
+}
+
+// Gives the chunk of row 0 to row 1 and leaves; loses its power somewhere. In its next life the
+// host looks what there is.
+void ReplacerAndHeir(FarWorld& world, uint32_t self) {
+  const daxfs_pool& own = world.Own(self);
+  __u64 generation = 0;
+  if (world.Life(self) == 0) {
+    if (daxfs_collect(&own, 0, 0) != 0 || daxfs_row_claim(&own, 0, 1, &generation) != 0 ||
+        daxfs_chunk_take(&own, 0, 1, generation) != 0)
+      return;
+    daxfs_stored(own.role, &own.owners[0], 8, 1);
+    if (daxfs_row_publish(&own, 0, 1, generation) == 0) daxfs_use_drop(&own, 0, 1);
+    daxfs_detach(&own, 0);
+    return;
+  }
+  if (daxfs_mark_dead(&own, 0, daxfs_load(&own.slots[0])) == 0) daxfs_sweep(&own, 1, 0);
+  if (daxfs_use_take(&own, 1, 0, 1) != 0) return;
+  if (daxfs_load(&own.owners[0]) != daxfs_reference(0, 1)) world.Say(Wrong::kBytes);
+  daxfs_use_drop(&own, 1, 0);
+}
+
 std::vector<FarWorld::Spec> References() {
   return {
       {.name = "P-use-collect", .participants = {{0, 0, Collector}, {1, 0, Reader}}},
@@ -242,6 +277,16 @@ std::vector<FarWorld::Spec> References() {
        .participants = {{0, 0, CollectorOnceTold(1)}, {1, 0, UserInNextLife}, {2, 0, Stater}},
        .hosts = 3,
        .begin = [](FarWorld& world) { world.SetStated(2, 1, 1); }},
+      {.name = "P-user-comes-back",
+       .participants = {{0, 0, CollectorOnceTold(0)}, {1, 0, UserAndHeir}},
+       .lives = 2,
+       .free_slots = true,
+       .departures = {{1, Exit::kPowerOff}}},
+      {.name = "P-builder-comes-back",
+       .participants = {{0, 0, ReplacerAndHeir}, {1, 0, Reader}},
+       .large = true,
+       .lives = 2,
+       .departures = {{0, Exit::kPowerOff}}},
       {.name = "P-comes-back", .participants = {{0, 0, StaterCollects}, {1, 0, ComesBack}}},
   };
 }
