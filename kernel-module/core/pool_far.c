@@ -42,7 +42,6 @@ void daxfs_far_use_drop(const struct daxfs_pool *pool, __u32 slot, const struct 
 	daxfs_stored(pool->role, uses, sizeof(*uses), DAXFS_RULE(FAR_DROP_WRITE));
 }
 
-
 int daxfs_partition_is_off(const struct daxfs_pool *pool, __u32 partition)
 {
 	const struct daxfs_pool *other = &pool->partitions[partition];
