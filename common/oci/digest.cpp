@@ -64,4 +64,9 @@ Digest Sha256::Of(std::span<const std::byte> bytes) {
   return hasher.Finish();
 }
 
+Digest ChainId(const Digest& parent, const Digest& diff_id) {
+  const std::string text = parent.ToString() + " " + diff_id.ToString();
+  return Sha256::Of(std::as_bytes(std::span(text)));
+}
+
 }  // namespace daxfs::oci

@@ -28,6 +28,9 @@ struct Digest {
   auto operator<=>(const Digest&) const = default;
 };
 
+// The chainID of a layer over the chain `parent` (image-spec, config.md).
+Digest ChainId(const Digest& parent, const Digest& diff_id);
+
 // SHA-256 of bytes that come in parts. One thread at a time.
 class Sha256 {
  public:

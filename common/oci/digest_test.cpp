@@ -34,5 +34,10 @@ TEST(DigestTest, ParseReadsOneSpelling) {
   EXPECT_EQ(Digest::Parse("sha512:ab").status().code(), StatusCode::kUnimplemented);
 }
 
+TEST(DigestTest, AChainIsMadeOfTheTextsOfTwo) {  // SHA-256 of both with a space between
+  EXPECT_EQ(ChainId(*Digest::Parse(kAbc), *Digest::Parse(kEmpty)).ToString(),
+            "sha256:dd8ddd90bdf3ccbd91abd3f399218c9d93e91246734fab743933f42048ac3e2c");
+}
+
 }  // namespace
 }  // namespace daxfs::oci
