@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -71,6 +72,21 @@ Status MountFilesystem(const MountRequest& request) {
     return Status::FromErrno(errno, request.target);
   }
   return Status::Ok();
+}
+
+Result<bool> IsMountPoint(const std::string& path) {
+  struct statx info {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &info) !=
+      0) {
+    return Status::FromErrno(errno, path);
+  }
+  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+Status Unmount(const std::string& path) {
+  if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return Status::Ok();
+  if (errno == EINVAL || errno == ENOENT) return Status::Ok();
+  return Status::FromErrno(errno, path);
 }
 
 }  // namespace daxfs::os

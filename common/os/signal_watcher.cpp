@@ -12,15 +12,35 @@
 #include <cstdint>
 
 namespace daxfs::os {
+namespace {
 
-Result<std::unique_ptr<SignalWatcher>> SignalWatcher::Start() {
+sigset_t Watched() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGHUP);
+  return set;
+}
+
+}  // namespace
+
+Status HoldSignals() {
+  const sigset_t set = Watched();
   const int error = ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  if (error != 0) return Status::FromErrno(error, "pthread_sigmask");
+  return error == 0 ? Status::Ok() : Status::FromErrno(error, "pthread_sigmask");
+}
+
+DaemonSignal WaitForSignal() {
+  const sigset_t set = Watched();
+  int signal = 0;
+  while (::sigwait(&set, &signal) != 0) continue;
+  return signal == SIGHUP ? DaemonSignal::kReload : DaemonSignal::kStop;
+}
+
+Result<std::unique_ptr<SignalWatcher>> SignalWatcher::Start() {
+  const sigset_t set = Watched();
+  RETURN_IF_ERROR(HoldSignals());
   UniqueFd signals(::signalfd(-1, &set, SFD_CLOEXEC));
   if (!signals.valid()) return Status::FromErrno(errno, "signalfd");
   UniqueFd stop(::eventfd(0, EFD_CLOEXEC));

@@ -32,4 +32,11 @@ class SignalWatcher {
   std::thread thread_;
 };
 
+// The same for daemons, which do nothing but wait for them.
+enum class DaemonSignal { kStop, kReload };  // SIGTERM or SIGINT; SIGHUP
+
+// Before any other thread: from now on they are taken by WaitForSignal alone. Errors: by errno.
+Status HoldSignals();
+DaemonSignal WaitForSignal();
+
 }  // namespace daxfs::os

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/rpc/call.hpp"
 
+#include <chrono>
 #include <exception>
 #include <string>
 

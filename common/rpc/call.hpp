@@ -3,26 +3,17 @@
 
 #include <grpcpp/support/status.h>
 
-#include <chrono>
 #include <functional>
 #include <string_view>
 
 #include "common/base/status.hpp"
+#include "common/rpc/observer.hpp"
 
 namespace daxfs::rpc {
 
 // The codes are the same; messages are passed on.
 grpc::Status ToGrpc(const Status& status);
 Status FromGrpc(const grpc::Status& status);
-
-// Sees every call when it has ended. Thread safe.
-class CallObserver {
- public:
-  virtual ~CallObserver() = default;
-  // `subject`: what it was about, for people; may be empty.
-  virtual void Ended(std::string_view method, std::string_view subject, const Status& status,
-                     std::chrono::nanoseconds took) = 0;
-};
 
 // What every method of a service runs in: the border where exceptions of libraries end, as
 // kInternal.

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/os/file_tree.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/os/unique_fd.hpp"
+
+namespace daxfs::os {
+namespace {
+
+constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks
+// Directories open at a time while removing; what lies deeper is moved up first.
+constexpr std::size_t kDepthMax = 64;
+
+struct CloseDirectory {
+  void operator()(DIR* stream) const { ::closedir(stream); }
+};
+using Stream = std::unique_ptr<DIR, CloseDirectory>;
+
+bool IsDots(std::string_view name) { return name == "." || name == ".."; }
+
+// A directory directly in `parent`, on the same mount.
+Result<Stream> OpenIn(int parent, const char* name) {
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  if (parent != AT_FDCWD) how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+  UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof(how))));
+  if (!fd.valid()) return Status::FromErrno(errno, name);
+  Stream stream(::fdopendir(fd.get()));
+  if (!stream) return Status::FromErrno(errno, name);
+  fd.Release();
+  return stream;
+}
+
+// The next name that is not "." or ".."; nothing at the end.
+const dirent* Next(DIR* stream) {
+  for (;;) {
+    const dirent* entry = ::readdir(stream);
+    if (entry == nullptr || !IsDots(entry->d_name)) return entry;
+  }
+}
+
+// Removes one directory's content, keeping the first error and going on.
+class Remover {
+ public:
+  explicit Remover(Stream top) { levels_.push_back({std::move(top), {}}); }
+
+  Status Run() {
+    while (!levels_.empty()) {
+      const dirent* entry = Next(levels_.back().stream.get());
+      if (entry != nullptr) {
+        Remove(entry->d_name);
+      } else {
+        Leave();
+      }
+    }
+    return status_;
+  }
+
+ private:
+  struct Level {
+    Stream stream;
+    std::string name;  // in the level above
+  };
+
+  int FdOf(std::size_t level) const { return ::dirfd(levels_[level].stream.get()); }
+
+  void Keep(int error, const std::string& name) {
+    if (status_.ok()) status_ = Status::FromErrno(error, name);
+  }
+
+  void Remove(const std::string& name) {
+    const int directory = FdOf(levels_.size() - 1);
+    if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return;
+    if (errno != EISDIR) return Keep(errno, name);
+    if (levels_.size() >= kDepthMax) return MoveUp(directory, name);
+    Result<Stream> opened = OpenIn(directory, name.c_str());
+    if (opened.ok()) {
+      levels_.push_back({*std::move(opened), name});
+    } else if (opened.status().error_number() != ENOENT && status_.ok()) {
+      status_ = opened.status();
+    }
+  }
+
+  void MoveUp(int directory, const std::string& name) {
+    const std::string moved = ".deep" + std::to_string(moves_++);
+    if (::renameat2(directory, name.c_str(), FdOf(0), moved.c_str(), RENAME_NOREPLACE) != 0) {
+      Keep(errno, name);
+    }
+  }
+
+  void Leave() {
+    const std::string name = levels_.back().name;
+    // What came meanwhile, or was moved up here, may lie in front of where reading is.
+    if (levels_.size() == 1 && moves_ > moves_seen_) {
+      moves_seen_ = moves_;
+      ::rewinddir(levels_.back().stream.get());
+      return;
+    }
+    levels_.pop_back();
+    if (levels_.empty()) return;
+    if (::unlinkat(FdOf(levels_.size() - 1), name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+      Keep(errno, name);
+    }
+  }
+
+  std::vector<Level> levels_;
+  std::uint64_t moves_ = 0;
+  std::uint64_t moves_seen_ = 0;
+  Status status_;
+};
+
+}  // namespace
+
+Status RemoveTree(const std::string& path) {
+  Result<Stream> top = OpenIn(AT_FDCWD, path.c_str());
+  if (!top.ok()) {
+    return top.status().error_number() == ENOENT ? Status::Ok() : std::move(top).status();
+  }
+  const Status emptied = Remover(*std::move(top)).Run();
+  if (!emptied.ok()) return emptied.WithContext(path);
+  return RemoveDirectory(path);
+}
+
+Result<TreeUsage> MeasureTree(const std::string& path, const std::function<bool()>& cancelled) {
+  TreeUsage usage;
+  std::set<std::pair<dev_t, ino_t>> seen;  // those with several names
+  const auto count = [&](const struct stat& info) {
+    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) &&
+        !seen.emplace(info.st_dev, info.st_ino).second) {
+      return;
+    }
+    usage.bytes += static_cast<std::uint64_t>(info.st_blocks) * kBlockBytes;
+    ++usage.inodes;
+  };
+  ASSIGN_OR_RETURN(Stream top, OpenIn(AT_FDCWD, path.c_str()));
+  std::vector<Stream> levels;
+  struct stat info {};
+  if (::fstat(::dirfd(top.get()), &info) != 0) return Status::FromErrno(errno, path);
+  count(info);
+  levels.push_back(std::move(top));
+  while (!levels.empty()) {
+    if (cancelled()) return CancelledError(path + ": counting was given up");
+    const dirent* entry = Next(levels.back().get());
+    if (entry == nullptr) {
+      levels.pop_back();
+      continue;
+    }
+    const int directory = ::dirfd(levels.back().get());
+    if (::fstatat(directory, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) continue;
+      return Status::FromErrno(errno, path);
+    }
+    count(info);
+    if (!S_ISDIR(info.st_mode)) continue;
+    Result<Stream> below = OpenIn(directory, entry->d_name);
+    if (below.ok()) {
+      levels.push_back(*std::move(below));
+    } else if (const int error = below.status().error_number();
+               error != ENOENT && error != ENOTDIR && error != EXDEV && error != ELOOP) {
+      return std::move(below).status().WithContext(path);
+    }
+  }
+  return usage;
+}
+
+Status MakeDirectory(const std::string& path, std::uint32_t mode) {
+  return ::mkdir(path.c_str(), mode) == 0 ? Status::Ok() : Status::FromErrno(errno, path);
+}
+
+Status RemoveDirectory(const std::string& path) {
+  return ::rmdir(path.c_str()) == 0 ? Status::Ok() : Status::FromErrno(errno, path);
+}
+
+Status ChangeOwner(const std::string& path, std::uint32_t uid, std::uint32_t gid) {
+  return ::lchown(path.c_str(), uid, gid) == 0 ? Status::Ok() : Status::FromErrno(errno, path);
+}
+
+}  // namespace daxfs::os

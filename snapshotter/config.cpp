@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/config.hpp"
+
+#include <yaml-cpp/yaml.h>
+
+#include <CLI/CLI.hpp>
+#include <sstream>
+
+#include "common/os/file_io.hpp"
+
+namespace daxfs::snapshotter {
+namespace {
+
+constexpr const char* kUsualFile = "/etc/daxfs/snapshotter.yaml";
+constexpr std::size_t kFileLimit = 65536;
+constexpr int kUsage = 2;
+
+Status WrongLine(const YAML::Node& node, const std::string& what) {
+  return InvalidArgumentError("line " + std::to_string(node.Mark().line + 1) + ": " + what);
+}
+
+Status TakePath(const std::string& key, const YAML::Node& node, std::string* out) {
+  if (!node.IsScalar() || node.Scalar().rfind('/', 0) != 0) {
+    return WrongLine(node, key + ": wants an absolute path");
+  }
+  *out = node.Scalar();
+  return Status::Ok();
+}
+
+Status Take(const std::string& key, const YAML::Node& node, Config* config) {
+  if (key == "root") return TakePath(key, node, &config->root);
+  if (key == "address") return TakePath(key, node, &config->address);
+  if (key == "pool") {
+    if (!node.IsScalar() || node.Scalar().empty()) return WrongLine(node, "pool: wants a name");
+    config->pool = node.Scalar();
+    return Status::Ok();
+  }
+  if (key == "overlay_options") {
+    if (!node.IsSequence()) return WrongLine(node, "overlay_options: wants a list");
+    for (const YAML::Node& option : node) config->overlay_options.push_back(option.Scalar());
+    return Status::Ok();
+  }
+  return WrongLine(node, key + ": no such key; there is: root, address, pool, overlay_options");
+}
+
+Result<Config> ReadConfig(const std::string& path, bool may_be_missing) {
+  Result<os::UniqueFd> fd = os::OpenForReading(path);
+  if (fd.status().code() == StatusCode::kNotFound && may_be_missing) return Config();
+  RETURN_IF_ERROR(fd.status());
+  ASSIGN_OR_RETURN(const std::string text, os::ReadWholeFile(fd->get(), kFileLimit));
+  return ParseConfig(text).WithContext(path);
+}
+
+}  // namespace
+
+Result<Config> ParseConfig(const std::string& yaml) {
+  Config config;
+  try {
+    const YAML::Node root = YAML::Load(yaml);
+    if (root.IsNull()) return config;  // comments alone
+    if (!root.IsMap()) return InvalidArgumentError("wants `key: value` lines");
+    for (const auto& entry : root) {
+      RETURN_IF_ERROR(Take(entry.first.Scalar(), entry.second, &config));
+    }
+  } catch (const YAML::Exception& error) {
+    return InvalidArgumentError("line " + std::to_string(error.mark.line + 1) + ": " + error.msg);
+  }
+  return config;
+}
+
+std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* argv) {
+  CLI::App app(
+      "Serves container images out of a DAXFS pool to containerd, which has it as a proxy "
+      "snapshotter.",
+      "daxfs-snapshotter");
+  CommandLine line;
+  Config given;
+  std::string file;
+  std::string level = "info";
+  std::string format = "text";
+  app.set_version_flag("--version", std::string("daxfs-snapshotter ") + DAXFS_VERSION_TEXT);
+  const CLI::Option* config =
+      app.add_option("--config", file, "configuration file")->default_str(kUsualFile);
+  const CLI::Option* root = app.add_option("--root", given.root, "directory of snapshots");
+  const CLI::Option* address = app.add_option("--address", given.address, "socket to serve on");
+  const CLI::Option* pool =
+      app.add_option("--pool", given.pool, "pool of the images: a name or paths");
+  app.add_flag("--check-config", line.check_config, "read the configuration, say so, and leave");
+  app.add_option("--log-level", level, "debug, info, warning or error")->capture_default_str();
+  app.add_option("--log-format", format, "text or json")->capture_default_str();
+  const auto refuse = [](const std::string& what) {
+    return Leave{kUsage, "daxfs-snapshotter: " + what + "\n"};
+  };
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const int code = app.exit(error, out, err);
+    return Leave{code == 0 ? 0 : kUsage, code == 0 ? out.str() : err.str()};
+  }
+  const Result<base::LogLevel> log_level = base::ParseLogLevel(level);
+  if (!log_level.ok()) return refuse("--log-level: " + log_level.status().message());
+  const Result<base::LogFormat> log_format = base::ParseLogFormat(format);
+  if (!log_format.ok()) return refuse("--log-format: " + log_format.status().message());
+  line.log.level = *log_level;
+  line.log.format = *log_format;
+  Result<Config> read = ReadConfig(config->empty() ? kUsualFile : file, config->empty());
+  if (!read.ok()) return refuse(read.status().message());
+  line.config = *std::move(read);
+  if (!root->empty()) line.config.root = given.root;
+  if (!address->empty()) line.config.address = given.address;
+  if (!pool->empty()) line.config.pool = given.pool;
+  return line;
+}
+
+}  // namespace daxfs::snapshotter

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/directories.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "common/os/directory.hpp"
+#include "common/os/file_tree.hpp"
+#include "common/os/system.hpp"
+
+namespace daxfs::snapshotter {
+namespace {
+
+// All of `text` as a number without sign or zeros in front.
+std::optional<std::int64_t> ParseId(std::string_view text) {
+  std::int64_t id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc() || end != text.data() + text.size() || std::to_string(id) != text) {
+    return std::nullopt;
+  }
+  return id;
+}
+
+constexpr std::uint32_t kPrivate = 0700;
+constexpr std::uint32_t kRootMode = 0755;  // of every container's root, as containerd's
+constexpr std::uint32_t kWorkMode = 0711;
+
+}  // namespace
+
+Result<Directories> Directories::Open(const std::string& root) {
+  RETURN_IF_ERROR(os::MakeDirectories(root));
+  const std::string snapshots = root + "/snapshots";
+  const Status made = os::MakeDirectory(snapshots, kPrivate);
+  if (!made.ok() && made.code() != StatusCode::kAlreadyExists) return made;
+  return Directories(snapshots);
+}
+
+Status Directories::Make(const Snapshot& snapshot) const {
+  const std::int64_t id = snapshot.layer.id;
+  Status made = os::MakeDirectory(Path(id), kPrivate);
+  if (made.code() == StatusCode::kAlreadyExists) {
+    RETURN_IF_ERROR(Remove(id));
+    made = os::MakeDirectory(Path(id), kPrivate);
+  }
+  if (made.ok()) made = os::MakeDirectory(Layer(id), kRootMode);
+  if (made.ok() && snapshot.info.kind == Kind::kActive) {
+    made = os::MakeDirectory(Work(id), kWorkMode);
+  }
+  if (!made.ok()) static_cast<void>(Remove(id));
+  return made;
+}
+
+Status Directories::Remove(std::int64_t id) const { return os::RemoveTree(Path(id)); }
+
+Result<std::vector<std::int64_t>> Directories::List() const {
+  ASSIGN_OR_RETURN(const os::Directory directory, os::Directory::Open(root_));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, directory.Names());
+  std::vector<std::int64_t> ids;
+  for (const std::string& name : names) {
+    if (const std::optional<std::int64_t> id = ParseId(name)) ids.push_back(*id);
+  }
+  return ids;
+}
+
+std::optional<std::int64_t> Directories::IdOf(const std::string& path) const {
+  const std::string prefix = root_ + "/";
+  if (path.rfind(prefix, 0) != 0) return std::nullopt;
+  const std::string_view rest = std::string_view(path).substr(prefix.size());
+  const std::size_t slash = rest.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::string_view name = rest.substr(slash);
+  if (name != "/fs" && name != "/up") return std::nullopt;
+  return ParseId(rest.substr(0, slash));
+}
+
+}  // namespace daxfs::snapshotter

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.hpp"
+#include "common/oci/digest.hpp"
+#include "snapshotter/store.hpp"
+
+namespace daxfs::snapshotter {
+
+// The layers' images: where they are kept, and how they become visible. Thread safe.
+class Images {
+ public:
+  virtual ~Images() = default;
+
+  // The image of the layer that ends the chain `chain`, if somebody has placed it. Does not wait
+  // for who is placing it. Errors: kUnavailable without a pool.
+  virtual Result<std::optional<LayerImage>> FindChain(const oci::Digest& chain) = 0;
+  // The chain ends with that image: others find it by that. Errors: kNotFound; kResourceExhausted.
+  virtual Status AddChain(const LayerImage& image, const oci::Digest& chain,
+                          const std::optional<oci::Digest>& parent) = 0;
+
+  // The image stays until the holder drops it; a name and an image, as often as one likes. Errors:
+  // kNotFound if it has gone.
+  virtual Status Hold(const LayerImage& image, std::int64_t holder) = 0;
+  virtual Status Drop(std::int64_t holder) = 0;
+  // Drops what is held for others than `holders`: of a store that was restored, of a change a crash
+  // has cut off.
+  virtual Status Reconcile(const std::vector<std::int64_t>& holders) = 0;
+
+  // Of pool memory, and in the image. Errors: kNotFound.
+  virtual Result<Usage> Measure(const LayerImage& image) = 0;
+
+  // The image is mounted at `path`, a directory, when this returns, whoever did it. Errors:
+  // kNotFound if the image has gone, with what to do.
+  virtual Status Mount(const LayerImage& image, const std::string& path) = 0;
+  // Nothing is mounted there any more.
+  virtual Status Unmount(const std::string& path) = 0;
+};
+
+}  // namespace daxfs::snapshotter

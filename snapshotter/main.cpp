@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <grpcpp/impl/service_type.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "common/base/log.hpp"
+#include "common/os/file_io.hpp"
+#include "common/os/service_manager.hpp"
+#include "common/os/signal_watcher.hpp"
+#include "common/os/system.hpp"
+#include "common/os/unix_socket.hpp"
+#include "common/rpc/server.hpp"
+#include "snapshotter/config.hpp"
+#include "snapshotter/no_images.hpp"
+#include "snapshotter/snapshots_service.hpp"
+
+namespace daxfs::snapshotter {
+namespace {
+
+constexpr std::chrono::seconds kDrain{10};
+
+// A line for each call: what failed in a way nobody expects as a warning, all else for debugging.
+class CallLog final : public rpc::CallObserver {
+ public:
+  explicit CallLog(base::Logger& log) : log_(log) {}
+  void Ended(std::string_view method, std::string_view subject, const Status& status,
+             std::chrono::nanoseconds took) override {
+    const auto us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
+    const base::LogLevel level =
+        IsExpected(status) ? base::LogLevel::kDebug : base::LogLevel::kWarning;
+    log_.Log(level, method, {{"key", subject}, {"took_us", us}, {"status", status.ToString()}});
+  }
+
+ private:
+  // Containerd asks for what may be there or not, and lives with both.
+  static bool IsExpected(const Status& status) {
+    return status.ok() || status.code() == StatusCode::kNotFound ||
+           status.code() == StatusCode::kAlreadyExists || status.code() == StatusCode::kCancelled ||
+           status.code() == StatusCode::kUnimplemented;
+  }
+  base::Logger& log_;
+};
+
+// OverlayFS keeps no index of the layers below: containers share them.
+std::vector<std::string> OverlayOptions(const Config& config) {
+  std::vector<std::string> options = config.overlay_options;
+  std::error_code error;
+  if (std::filesystem::exists("/sys/module/overlay/parameters/index", error)) {
+    options.insert(options.begin(), "index=off");
+  }
+  return options;
+}
+
+Result<os::UniqueFd> Listen(const std::string& address) {
+  ASSIGN_OR_RETURN(os::UniqueFd inherited, os::InheritedSocket());
+  if (inherited.valid()) return inherited;
+  RETURN_IF_ERROR(os::MakeDirectories(std::filesystem::path(address).parent_path().string()));
+  return os::ListenUnix(address);
+}
+
+Status Serve(const Config& config, base::Logger& log) {
+  RETURN_IF_ERROR(os::HoldSignals());
+  NoImages images;
+  ASSIGN_OR_RETURN(const std::unique_ptr<Snapshotter> snapshotter,
+                   Snapshotter::Open({config.root, OverlayOptions(config)}, images, log));
+  CallLog calls(log);
+  const std::unique_ptr<grpc::Service> snapshots = MakeSnapshotsService(*snapshotter, calls);
+  ASSIGN_OR_RETURN(os::UniqueFd listener, Listen(config.address));
+  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
+                   rpc::Server::Start(std::move(listener), {snapshots.get()}, log));
+  log.Info("serving", {{"address", config.address}, {"root", config.root}});
+  os::NotifyReady("serving");
+  while (os::WaitForSignal() != os::DaemonSignal::kStop) continue;
+  log.Info("stopping");
+  os::NotifyStopping();
+  server->Stop(kDrain);
+  return Status::Ok();
+}
+
+int Main(int argc, char** argv) {
+  std::variant<CommandLine, Leave> parsed = ParseCommandLine(argc, argv);
+  if (const Leave* leave = std::get_if<Leave>(&parsed)) {
+    std::fputs(leave->text.c_str(), leave->exit_code == 0 ? stdout : stderr);
+    return leave->exit_code;
+  }
+  CommandLine& line = std::get<CommandLine>(parsed);
+  if (line.check_config) {
+    std::puts("the configuration is right");
+    return 0;
+  }
+  // Snapshots' roots have the modes containers expect, whatever the umask was.
+  ::umask(S_IWGRP | S_IWOTH);
+  std::signal(SIGPIPE, SIG_IGN);
+  base::StderrSink sink;
+  line.log.color = os::ShowsColor(STDERR_FILENO);
+  base::Logger log(sink, line.log);
+  const Status status = Serve(line.config, log);
+  if (status.ok()) return 0;
+  log.Failure("daxfs-snapshotter", status);
+  return 1;
+}
+
+}  // namespace
+}  // namespace daxfs::snapshotter
+
+int main(int argc, char** argv) {
+  try {
+    return daxfs::snapshotter::Main(argc, argv);
+  } catch (const std::exception& error) {  // a library's: ours throws nothing
+    std::fprintf(stderr, "daxfs-snapshotter: %s\n", error.what());
+    return 1;
+  }
+}

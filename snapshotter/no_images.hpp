@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "common/os/mount.hpp"
+#include "snapshotter/images.hpp"
+
+namespace daxfs::snapshotter {
+
+// No pool is configured: nothing is placed, and layers are directories.
+class NoImages final : public Images {
+ public:
+  Result<std::optional<LayerImage>> FindChain(const oci::Digest& /*chain*/) override {
+    return std::optional<LayerImage>();
+  }
+  Status AddChain(const LayerImage& /*image*/, const oci::Digest& /*chain*/,
+                  const std::optional<oci::Digest>& /*parent*/) override {
+    return Missing();
+  }
+  Status Hold(const LayerImage& /*image*/, std::int64_t /*holder*/) override { return Missing(); }
+  Status Drop(std::int64_t /*holder*/) override { return Status::Ok(); }
+  Status Reconcile(const std::vector<std::int64_t>& /*holders*/) override { return Status::Ok(); }
+  Result<Usage> Measure(const LayerImage& /*image*/) override { return Missing(); }
+  Status Mount(const LayerImage& image, const std::string& /*path*/) override {
+    return NotFoundError("image " + image.root.ToString() +
+                         ": no pool is configured; name the pool it is in as `pool:`");
+  }
+  Status Unmount(const std::string& path) override { return os::Unmount(path); }
+
+ private:
+  static Status Missing() { return FailedPreconditionError("no pool is configured"); }
+};
+
+}  // namespace daxfs::snapshotter

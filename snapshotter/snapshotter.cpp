@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/snapshotter.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "common/os/directory.hpp"
+#include "common/os/file_tree.hpp"
+#include "snapshotter/overlay.hpp"
+
+namespace daxfs::snapshotter {
+namespace {
+
+constexpr const char* kReferenceLabel = "containerd.io/snapshot.ref";
+
+std::string Quoted(const std::string& key) { return "snapshot '" + base::Printable(key) + "'"; }
+
+}  // namespace
+
+Result<std::unique_ptr<Snapshotter>> Snapshotter::Open(const Options& options, Images& images,
+                                                       base::Logger& log) {
+  ASSIGN_OR_RETURN(Directories directories, Directories::Open(options.root));
+  ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Try(options.root + "/lock"));
+  if (!lock) return AlreadyExistsError(options.root + ": another daxfs-snapshotter has it");
+  ASSIGN_OR_RETURN(std::unique_ptr<Store> store, Store::Open(options.root + "/snapshots.db"));
+  std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(
+      options, *std::move(lock), std::move(store), std::move(directories), images, log));
+  RETURN_IF_ERROR(snapshotter->Recover());
+  return snapshotter;
+}
+
+Snapshotter::Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<Store> store,
+                         Directories directories, Images& images, base::Logger& log)
+    : options_(options),
+      lock_(std::move(lock)),
+      store_(std::move(store)),
+      directories_(std::move(directories)),
+      images_(images),
+      log_(log),
+      disposal_(
+          "removing a snapshot's directory", [this](std::int64_t id) { return Dispose(id); }, log),
+      counting_(
+          "counting what a snapshot takes", [this](std::int64_t id) { return Count(id); }, log) {}
+
+// What changes cut off by a crash have left, without waiting for it.
+Status Snapshotter::Recover() {
+  ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store_->List(Filter()));
+  std::vector<std::int64_t> known;
+  std::vector<std::int64_t> holders;
+  for (const Snapshot& snapshot : snapshots) {
+    known.push_back(snapshot.layer.id);
+    if (snapshot.layer.image) holders.push_back(snapshot.layer.id);
+    if (snapshot.info.kind == Kind::kCommitted && !snapshot.usage) counting_.Add(known.back());
+  }
+  std::sort(known.begin(), known.end());
+  const std::int64_t newest = known.empty() ? 0 : known.back();
+  ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories_.List());
+  for (const std::int64_t id : there) {
+    // Of one that was never committed to the store: its number will be given to the next.
+    if (id > newest) RETURN_IF_ERROR(Dispose(id));
+    if (id < newest && !std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
+  }
+  const Status reconciled = images_.Reconcile(holders);
+  if (!reconciled.ok()) {
+    log_.Warning("holds in the pool are not reconciled", {{"err", reconciled.message()}});
+  }
+  return Status::Ok();
+}
+
+Result<std::vector<Mount>> Snapshotter::Prepare(const std::string& key, const std::string& parent,
+                                                const Labels& labels) {
+  const auto reference = labels.find(kReferenceLabel);
+  if (reference != labels.end()) {
+    RETURN_IF_ERROR(AdoptIfPlaced(reference->second, parent, labels));
+  }
+  return Create(Kind::kActive, key, parent, labels);
+}
+
+Result<std::vector<Mount>> Snapshotter::View(const std::string& key, const std::string& parent,
+                                             const Labels& labels) {
+  return Create(Kind::kView, key, parent, labels);
+}
+
+Status Snapshotter::Make(const Snapshot& snapshot) {
+  RETURN_IF_ERROR(directories_.Make(snapshot));
+  if (snapshot.info.kind != Kind::kActive) return Status::Ok();
+  ASSIGN_OR_RETURN(const std::optional<Owner> owner, MappedRoot(snapshot.info.labels));
+  if (owner) {
+    return os::ChangeOwner(directories_.Layer(snapshot.layer.id), owner->uid, owner->gid);
+  }
+  // The root of a layer's image belongs to root, as that of a new directory.
+  if (snapshot.parents.empty() || snapshot.parents.front().image) return Status::Ok();
+  ASSIGN_OR_RETURN(const os::Directory below,
+                   os::Directory::Open(directories_.Layer(snapshot.parents.front().id)));
+  ASSIGN_OR_RETURN(const os::FileInfo root, below.Stat(""));
+  return os::ChangeOwner(directories_.Layer(snapshot.layer.id), root.uid, root.gid);
+}
+
+Result<std::vector<Mount>> Snapshotter::Create(Kind kind, const std::string& key,
+                                               const std::string& parent, const Labels& labels) {
+  ASSIGN_OR_RETURN(const Snapshot made,
+                   store_->Create(kind, key, parent, labels,
+                                  [this](const Snapshot& snapshot) { return Make(snapshot); }));
+  Result<std::vector<Mount>> mounts = MountsOf(made);
+  // Who asked knows nothing of it.
+  if (!mounts.ok()) static_cast<void>(Remove(key));
+  return mounts;
+}
+
+// Errors: kAlreadyExists when it is there with that label and parent. Whatever else goes wrong is
+// no reason not to pull.
+Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::string& parent,
+                                  const Labels& labels) {
+  const Status adopted = AlreadyExistsError(Quoted(reference) + " is in the pool");
+  ASSIGN_OR_RETURN(std::optional<Snapshot> known, store_->FindReference(reference, parent));
+  if (known) return adopted;
+  const Result<oci::Digest> chain = oci::Digest::Parse(reference);
+  if (!chain.ok()) return Status::Ok();  // nobody can have placed it under that
+  const Result<std::optional<LayerImage>> image = images_.FindChain(*chain);
+  if (!image.ok()) {
+    log_.Warning("the pool was not asked",
+                 {{"chain", reference}, {"err", image.status().message()}});
+    return Status::Ok();
+  }
+  if (!*image) return Status::Ok();
+  const auto create = [&](const std::string& name) {
+    return store_->CreateCommitted(name, parent, labels, **image, *chain, [&](const Snapshot& s) {
+      RETURN_IF_ERROR(images_.Hold(**image, s.layer.id));
+      return Make(s);
+    });
+  };
+  Result<Snapshot> made = create(reference);
+  if (made.status().code() == StatusCode::kAlreadyExists) {
+    // Somebody was quicker, or it is the same chain over another parent.
+    ASSIGN_OR_RETURN(known, store_->FindReference(reference, parent));
+    if (known) return adopted;
+    made = create(reference + " " + parent);
+  }
+  if (!made.ok()) {
+    log_.Warning("an image in the pool is not used",
+                 {{"chain", reference}, {"err", made.status().message()}});
+    return Status::Ok();
+  }
+  counting_.Add(made->layer.id);
+  return adopted;
+}
+
+// Locks nothing: what is mounted stays, and two that mount at once mount once (Images).
+Result<std::vector<Mount>> Snapshotter::MountsOf(const Snapshot& snapshot) {
+  const Layer& own = snapshot.layer;
+  Pieces pieces;
+  pieces.kind = snapshot.info.kind;
+  pieces.upper = own.image ? directories_.Over(own.id) : directories_.Layer(own.id);
+  pieces.work = directories_.Work(own.id);
+  std::vector<Layer> layers = snapshot.parents;
+  if (own.image) layers.insert(layers.begin(), own);
+  for (const Layer& layer : layers) {
+    const std::string path = directories_.Layer(layer.id);
+    if (layer.image) RETURN_IF_ERROR(images_.Mount(*layer.image, path));
+    pieces.lowers.push_back(path);
+  }
+  return ComposeMounts(pieces, snapshot.info.labels, options_.overlay_options);
+}
+
+Result<std::vector<Mount>> Snapshotter::Mounts(const std::string& key) {
+  ASSIGN_OR_RETURN(const Snapshot snapshot, store_->Get(key));
+  if (snapshot.info.kind == Kind::kCommitted) {
+    return FailedPreconditionError(Quoted(key) + " is not active or a view");
+  }
+  return MountsOf(snapshot);
+}
+
+Status Snapshotter::Commit(const CommitRequest& request) {
+  ASSIGN_OR_RETURN(const Snapshot committed, store_->Commit(request, [&](const Snapshot& s) {
+    if (!s.layer.image) return Status::Ok();
+    // Of an image's layer nothing else may be there, or it would be lost.
+    const Status removed = os::RemoveDirectory(directories_.Over(s.layer.id));
+    if (removed.ok() || removed.code() == StatusCode::kNotFound) return Status::Ok();
+    return FailedPreconditionError(Quoted(request.key) +
+                                   " holds a layer that was applied and files written over it");
+  }));
+  Announce(committed);
+  counting_.Add(committed.layer.id);
+  return Status::Ok();
+}
+
+// Others find the layer by the chain, if that is what it was committed as.
+void Snapshotter::Announce(const Snapshot& committed) {
+  if (!committed.chain || !committed.layer.image) return;
+  const std::string& name = committed.info.name;
+  const std::string chain = committed.chain->ToString();
+  if (name.size() < chain.size() || name.substr(name.size() - chain.size()) != chain) return;
+  std::optional<oci::Digest> parent;
+  if (!committed.info.parent.empty()) {
+    const Result<Snapshot> below = store_->Get(committed.info.parent);
+    if (below.ok()) parent = below->chain;
+  }
+  const Status added = images_.AddChain(*committed.layer.image, *committed.chain, parent);
+  if (!added.ok()) {
+    log_.Warning("other hosts will not find a layer by its chain",
+                 {{"chain", chain}, {"err", added.message()}});
+  }
+}
+
+Status Snapshotter::Remove(const std::string& key) {
+  ASSIGN_OR_RETURN(const Snapshot removed, store_->Remove(key));
+  disposal_.Add(removed.layer.id);
+  return Status::Ok();
+}
+
+// What a removed snapshot had.
+Status Snapshotter::Dispose(std::int64_t id) {
+  RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
+  RETURN_IF_ERROR(directories_.Remove(id));
+  return images_.Drop(id);
+}
+
+Result<Info> Snapshotter::Stat(const std::string& key) {
+  ASSIGN_OR_RETURN(Snapshot snapshot, store_->Get(key));
+  return std::move(snapshot.info);
+}
+
+Result<Info> Snapshotter::Update(const Info& info, const std::vector<std::string>& paths) {
+  return store_->Update(info, paths);
+}
+
+Result<std::vector<Info>> Snapshotter::List(const std::vector<std::string>& filters) {
+  ASSIGN_OR_RETURN(const Filter filter, Filter::Parse(filters));
+  ASSIGN_OR_RETURN(std::vector<Snapshot> snapshots, store_->List(filter));
+  std::vector<Info> infos;
+  infos.reserve(snapshots.size());
+  for (Snapshot& snapshot : snapshots) infos.push_back(std::move(snapshot.info));
+  return infos;
+}
+
+Result<Usage> Snapshotter::Measure(const std::string& key, const std::function<bool()>& cancelled) {
+  ASSIGN_OR_RETURN(const Snapshot snapshot, store_->Get(key));
+  if (snapshot.usage) return *snapshot.usage;
+  if (snapshot.info.kind == Kind::kView) return Usage();
+  return MeasureLayer(snapshot, cancelled);
+}
+
+Result<Usage> Snapshotter::MeasureLayer(const Snapshot& snapshot,
+                                        const std::function<bool()>& cancelled) {
+  const Layer& layer = snapshot.layer;
+  if (layer.image && snapshot.info.kind == Kind::kCommitted) return images_.Measure(*layer.image);
+  const std::string written =
+      layer.image ? directories_.Over(layer.id) : directories_.Layer(layer.id);
+  ASSIGN_OR_RETURN(const os::TreeUsage usage, os::MeasureTree(written, cancelled));
+  return Usage{static_cast<std::int64_t>(usage.bytes), static_cast<std::int64_t>(usage.inodes)};
+}
+
+// Of a committed one, to be said again without counting.
+Status Snapshotter::Count(std::int64_t id) {
+  const Result<Snapshot> snapshot = store_->GetById(id);
+  if (snapshot.status().code() == StatusCode::kNotFound) return Status::Ok();
+  RETURN_IF_ERROR(snapshot.status());
+  ASSIGN_OR_RETURN(const Usage usage, MeasureLayer(*snapshot, [] { return false; }));
+  return store_->SetUsage(id, usage);
+}
+
+Status Snapshotter::Cleanup() {
+  disposal_.Drain();
+  return Status::Ok();
+}
+
+Result<Snapshot> Snapshotter::FindTarget(const std::vector<Mount>& mounts) {
+  const Status not_ours = UnimplementedError("these mounts are of no empty snapshot of daxfs");
+  if (mounts.empty()) return not_ours;
+  const std::optional<std::string> written = WrittenDirectory(mounts.back());
+  if (!written) return not_ours;
+  const std::optional<std::int64_t> id = directories_.IdOf(*written);
+  if (!id) return not_ours;
+  Result<Snapshot> snapshot = store_->GetById(*id);
+  if (!snapshot.ok() || snapshot->info.kind != Kind::kActive || snapshot->layer.image) {
+    return not_ours;
+  }
+  ASSIGN_OR_RETURN(const os::Directory directory, os::Directory::Open(*written));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, directory.Names());
+  if (!names.empty()) return not_ours;
+  return snapshot;
+}
+
+Status Snapshotter::SetImage(const Snapshot& target, const LayerImage& image) {
+  return store_->SetImage(target.layer.id, image, [&](const Snapshot& snapshot) {
+    RETURN_IF_ERROR(images_.Hold(image, snapshot.layer.id));
+    const Status made = os::MakeDirectory(directories_.Over(snapshot.layer.id), 0755);
+    return made.code() == StatusCode::kAlreadyExists ? Status::Ok() : made;
+  });
+}
+
+}  // namespace daxfs::snapshotter

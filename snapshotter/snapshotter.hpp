@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/log.hpp"
+#include "common/base/status.hpp"
+#include "common/os/file_lock.hpp"
+#include "snapshotter/directories.hpp"
+#include "snapshotter/images.hpp"
+#include "snapshotter/janitor.hpp"
+#include "snapshotter/snapshot.hpp"
+#include "snapshotter/store.hpp"
+
+namespace daxfs::snapshotter {
+
+// What containerd.services.snapshots.v1 asks for, over a store, directories and images. A committed
+// snapshot is a layer: an image of the pool, or a directory that others have filled. Thread safe.
+// Errors have the codes of containerd's own snapshotters.
+class Snapshotter {
+ public:
+  struct Options {
+    std::string root;                          // directory of everything
+    std::vector<std::string> overlay_options;  // for every OverlayFS mount
+  };
+
+  // Makes what is missing; what a crash has left goes in the background. Borrows images and log.
+  // Errors: kAlreadyExists if another process has that root; as Store::Open, Directories::Open.
+  static Result<std::unique_ptr<Snapshotter>> Open(const Options& options, Images& images,
+                                                   base::Logger& log);
+
+  // Prepare with the label containerd.io/snapshot.ref whose chain is in the pool: a committed
+  // snapshot of it with that parent is there when this says kAlreadyExists, and only then.
+  Result<std::vector<Mount>> Prepare(const std::string& key, const std::string& parent,
+                                     const Labels& labels);
+  Result<std::vector<Mount>> View(const std::string& key, const std::string& parent,
+                                  const Labels& labels);
+  Result<std::vector<Mount>> Mounts(const std::string& key);
+  Status Commit(const CommitRequest& request);
+  Status Remove(const std::string& key);
+  Result<Info> Stat(const std::string& key);
+  Result<Info> Update(const Info& info, const std::vector<std::string>& paths);
+  Result<std::vector<Info>> List(const std::vector<std::string>& filters);
+  Result<Usage> Measure(const std::string& key, const std::function<bool()>& cancelled);
+  Status Cleanup();
+
+  // The active snapshot these mounts are of, if a layer can be applied to it: it is ours, and
+  // nothing was written or applied. Errors: kUnimplemented, for others to try, if it is not.
+  Result<Snapshot> FindTarget(const std::vector<Mount>& mounts);
+  // That image is the snapshot's layer. Errors: as Store::SetImage, Images::Hold.
+  Status SetImage(const Snapshot& target, const LayerImage& image);
+
+ private:
+  Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<Store> store,
+              Directories directories, Images& images, base::Logger& log);
+  Status Recover();
+  Result<std::vector<Mount>> Create(Kind kind, const std::string& key, const std::string& parent,
+                                    const Labels& labels);
+  Status AdoptIfPlaced(const std::string& reference, const std::string& parent,
+                       const Labels& labels);
+  Status Make(const Snapshot& snapshot);
+  Result<std::vector<Mount>> MountsOf(const Snapshot& snapshot);
+  void Announce(const Snapshot& committed);
+  Result<Usage> MeasureLayer(const Snapshot& snapshot, const std::function<bool()>& cancelled);
+  Status Dispose(std::int64_t id);
+  Status Count(std::int64_t id);
+
+  const Options options_;
+  const os::FileLock lock_;
+  const std::unique_ptr<Store> store_;
+  const Directories directories_;
+  Images& images_;
+  base::Logger& log_;
+  Janitor disposal_;
+  Janitor counting_;
+};
+
+}  // namespace daxfs::snapshotter
