@@ -20,6 +20,7 @@
 #include "common/pool/resize.hpp"
 #include "tools/extract.hpp"
 #include "tools/open_pool.hpp"
+#include "tools/record.hpp"
 #include "tools/text.hpp"
 
 namespace daxfs::tools {
@@ -254,6 +255,7 @@ Status RemoveOne(pool::Participant& participant, const std::string& text, bool j
                  Context& context) {
   const bool digest = text.starts_with("sha256:");
   pool::Ref ref;
+  std::optional<std::size_t> layers;
   {
     const Result<pool::Use> use = pool::FindAny(participant, text);
     if (!use.ok() && use.status().code() == StatusCode::kNotFound && !digest) {
@@ -261,6 +263,9 @@ Status RemoveOne(pool::Participant& participant, const std::string& text, bool j
     }
     if (!use.ok()) return use.status();
     ref = use->ref();
+    // A record that is damaged can be removed too.
+    const Result<std::optional<Record>> record = ReadRecord(participant, ref);
+    if (!digest && record.ok() && *record) layers = (*record)->size();
   }
   if (!digest) {
     RETURN_IF_ERROR(participant.RemoveName(text));
@@ -268,9 +273,19 @@ Status RemoveOne(pool::Participant& participant, const std::string& text, bool j
   }
   const Status gone = participant.CollectOne(ref);
   if (!gone.ok() && digest) return gone.WithContext(text);
-  const char* how = gone.ok() ? "freed" : "no longer named; others use or hold it";
-  return context.out(json ? JsonLine({{"object", text}, {"freed", gone.ok()}})
-                          : fmt::format("{}: {}\n", PrintableName(text), how));
+  if (json) {
+    Json line = {{"object", text}, {"freed", gone.ok()}};
+    if (layers) line["layers"] = *layers;
+    return context.out(JsonLine(line));
+  }
+  std::string how = gone.ok() ? "freed" : "no longer named; others use or hold it";
+  if (layers) {
+    how += fmt::format(
+        "; {} of it, no longer held here: what nobody else uses or holds goes with "
+        "the next daxfsctl pool gc",
+        Counted(*layers, "layer"));
+  }
+  return context.out(fmt::format("{}: {}\n", PrintableName(text), how));
 }
 
 }  // namespace

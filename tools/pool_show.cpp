@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people see of a pool: info, ls, watch.
+// What people see of a pool: info, watch.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -24,17 +24,6 @@ using Json = nlohmann::ordered_json;
 
 std::string Chunks(std::uint64_t count) {
   return base::HumanSize(count * std::uint64_t{DAXFS_CHUNK_SIZE});
-}
-
-// "3 s ago"; by this host's clock, which need not be the writer's.
-std::string Ago(std::uint64_t seconds, std::uint64_t now) {
-  if (seconds == 0) return "never";
-  if (seconds > now) return "in the future (clocks differ)";
-  const std::uint64_t age = now - seconds;
-  if (age < 120) return fmt::format("{} s ago", age);
-  if (age < 7200) return fmt::format("{} min ago", age / 60);
-  if (age < 172800) return fmt::format("{} h ago", age / 3600);
-  return fmt::format("{} days ago", age / 86400);
 }
 
 const char* ModeOf(const pool::Memory& memory) {
@@ -241,70 +230,11 @@ std::string PoolText(const pool::Memory& memory) {
   return text;
 }
 
-Json ObjectJson(const pool::ObjectView& object, const pool::Memory& memory) {
-  Json json;
-  if (memory.partition_count() > 1) json["partition"] = object.ref.partition;
-  json["row"] = object.ref.row;
-  json["generation"] = object.ref.generation;
-  json["state"] = pool::RowStateName(object.state);
-  if (object.state != pool::RowState::kReady && object.state != pool::RowState::kDying) {
-    json["slot"] = object.slot;
-    json["progress_bytes"] = object.progress_bytes;
-    return json;
-  }
-  json["kind"] = pool::ObjectKindName(object.kind);
-  json["digest"] = pool::DigestText(object.digest);
-  json["names"] = object.names;
-  json["size_bytes"] = object.size_bytes;
-  json["pool_bytes"] = object.pool_bytes;
-  json["fragments"] = object.fragments;
-  json["uses"] = object.uses;
-  json["holds"] = object.holds;
-  json["created"] = object.created;
-  json["used"] = object.used;
-  return json;
-}
-
-std::string ObjectText(const pool::ObjectView& object, std::uint64_t now) {
-  if (object.state != pool::RowState::kReady && object.state != pool::RowState::kDying) {
-    return fmt::format("{:<71}  {:>10}  {} by slot {}\n", "-",
-                       base::HumanSize(object.progress_bytes), pool::RowStateName(object.state),
-                       object.slot);
-  }
-  std::string names;
-  for (const std::string& name : object.names) {
-    names += (names.empty() ? "" : ", ") + PrintableName(name);
-  }
-  return fmt::format("{}  {:>10}  {:<5}  {:>4} {:>5}  {:<12}  {}\n",
-                     pool::DigestText(object.digest), base::HumanSize(object.size_bytes),
-                     pool::ObjectKindName(object.kind), object.uses, object.holds,
-                     Ago(object.used, now), names);
-}
-
 }  // namespace
 
 Status ShowPool(const PoolCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
   return context.out(command.json ? JsonLine(PoolJson(*memory)) : PoolText(*memory));
-}
-
-Status ListPool(const PoolCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-  const std::uint64_t now = os::WallClockSeconds();
-  if (!command.json) {
-    RETURN_IF_ERROR(
-        context.out(fmt::format("{:<71}  {:>10}  {:<5}  {:>4} {:>5}  {:<12}  {}\n", "DIGEST",
-                                "SIZE", "KIND", "USES", "HOLDS", "USED", "NAMES")));
-  }
-  for (std::uint32_t i = 0; i < memory->partition_count(); ++i) {
-    const pool::Memory partition = memory->At(i);
-    partition.ReadAnew();
-    for (const pool::ObjectView& object : pool::ListObjects(partition)) {
-      RETURN_IF_ERROR(context.out(command.json ? JsonLine(ObjectJson(object, partition))
-                                               : ObjectText(object, now)));
-    }
-  }
-  return Status::Ok();
 }
 
 namespace {

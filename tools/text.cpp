@@ -78,6 +78,16 @@ std::string TimeText(std::int64_t seconds, std::uint32_t nanoseconds) {
                      rest / 3600, rest / 60 % 60, rest % 60, nanoseconds);
 }
 
+std::string Ago(std::uint64_t seconds, std::uint64_t now) {
+  if (seconds == 0) return "never";
+  if (seconds > now) return "to come";  // clocks differ
+  const std::uint64_t age = now - seconds;
+  if (age < 120) return fmt::format("{} s ago", age);
+  if (age < 7200) return fmt::format("{} min ago", age / 60);
+  if (age < 172800) return fmt::format("{} h ago", age / 3600);
+  return fmt::format("{} days ago", age / 86400);
+}
+
 std::string PrintableName(std::string_view name) {
   std::string text;
   while (!name.empty()) {
@@ -92,6 +102,11 @@ std::string PrintableName(std::string_view name) {
     }
   }
   return text;
+}
+
+std::string Counted(std::uint64_t count, std::string_view noun) {
+  const char* const ending = count == 1 ? "" : noun.ends_with('s') ? "es" : "s";
+  return fmt::format("{} {}{}", count, noun, ending);
 }
 
 std::string JsonLine(const nlohmann::ordered_json& json) {

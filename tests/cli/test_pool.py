@@ -135,6 +135,68 @@ def test_layers_are_found_by_what_they_are_made_of(pool, tmp_path):
     assert pool.json("gc")[-1]["objects"] == 2
 
 
+def place_layers(pool, folder, count):
+    """An image of so many layers, called app. Their digests, the lowest first."""
+    layout = Layout(folder / "layers")
+    layout.index(layout.image([tar_of([(f"f{i}", b"x" * (i + 1))]) for i in range(count)]))
+    result = pool.build(f"oci:{folder}/layers", "--per-layer", "--name", "app", "--json")
+    assert result.returncode == 0, result.stderr
+    return [image["root"] for image in json.loads(result.stdout)["images"]]
+
+
+def test_a_name_of_several_layers_says_so_and_what_to_type(pool, tmp_path):
+    roots = place_layers(pool, tmp_path, 3)
+    said = "\"app\" is an image of 3 layers, not one image; name one of them, the lowest first: " + ", ".join(roots)
+    for args in (["pool", "get", pool.path, "app", "-o", tmp_path / "out"],
+                 *(["image", command, f"pool:{pool.path}:app"] for command in ("ls", "info", "verify"))):
+        result = pool.ctl_program.run(*args, env=pool.environment())
+        assert result.returncode == 1 and said in result.stderr and f"pool ls {pool.path} app" in result.stderr
+    assert not (tmp_path / "out").exists()
+    for root in roots:
+        pool.ok("get", root, "-o", tmp_path / root)
+
+
+def test_ls_of_a_name_shows_its_layers_in_order(pool, tree, tmp_path):
+    roots = place_layers(pool, tmp_path, 3)
+    record, *layers = pool.json("ls", "app")
+    assert (record["names"], record["layers"], record["uses"]) == (["app"], 3, 0)
+    assert [(layer["layer"], layer["digest"], layer["state"]) for layer in layers] == [
+        (i, root, "ready") for i, root in enumerate(roots)]
+    listed = {row["digest"]: row for row in pool.json("ls")}
+    assert all({**listed[layer["digest"]], **layer} == layer for layer in layers), "what ls says of each"
+    again = json.loads(pool.build(f"oci:{tmp_path}/layers", "--per-layer", "--json").stdout)
+    assert [layer["diff_id"] for layer in layers] == [image["diff_id"] for image in again["images"]]
+    lines = pool.ok("ls", "app").splitlines()
+    assert len(lines) == 6 and lines[2] == "an image of 3 layers, the lowest first:"
+    assert [line.split()[0] for line in lines[3:]] == roots
+    pool.ok("put", tree, "tree")
+    assert [row["names"] for row in pool.json("ls", "tree")] == [["tree"]]
+    assert len(pool.ok("ls", "tree").splitlines()) == 2
+    missing = pool.run("ls", "nothing")
+    assert missing.returncode == 1 and missing.stdout == "" and "no object is called" in missing.stderr
+
+
+def test_ls_of_a_name_says_which_layers_are_gone(pool, tmp_path):
+    roots = place_layers(pool, tmp_path, 3)
+    pool.ok("fence", HOST.format(1), "--powered-off", host=2)
+    first = pool.json("gc", "--bytes", "1", host=2)[0]["digest"]
+    assert first in roots
+    layers = pool.json("ls", "app", host=2)[1:]
+    assert [layer["digest"] for layer in layers] == roots
+    assert [layer["state"] for layer in layers] == ["gone" if root == first else "ready" for root in roots]
+    line = next(line for line in pool.ok("ls", "app", host=2).splitlines() if line.startswith(first))
+    assert line.split()[-1] == "gone"
+
+
+def test_rm_of_several_layers_says_what_becomes_of_them(pool, tmp_path):
+    place_layers(pool, tmp_path, 3)
+    said = pool.ok("rm", "app")
+    assert "app: freed; 3 layers of it" in said and "the next daxfsctl pool gc" in said
+    assert pool.json("gc")[-1]["objects"] == 3 and pool.json("ls") == []
+    place_layers(pool, tmp_path / "again", 3)
+    assert pool.json("rm", "app") == [{"object": "app", "freed": True, "layers": 3}]
+
+
 def test_layers_of_an_earlier_image_of_that_name_can_go(pool, tmp_path, tree):
     for number, layers in enumerate((3, 1)):
         layout = Layout(tmp_path / f"oci{number}")
