@@ -2,6 +2,7 @@
 // What people see of a pool's objects: ls.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -23,13 +24,25 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// An object with its names, also those that hosts of other partitions have given it.
+struct Listed {
+  struct Name {
+    std::string text;
+    std::uint32_t partition = 0;
+  };
+  pool::ObjectView object;
+  std::vector<Name> names;
+  std::uint32_t partitions = 1;  // that the pool has
+};
+
 bool IsWhole(const pool::ObjectView& object) {
   return object.state == pool::RowState::kReady || object.state == pool::RowState::kDying;
 }
 
-Json ObjectJson(const pool::ObjectView& object, const pool::Memory& memory) {
+Json ObjectJson(const Listed& listed) {
+  const pool::ObjectView& object = listed.object;
   Json json;
-  if (memory.partition_count() > 1) json["partition"] = object.ref.partition;
+  if (listed.partitions > 1) json["partition"] = object.ref.partition;
   json["row"] = object.ref.row;
   json["generation"] = object.ref.generation;
   json["state"] = pool::RowStateName(object.state);
@@ -40,7 +53,12 @@ Json ObjectJson(const pool::ObjectView& object, const pool::Memory& memory) {
   }
   json["kind"] = pool::ObjectKindName(object.kind);
   json["digest"] = pool::DigestText(object.digest);
-  json["names"] = object.names;
+  json["names"] = Json::array();
+  for (const Listed::Name& name : listed.names) json["names"].push_back(name.text);
+  if (listed.partitions > 1) {
+    json["name_partitions"] = Json::array();
+    for (const Listed::Name& name : listed.names) json["name_partitions"].push_back(name.partition);
+  }
   json["size_bytes"] = object.size_bytes;
   json["pool_bytes"] = object.pool_bytes;
   json["fragments"] = object.fragments;
@@ -51,39 +69,67 @@ Json ObjectJson(const pool::ObjectView& object, const pool::Memory& memory) {
   return json;
 }
 
-std::string Line(const std::string& digest, const std::string& size, const std::string& rest) {
-  return fmt::format("{:<71}  {:>10}  {}\n", digest, size, rest);
-}
+// What `ls` prints, with a column for the partition where there are several.
+class Table {
+ public:
+  explicit Table(bool partitioned) : partitioned_(partitioned) {}
 
-std::string HeaderText() {
-  return Line(
-      "DIGEST", "SIZE",
-      fmt::format("{:<5}  {:>4} {:>5}  {:<12}  {}", "KIND", "USES", "HOLDS", "USED", "NAMES"));
-}
-
-std::string ObjectText(const pool::ObjectView& object) {
-  if (!IsWhole(object)) {
-    return Line("-", base::HumanSize(object.progress_bytes),
-                fmt::format("{} by slot {}", pool::RowStateName(object.state), object.slot));
+  std::string Header() const {
+    return Line(
+        Part("PART"), "DIGEST", "SIZE",
+        fmt::format("{:<5}  {:>4} {:>5}  {:<12}  {}", "KIND", "USES", "HOLDS", "USED", "NAMES"));
   }
-  std::string names;
-  for (const std::string& name : object.names) {
-    names += (names.empty() ? "" : ", ") + PrintableName(name);
-  }
-  const bool dying = object.state == pool::RowState::kDying;
-  return Line(pool::DigestText(object.digest), base::HumanSize(object.size_bytes),
-              fmt::format("{:<5}  {:>4} {:>5}  {:<12}  {}",
-                          dying ? "dying" : pool::ObjectKindName(object.kind), object.uses,
-                          object.holds, Ago(object.used, os::WallClockSeconds()), names));
-}
 
-std::vector<pool::ObjectView> AllObjects(const pool::Memory& memory) {
-  std::vector<pool::ObjectView> all;
-  for (std::uint32_t i = 0; i < memory.partition_count(); ++i) {
+  std::string Of(const Listed& listed) const {
+    const pool::ObjectView& object = listed.object;
+    const std::string part = Part(std::to_string(object.ref.partition));
+    if (!IsWhole(object)) {
+      return Line(part, "-", base::HumanSize(object.progress_bytes),
+                  fmt::format("{} by slot {}", pool::RowStateName(object.state), object.slot));
+    }
+    std::string names;
+    for (const Listed::Name& name : listed.names) {
+      names += (names.empty() ? "" : ", ") + PrintableName(name.text);
+      if (name.partition != object.ref.partition) names += fmt::format(" (of {})", name.partition);
+    }
+    const bool dying = object.state == pool::RowState::kDying;
+    return Line(part, pool::DigestText(object.digest), base::HumanSize(object.size_bytes),
+                fmt::format("{:<5}  {:>4} {:>5}  {:<12}  {}",
+                            dying ? "dying" : pool::ObjectKindName(object.kind), object.uses,
+                            object.holds, Ago(object.used, os::WallClockSeconds()), names));
+  }
+
+  std::string OfGone(const RecordLayer& layer) const {
+    return Line(Part("-"), layer.digest, base::HumanSize(layer.size_bytes), "gone");
+  }
+
+ private:
+  std::string Part(const std::string& text) const {
+    return partitioned_ ? fmt::format("{:>4}  ", text) : "";
+  }
+  static std::string Line(const std::string& part, const std::string& digest,
+                          const std::string& size, const std::string& rest) {
+    return fmt::format("{}{:<71}  {:>10}  {}\n", part, digest, size, rest);
+  }
+
+  bool partitioned_;
+};
+
+std::vector<Listed> ListAll(const pool::Memory& memory) {
+  const std::uint32_t partitions = memory.partition_count();
+  std::map<pool::Ref, std::vector<Listed::Name>> names;
+  std::vector<Listed> all;
+  for (std::uint32_t i = 0; i < partitions; ++i) {
     const pool::Memory partition = memory.At(i);
     partition.ReadAnew();
-    for (pool::ObjectView& object : pool::ListObjects(partition)) all.push_back(std::move(object));
+    for (pool::NameView& name : pool::ListNames(partition)) {
+      names[name.ref].push_back({std::move(name.name), i});
+    }
+    for (pool::ObjectView& object : pool::ListObjects(partition)) {
+      all.push_back({std::move(object), {}, partitions});
+    }
   }
+  for (Listed& listed : all) listed.names = names[listed.object.ref];
   return all;
 }
 
@@ -110,71 +156,58 @@ Result<Chosen> Choose(pool::Participant& participant, const std::string& text) {
   return chosen;
 }
 
-Status ShowLayer(const RecordLayer& layer, std::size_t number, const pool::ObjectView* object,
-                 const pool::Memory& memory, const Output& out, bool as_json) {
-  if (!as_json) {
-    return out(object != nullptr ? ObjectText(*object)
-                                 : Line(layer.digest, base::HumanSize(layer.size_bytes), "gone"));
-  }
+Json LayerJson(const RecordLayer& layer, std::size_t number, const Listed* listed) {
   Json json = {{"layer", number}, {"diff_id", layer.diff_id}};
-  if (object != nullptr) {
-    json.update(ObjectJson(*object, memory));
-  } else {
-    json.update({{"state", "gone"}, {"digest", layer.digest}, {"size_bytes", layer.size_bytes}});
-  }
-  return out(JsonLine(json));
+  json.update(
+      listed != nullptr
+          ? ObjectJson(*listed)
+          : Json{{"state", "gone"}, {"digest", layer.digest}, {"size_bytes", layer.size_bytes}});
+  return json;
 }
 
-Status ListOne(const PoolCommand& command, const std::string& text, const Output& out) {
+Status ShowChosen(const PoolCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant,
                    JoinPool(command.pool, "daxfsctl"));
-  const pool::Memory& memory = participant->memory();
-  ASSIGN_OR_RETURN(const Chosen chosen, Choose(*participant, text));
-  std::map<pool::Ref, pool::ObjectView> objects;
-  for (pool::ObjectView& object : AllObjects(memory)) {
-    const pool::Ref ref = object.ref;
-    objects.emplace(ref, std::move(object));
-  }
-  const auto find = [&](const std::optional<pool::Ref>& ref) {
-    const auto found = ref ? objects.find(*ref) : objects.end();
-    return found == objects.end() ? nullptr : &found->second;
+  ASSIGN_OR_RETURN(const Chosen chosen, Choose(*participant, command.objects.front()));
+  const std::vector<Listed> all = ListAll(participant->memory());
+  const auto find = [&](const std::optional<pool::Ref>& ref) -> const Listed* {
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [&](const Listed& one) { return one.object.ref == ref; });
+    return found == all.end() ? nullptr : &*found;
   };
-  if (const pool::ObjectView* const object = find(chosen.ref); object != nullptr) {
-    Json json = ObjectJson(*object, memory);
+  const Table table(participant->memory().partition_count() > 1);
+  std::string text = table.Header();
+  std::string lines;
+  if (const Listed* const object = find(chosen.ref); object != nullptr) {
+    Json json = ObjectJson(*object);
     if (chosen.record) json["layers"] = chosen.record->size();
-    RETURN_IF_ERROR(out(command.json ? JsonLine(json) : ObjectText(*object)));
+    lines += JsonLine(json);
+    text += table.Of(*object);
   }
-  if (!chosen.record) return Status::Ok();
-  if (!command.json) {
-    RETURN_IF_ERROR(out(fmt::format("an image of {}, the lowest first:\n",
-                                    Counted(chosen.record->size(), "layer"))));
+  if (chosen.record) {
+    text +=
+        fmt::format("an image of {}, the lowest first:\n", Counted(chosen.record->size(), "layer"));
   }
-  for (std::size_t i = 0; i < chosen.record->size(); ++i) {
-    RETURN_IF_ERROR(
-        ShowLayer((*chosen.record)[i], i, find(chosen.layers[i]), memory, out, command.json));
+  for (std::size_t i = 0; i < chosen.layers.size(); ++i) {
+    const RecordLayer& layer = (*chosen.record)[i];
+    const Listed* const listed = find(chosen.layers[i]);
+    lines += JsonLine(LayerJson(layer, i, listed));
+    text += listed != nullptr ? table.Of(*listed) : table.OfGone(layer);
   }
-  return Status::Ok();
-}
-
-Status ListAll(const PoolCommand& command, const Output& out) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-  for (const pool::ObjectView& object : AllObjects(*memory)) {
-    RETURN_IF_ERROR(out(command.json ? JsonLine(ObjectJson(object, *memory)) : ObjectText(object)));
-  }
-  return Status::Ok();
+  return context.out(command.json ? lines : text);
 }
 
 }  // namespace
 
 Status ListPool(const PoolCommand& command, Context& context) {
-  std::string header = command.json ? "" : HeaderText();
-  // The header goes with the first line, so that a failure shows none.
-  const Output out = [&](std::string_view line) {
-    return context.out(std::exchange(header, "") + std::string(line));
-  };
-  RETURN_IF_ERROR(command.objects.empty() ? ListAll(command, out)
-                                          : ListOne(command, command.objects.front(), out));
-  return header.empty() ? Status::Ok() : context.out(header);
+  if (!command.objects.empty()) return ShowChosen(command, context);
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
+  const Table table(memory->partition_count() > 1);
+  if (!command.json) RETURN_IF_ERROR(context.out(table.Header()));
+  for (const Listed& listed : ListAll(*memory)) {
+    RETURN_IF_ERROR(context.out(command.json ? JsonLine(ObjectJson(listed)) : table.Of(listed)));
+  }
+  return Status::Ok();
 }
 
 }  // namespace daxfs::tools
