@@ -33,6 +33,7 @@ struct PoolCommand {
   bool dry_run = false;                     // gc
   bool powered_off = false;                 // fence
   bool repair = false;                      // check
+  bool whole = false;                       // info, ls: as wide as it is, on a terminal too
   bool json = false;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What people see of a pool's objects: ls.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "common/base/units.hpp"
+#include "common/os/file_io.hpp"
 #include "common/os/system.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/view.hpp"
@@ -72,12 +74,14 @@ Json ObjectJson(const Listed& listed) {
 // What `ls` prints, with a column for the partition where there are several.
 class Table {
  public:
-  explicit Table(bool partitioned) : partitioned_(partitioned) {}
+  // On a terminal digests are short, unless all is wanted, and names, which come last, cut.
+  Table(bool partitioned, bool whole)
+      : partitioned_(partitioned), whole_(whole || !os::SizeOfTerminal(STDOUT_FILENO)) {}
 
   std::string Header() const {
     return Line(
         Part("PART"), "DIGEST", "SIZE",
-        fmt::format("{:<5}  {:>4} {:>5}  {:<12}  {}", "KIND", "USES", "HOLDS", "USED", "NAMES"));
+        fmt::format("{:<5}  {:>4} {:>5}  {:<11}  {}", "KIND", "USES", "HOLDS", "USED", "NAMES"));
   }
 
   std::string Of(const Listed& listed) const {
@@ -94,7 +98,7 @@ class Table {
     }
     const bool dying = object.state == pool::RowState::kDying;
     return Line(part, pool::DigestText(object.digest), base::HumanSize(object.size_bytes),
-                fmt::format("{:<5}  {:>4} {:>5}  {:<12}  {}",
+                fmt::format("{:<5}  {:>4} {:>5}  {:<11}  {}",
                             dying ? "dying" : pool::ObjectKindName(object.kind), object.uses,
                             object.holds, Ago(object.used, os::WallClockSeconds()), names));
   }
@@ -107,12 +111,19 @@ class Table {
   std::string Part(const std::string& text) const {
     return partitioned_ ? fmt::format("{:>4}  ", text) : "";
   }
-  static std::string Line(const std::string& part, const std::string& digest,
-                          const std::string& size, const std::string& rest) {
-    return fmt::format("{}{:<71}  {:>10}  {}\n", part, digest, size, rest);
+  std::string Line(const std::string& part, const std::string& digest, const std::string& size,
+                   const std::string& rest) const {
+    // "sha256:" and twelve digits.
+    constexpr std::size_t kShort = 19;
+    const bool cut = !whole_ && digest.size() > kShort;
+    return ForScreen(
+        fmt::format("{}{:<{}}  {:>9}  {}\n", part, cut ? digest.substr(0, kShort) + "…" : digest,
+                    whole_ ? 71 : kShort + 1, size, rest),
+        whole_);
   }
 
   bool partitioned_;
+  bool whole_;
 };
 
 std::vector<Listed> ListAll(const pool::Memory& memory) {
@@ -175,7 +186,7 @@ Status ShowChosen(const PoolCommand& command, Context& context) {
                                     [&](const Listed& one) { return one.object.ref == ref; });
     return found == all.end() ? nullptr : &*found;
   };
-  const Table table(participant->memory().partition_count() > 1);
+  const Table table(participant->memory().partition_count() > 1, command.whole);
   std::string text = table.Header();
   std::string lines;
   if (const Listed* const object = find(chosen.ref); object != nullptr) {
@@ -202,7 +213,7 @@ Status ShowChosen(const PoolCommand& command, Context& context) {
 Status ListPool(const PoolCommand& command, Context& context) {
   if (!command.objects.empty()) return ShowChosen(command, context);
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-  const Table table(memory->partition_count() > 1);
+  const Table table(memory->partition_count() > 1, command.whole);
   if (!command.json) RETURN_IF_ERROR(context.out(table.Header()));
   for (const Listed& listed : ListAll(*memory)) {
     RETURN_IF_ERROR(context.out(command.json ? JsonLine(ObjectJson(listed)) : table.Of(listed)));

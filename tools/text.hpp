@@ -27,6 +27,15 @@ std::string PrintableName(std::string_view name);
 // "1 chunk", "2 chunks", "3 aliases".
 std::string Counted(std::uint64_t count, std::string_view noun);
 
+// Each line cut to so many columns, a character each, with "…" where something is missing.
+std::string FitColumns(std::string_view text, std::size_t columns);
+
+// Its first lines, and how many more there are if it has more than `rows`.
+std::string FitRows(std::string_view text, std::size_t rows);
+
+// For standard output: cut to the terminal's columns, if it is one and not all is wanted.
+std::string ForScreen(const std::string& text, bool whole);
+
 // One line of it; bytes that are not UTF-8 are replaced.
 std::string JsonLine(const nlohmann::ordered_json& json);
 

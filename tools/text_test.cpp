@@ -39,8 +39,21 @@ TEST(TextTest, Ages) {
   EXPECT_EQ(Ago(kNow - 119, kNow), "119 s ago");
   EXPECT_EQ(Ago(kNow - 120, kNow), "2 min ago");
   EXPECT_EQ(Ago(kNow - 7200, kNow), "2 h ago");
-  EXPECT_EQ(Ago(kNow - 172800, kNow), "2 days ago");
+  EXPECT_EQ(Ago(kNow - 172800, kNow), "2 d ago");
   EXPECT_EQ(Ago(kNow + 1, kNow), "to come");
+}
+
+TEST(TextTest, LinesFitTheColumns) {
+  EXPECT_EQ(FitColumns("", 5), "");
+  EXPECT_EQ(FitColumns("12345\n123456\n\n1", 5), "12345\n1234…\n\n1");
+  EXPECT_EQ(FitColumns("äöüß\näöüß5", 4), "äöüß\näöü…");
+  EXPECT_EQ(FitColumns("\xff\xff\xff\n", 2), "\xff…\n");
+}
+
+TEST(TextTest, RowsFitAndTheRestIsCounted) {
+  EXPECT_EQ(FitRows("a\nb\nc\n", 3), "a\nb\nc\n");
+  EXPECT_EQ(FitRows("a\nb\nc\n", 2), "a\n… 2 more lines\n");
+  EXPECT_EQ(FitRows("a\nb\n", 1), "… 2 more lines\n");
 }
 
 TEST(TextTest, OneIsNoPlural) {

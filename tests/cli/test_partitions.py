@@ -27,6 +27,7 @@ def test_a_pool_of_three_hosts_is_made_and_shown(pool):
     info = pool.info()
     assert info["mode"] == "partitioned" and "chunks" not in info
     assert [part["partition_host"] for part in info["partitions"]] == [HOST.format(number) for number in (1, 2, 3)]
+    assert [device["size_bytes"] for device in info["devices"]] == [pool.path.stat().st_size]
     assert not any(part["stated_off"] for part in info["partitions"])
     assert {part["chunks"]["free"] for part in info["partitions"]} == {info["partitions"][0]["chunks"]["total"]}
     text = pool.ok("info")

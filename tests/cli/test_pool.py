@@ -90,6 +90,18 @@ def test_an_image_is_placed_once_and_found_by_all(pool, tree):
     assert pool.ctl_program.ok("image", "cat", f"pool:{pool.path}:web", "/small", env=pool.environment()) == "small\n"
 
 
+def test_info_says_how_large_the_devices_are(memory, build, ctl):
+    pool = Pool(memory, build, ctl, "16M", "--max-size", "1G")
+    assert [(d["size_bytes"], d["max_size_bytes"]) for d in pool.info()["devices"]] == [(16 << 20, 1 << 30)]
+    assert "device      16.0 MiB, may grow to 1.0 GiB\n" in pool.ok("info")
+    pool.ok("resize", "1G")
+    assert "device      1.0 GiB\n" in pool.ok("info")
+    pool.path = ",".join(str(memory / name) for name in "ab")
+    pool.ok("create", "--size", "32M")
+    assert [d["size_bytes"] for d in pool.info()["devices"]] == [32 << 20, 32 << 20]
+    assert pool.ok("info").count("device      32.0 MiB\n") == 2
+
+
 def test_waits_are_counted_and_stay(memory, build, ctl, tmp_path):
     pool = Pool(memory, build, ctl, "256M")
     layout = Layout(tmp_path / "oci")
@@ -107,7 +119,7 @@ def test_waits_are_counted_and_stay(memory, build, ctl, tmp_path):
     info = pool.info()
     assert sorted(waiting) == [0, 1] and info["participants"] == [] and info["contention"]["waits"] == 1
     assert sorted(host["contention"]["waits"] for host in info["hosts"]) == [0, 1]
-    assert "1 waits" in pool.ok("info")
+    assert " 1 wait," in pool.ok("info")
 
 
 def test_pool_and_file_have_the_same_bytes(pool, tree, tmp_path):
