@@ -38,11 +38,11 @@ Json UsageJson(const pool::Memory& memory, const pool::UsageView& usage) {
   const daxfs_pool& words = memory.words();
   Json json;
   json["chunks"] = {
-      {"bytes_each", DAXFS_CHUNK_SIZE},  {"total", usage.chunks},
+      {"each_bytes", DAXFS_CHUNK_SIZE},  {"total", usage.chunks},
       {"absent", usage.chunks_absent},   {"free", usage.chunks_free},
       {"split", usage.chunks_split},     {"orphan", usage.chunks_orphan},
       {"damaged", usage.chunks_damaged}, {"largest_free_run", usage.largest_free_run}};
-  json["granules"] = {{"bytes_each", DAXFS_GRANULE_SIZE},
+  json["granules"] = {{"each_bytes", DAXFS_GRANULE_SIZE},
                       {"used", usage.granules_used},
                       {"orphan", usage.granules_orphan}};
   json["objects"] = {{"rows", words.row_count},

@@ -206,7 +206,7 @@ def test_rm_of_several_layers_says_what_becomes_of_them(pool, tmp_path):
     assert "app: freed; 3 layers of it" in said and "the next daxfsctl pool gc" in said
     assert pool.json("gc")[-1]["objects"] == 3 and pool.json("ls") == []
     place_layers(pool, tmp_path / "again", 3)
-    assert pool.json("rm", "app") == [{"object": "app", "freed": True, "layers": 3}]
+    assert pool.json("rm", "app") == [{"ok": True, "object": "app", "freed": True, "layers": 3}]
 
 
 def test_layers_of_an_earlier_image_of_that_name_can_go(pool, tmp_path, tree):
@@ -279,6 +279,46 @@ def wait_for(condition, what):
 
 def building(pool):
     return [o for o in pool.json("ls") if o["state"] == "building"]
+
+
+def test_check_says_what_repair_would_free_though_nothing_is_wrong(pool, tree):
+    assert pool.run("check").stderr == ""
+    pool.ok("put", tree, "tree")
+    pool.ok("rm", "tree")
+    rows = pool.info()["aliases"]["stale"]
+    checked = pool.run("check")
+    assert rows > 0 and (checked.returncode, checked.stdout) == (0, "clean\n")
+    assert "--repair frees them" in checked.stderr and f"rows={rows}" in checked.stderr
+    assert pool.json("check") == [{"ok": True, "findings": 0, "left": 0, "stale": rows}]
+    repaired = pool.json("check", "--repair")
+    assert [line["repaired"] for line in repaired[:-1]] == [True] and repaired[-1]["stale"] == 0
+    assert pool.run("check").stderr == "" and pool.info()["aliases"]["stale"] == 0
+
+
+def kinds_of(value, key, found):
+    """What stands behind each key, wherever it is: names of types."""
+    for inner in value if isinstance(value, list) else []:
+        kinds_of(inner, key, found)
+    for name, inner in value.items() if isinstance(value, dict) else []:
+        found.setdefault(name, set()).add(type(inner).__name__)
+        kinds_of(inner, name, found)
+
+
+def test_json_has_one_word_for_one_thing(pool, tree, tmp_path):
+    place_layers(pool, tmp_path, 2)
+    lines = pool.json("put", tree, "tree") + pool.json("info") + pool.json("ls") + pool.json("ls", "app")
+    lines += pool.json("check") + pool.json("rm", "tree") + pool.json("gc", "-n") + pool.json("gc", "--bytes", "0")
+    found = {}
+    kinds_of(lines, "", found)
+    # All that there are, and a count of them.
+    both = {key: {"dict", "int"} for key in ("aliases", "chunks", "granules", "holds", "objects")}
+    both["participants"] = {"list", "int"}
+    assert all(len(kinds) == 1 or kinds == both.get(key) for key, kinds in found.items()), found
+    assert not [key for key in found if "byte" in key and not key.endswith("_bytes")]
+    page = (Path(__file__).parents[2] / "docs/daxfsctl.md").read_text()
+    assert [key for key in sorted(found) if f"`{key}`" not in page] == [], "every key is on the page"
+    freed = pool.json("gc")
+    assert sum(line["pool_bytes"] for line in freed[:-1]) == freed[-1]["pool_bytes"]
 
 
 def test_a_killed_builder_is_undone_by_its_own_host_at_once_and_by_no_other(pool, tmp_path):
