@@ -226,10 +226,11 @@ std::string VerifiedText(const ImageCommand& command, const format::VerifySummar
     return fmt::format("{}: ok as far as the superblock goes, nothing else was read\n",
                        command.image);
   }
-  const std::string names = fmt::format("{}: ok, {} inodes, {} names", command.image,
-                                        summary.inodes, summary.directory_entries);
+  const std::string names =
+      fmt::format("{}: ok, {}, {}", command.image, Counted(summary.inodes, "inode"),
+                  Counted(summary.directory_entries, "name"));
   if (command.level == format::VerifyLevel::kMeta) return names + "; data was not read\n";
-  return names + fmt::format(", {} data digests over {}\n", summary.data_pieces,
+  return names + fmt::format(", {} over {}\n", Counted(summary.data_pieces, "data digest"),
                              base::HumanSize(summary.data_bytes));
 }
 

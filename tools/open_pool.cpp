@@ -6,6 +6,7 @@
 
 #include "common/pool/config.hpp"
 #include "common/pool/host.hpp"
+#include "tools/record.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -47,6 +48,8 @@ Result<OpenedImage> OpenedImage::OpenInPool(const std::string& pool, const std::
   OpenedImage opened;
   ASSIGN_OR_RETURN(opened.participant_, JoinPool(pool, "daxfsctl"));
   ASSIGN_OR_RETURN(pool::Use use, pool::FindAny(*opened.participant_, object));
+  ASSIGN_OR_RETURN(const std::optional<Record> record, ReadRecord(*opened.participant_, use.ref()));
+  if (record) return NotOneImage(pool, object, *record);
   ASSIGN_OR_RETURN(pool::Mapped mapped, pool::Mapped::Open(*opened.participant_, std::move(use)));
   opened.mapped_.emplace(std::move(mapped));
   Result<format::Image> image = format::Image::FromBytes(opened.mapped_->bytes());

@@ -23,7 +23,8 @@ Result<std::unique_ptr<pool::Participant>> JoinPool(const std::string& text,
 class OpenedImage {
  public:
   // A file's path, or "pool:POOL:OBJECT": an object of a pool, by name or digest, in use as long as
-  // this lives. Errors: as format::Image::Open; kNotFound.
+  // this lives. Errors: as format::Image::Open; kNotFound;
+  // kInvalidArgument for the record of an image of several layers.
   static Result<OpenedImage> Open(const std::string& text);
   // The same of an object of a pool, whose path may have colons.
   static Result<OpenedImage> OpenInPool(const std::string& pool, const std::string& object);

@@ -72,8 +72,13 @@ void DeclareKeepers(CLI::App& pool, PoolLine& line) {
 }
 
 void DeclareViewers(CLI::App& pool, PoolLine& line) {
-  Add(pool, line, "info", "room, hosts, participants", ShowPool);
-  Add(pool, line, "ls", "its objects", ListPool);
+  CLI::App* info = Add(pool, line, "info", "room, hosts, participants", ShowPool);
+  CLI::App* ls = Add(pool, line, "ls", "its objects; of an image its layers", ListPool);
+  ls->add_option("OBJECT", line.arguments.objects, "only this one, by name or sha256:...")
+      ->expected(0, 1);
+  for (CLI::App* app : {info, ls}) {
+    app->add_flag("--no-trunc", line.arguments.whole, "cut nothing to a terminal's width");
+  }
   CLI::App* watch = Add(pool, line, "watch", "info, again and again", WatchPool, true);
   watch->add_option("-i,--interval", line.arguments.interval_seconds, "seconds (1)")
       ->check(CLI::Range(0.1, 3600.0));

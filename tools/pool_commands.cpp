@@ -20,6 +20,7 @@
 #include "common/pool/resize.hpp"
 #include "tools/extract.hpp"
 #include "tools/open_pool.hpp"
+#include "tools/record.hpp"
 #include "tools/text.hpp"
 
 namespace daxfs::tools {
@@ -127,7 +128,7 @@ Status CollectPool(const PoolCommand& command, Context& context) {
     const std::string digest = pool::DigestText(object.digest);
     RETURN_IF_ERROR(context.out(
         command.json
-            ? JsonLine({{"digest", digest}, {"bytes", object.bytes}, {"used", object.used}})
+            ? JsonLine({{"digest", digest}, {"pool_bytes", object.bytes}, {"used", object.used}})
             : fmt::format("{}  {:>10}  last used {}\n", digest, base::HumanSize(object.bytes),
                           When(object.used))));
   }
@@ -136,10 +137,10 @@ Status CollectPool(const PoolCommand& command, Context& context) {
     return context.out(JsonLine({{"ok", true},
                                  {"dry_run", command.dry_run},
                                  {"objects", collected.size()},
-                                 {"bytes", bytes}}));
+                                 {"pool_bytes", bytes}}));
   }
-  return context.out(
-      fmt::format("{} {} objects of {}\n", what, collected.size(), base::HumanSize(bytes)));
+  return context.out(fmt::format("{} {} of {}\n", what, Counted(collected.size(), "object"),
+                                 base::HumanSize(bytes)));
 }
 
 namespace {
@@ -192,8 +193,13 @@ Status FencePool(const PoolCommand& command, Context& context) {
 
 namespace {
 
-std::vector<pool::Finding> CheckAll(const pool::Memory& memory) {
-  std::vector<pool::Finding> all;
+struct Checked {
+  std::vector<pool::Finding> findings;
+  std::uint32_t stale = 0;  // alias rows of what is gone: whoever needs room takes them
+};
+
+Checked CheckAll(const pool::Memory& memory) {
+  Checked all;
   for (std::uint32_t i = 0; i < memory.partition_count(); ++i) {
     const pool::Memory partition = memory.At(i);
     partition.ReadAnew();
@@ -201,8 +207,9 @@ std::vector<pool::Finding> CheckAll(const pool::Memory& memory) {
       if (memory.partition_count() > 1) {
         finding.what = fmt::format("partition {}: {}", i, finding.what);
       }
-      all.push_back(std::move(finding));
+      all.findings.push_back(std::move(finding));
     }
+    all.stale += pool::Usage(partition).aliases_stale;
   }
   return all;
 }
@@ -210,16 +217,16 @@ std::vector<pool::Finding> CheckAll(const pool::Memory& memory) {
 }  // namespace
 
 Status CheckPool(const PoolCommand& command, Context& context) {
-  std::vector<pool::Finding> findings;
+  Checked checked;
   if (command.repair) {
     ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
-    findings = pool::Check(participant->memory(), participant.get());
+    checked.findings = pool::Check(participant->memory(), participant.get());
   } else {
     ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-    findings = CheckAll(*memory);
+    checked = CheckAll(*memory);
   }
   std::size_t left = 0;
-  for (const pool::Finding& finding : findings) {
+  for (const pool::Finding& finding : checked.findings) {
     left += finding.repaired ? 0U : 1U;
     const char* severity = finding.severity == pool::Severity::kDamage ? "damage" : "leftover";
     RETURN_IF_ERROR(context.out(
@@ -231,11 +238,17 @@ Status CheckPool(const PoolCommand& command, Context& context) {
   }
   context.differ = left > 0;
   if (command.json) {
-    return context.out(
-        JsonLine({{"ok", left == 0}, {"findings", findings.size()}, {"left", left}}));
+    return context.out(JsonLine({{"ok", left == 0},
+                                 {"findings", checked.findings.size()},
+                                 {"left", left},
+                                 {"stale", checked.stale}}));
   }
-  if (findings.empty()) return context.out("clean\n");
-  return context.out(fmt::format("{} found, {} left\n", findings.size(), left));
+  if (checked.stale > 0) {
+    context.log.Info("nothing is wrong with rows of aliases for what is gone; --repair frees them",
+                     {{"rows", checked.stale}});
+  }
+  if (checked.findings.empty()) return context.out("clean\n");
+  return context.out(fmt::format("{} found, {} left\n", checked.findings.size(), left));
 }
 
 namespace {
@@ -246,7 +259,7 @@ Status DropWithoutName(pool::Participant& participant, const std::string& name, 
   if (participant.DropHolds(pool::HoldKind::kAdmin, name) == 0) {
     return pool::FindAny(participant, name).status();
   }
-  return context.out(json ? JsonLine({{"object", name}, {"freed", false}})
+  return context.out(json ? JsonLine({{"ok", true}, {"object", name}, {"freed", false}})
                           : PrintableName(name) + ": no longer held by this host\n");
 }
 
@@ -254,6 +267,7 @@ Status RemoveOne(pool::Participant& participant, const std::string& text, bool j
                  Context& context) {
   const bool digest = text.starts_with("sha256:");
   pool::Ref ref;
+  std::optional<std::size_t> layers;
   {
     const Result<pool::Use> use = pool::FindAny(participant, text);
     if (!use.ok() && use.status().code() == StatusCode::kNotFound && !digest) {
@@ -261,6 +275,9 @@ Status RemoveOne(pool::Participant& participant, const std::string& text, bool j
     }
     if (!use.ok()) return use.status();
     ref = use->ref();
+    // A record that is damaged can be removed too.
+    const Result<std::optional<Record>> record = ReadRecord(participant, ref);
+    if (!digest && record.ok() && *record) layers = (*record)->size();
   }
   if (!digest) {
     RETURN_IF_ERROR(participant.RemoveName(text));
@@ -268,9 +285,19 @@ Status RemoveOne(pool::Participant& participant, const std::string& text, bool j
   }
   const Status gone = participant.CollectOne(ref);
   if (!gone.ok() && digest) return gone.WithContext(text);
-  const char* how = gone.ok() ? "freed" : "no longer named; others use or hold it";
-  return context.out(json ? JsonLine({{"object", text}, {"freed", gone.ok()}})
-                          : fmt::format("{}: {}\n", PrintableName(text), how));
+  if (json) {
+    Json line = {{"ok", true}, {"object", text}, {"freed", gone.ok()}};
+    if (layers) line["layers"] = *layers;
+    return context.out(JsonLine(line));
+  }
+  std::string how = gone.ok() ? "freed" : "no longer named; others use or hold it";
+  if (layers) {
+    how += fmt::format(
+        "; {} of it, no longer held here: what nobody else uses or holds goes with "
+        "the next daxfsctl pool gc",
+        Counted(*layers, "layer"));
+  }
+  return context.out(fmt::format("{}: {}\n", PrintableName(text), how));
 }
 
 }  // namespace

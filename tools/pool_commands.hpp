@@ -12,7 +12,7 @@ namespace daxfs::tools {
 
 struct PoolCommand {
   std::string pool;                  // a name of /etc/daxfs/pools.d, or paths
-  std::vector<std::string> objects;  // rm, get: names or digests
+  std::vector<std::string> objects;  // rm, get, ls: names or digests
   std::string source;                // put
   std::string name;                  // put
   std::string output;                // get
@@ -33,6 +33,7 @@ struct PoolCommand {
   bool dry_run = false;                     // gc
   bool powered_off = false;                 // fence
   bool repair = false;                      // check
+  bool whole = false;                       // info, ls: as wide as it is, on a terminal too
   bool json = false;
 };
 

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What people see of a pool: info, ls, watch.
+// What people see of a pool: info, watch.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,17 +30,6 @@ std::string Chunks(std::uint64_t count) {
   return base::HumanSize(count * std::uint64_t{DAXFS_CHUNK_SIZE});
 }
 
-// "3 s ago"; by this host's clock, which need not be the writer's.
-std::string Ago(std::uint64_t seconds, std::uint64_t now) {
-  if (seconds == 0) return "never";
-  if (seconds > now) return "in the future (clocks differ)";
-  const std::uint64_t age = now - seconds;
-  if (age < 120) return fmt::format("{} s ago", age);
-  if (age < 7200) return fmt::format("{} min ago", age / 60);
-  if (age < 172800) return fmt::format("{} h ago", age / 3600);
-  return fmt::format("{} days ago", age / 86400);
-}
-
 const char* ModeOf(const pool::Memory& memory) {
   return memory.partition_count() > 1 ? "partitioned" : "coherent";
 }
@@ -45,11 +38,11 @@ Json UsageJson(const pool::Memory& memory, const pool::UsageView& usage) {
   const daxfs_pool& words = memory.words();
   Json json;
   json["chunks"] = {
-      {"bytes_each", DAXFS_CHUNK_SIZE},  {"total", usage.chunks},
+      {"each_bytes", DAXFS_CHUNK_SIZE},  {"total", usage.chunks},
       {"absent", usage.chunks_absent},   {"free", usage.chunks_free},
       {"split", usage.chunks_split},     {"orphan", usage.chunks_orphan},
       {"damaged", usage.chunks_damaged}, {"largest_free_run", usage.largest_free_run}};
-  json["granules"] = {{"bytes_each", DAXFS_GRANULE_SIZE},
+  json["granules"] = {{"each_bytes", DAXFS_GRANULE_SIZE},
                       {"used", usage.granules_used},
                       {"orphan", usage.granules_orphan}};
   json["objects"] = {{"rows", words.row_count},
@@ -139,6 +132,26 @@ Json PartitionJson(const pool::Memory& memory) {
   return json;
 }
 
+struct Device {
+  pool::Uuid uuid{};
+  std::uint64_t size_bytes = 0;
+  std::uint64_t max_bytes = 0;
+};
+
+// Only the last one may be smaller than the superblock says.
+std::vector<Device> DevicesOf(const pool::Memory& memory) {
+  const daxfs_pool_info& info = memory.info();
+  std::vector<Device> devices(info.device_count);
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    std::memcpy(devices[i].uuid.data(), info.device[i].uuid, devices[i].uuid.size());
+    // Each partition says what is its own.
+    devices[i].size_bytes = devices[i].max_bytes = info.device[i].size * info.partition_count;
+  }
+  const Result<std::uint64_t> now = memory.last_device().Size();
+  if (now.ok()) devices.back().size_bytes = std::min(*now, devices.back().max_bytes);
+  return devices;
+}
+
 Json PoolJson(const pool::Memory& memory) {
   const daxfs_pool_info& info = memory.info();
   Json json;
@@ -149,7 +162,11 @@ Json PoolJson(const pool::Memory& memory) {
   json["uuid"] = pool::UuidText(memory.uuid());
   json["epoch"] = pool::UuidText(memory.epoch());
   json["created"] = info.created;
-  json["devices"] = info.device_count;
+  for (const Device& device : DevicesOf(memory)) {
+    json["devices"].push_back({{"uuid", pool::UuidText(device.uuid)},
+                               {"size_bytes", device.size_bytes},
+                               {"max_size_bytes", device.max_bytes}});
+  }
   if (memory.partition_count() == 1) {
     json.update(PartitionJson(memory));
     return json;
@@ -160,18 +177,24 @@ Json PoolJson(const pool::Memory& memory) {
   return json;
 }
 
-std::string UsageText(const pool::Memory& memory, const pool::UsageView& usage) {
+std::string DevicesText(const pool::Memory& memory) {
   std::string text;
-  text += fmt::format(
-      "memory      {} in {} device{}: {} free (longest run {}), {} chunk{} of small objects",
-      Chunks(usage.chunks), memory.info().device_count, memory.info().device_count == 1 ? "" : "s",
-      Chunks(usage.chunks_free), Chunks(usage.largest_free_run), usage.chunks_split,
-      usage.chunks_split == 1 ? "" : "s");
-  if (usage.chunks_absent > 0) {
-    text += fmt::format(", may grow to {}", Chunks(usage.chunks + usage.chunks_absent));
+  for (const Device& device : DevicesOf(memory)) {
+    text += fmt::format("device      {}", base::HumanSize(device.size_bytes));
+    if (device.max_bytes != device.size_bytes) {
+      text += fmt::format(", may grow to {}", base::HumanSize(device.max_bytes));
+    }
+    text += "\n";
   }
-  if (usage.chunks_orphan > 0)
-    text += fmt::format(", {} of ended lives", Chunks(usage.chunks_orphan));
+  return text;
+}
+
+std::string UsageText(const pool::Memory& memory, const pool::UsageView& usage) {
+  std::string text = fmt::format("memory      {}: {} free, longest run {}\n", Chunks(usage.chunks),
+                                 Chunks(usage.chunks_free), Chunks(usage.largest_free_run));
+  text += fmt::format("chunks      {} of {}: {} of small objects", usage.chunks,
+                      base::HumanSize(DAXFS_CHUNK_SIZE), usage.chunks_split);
+  if (usage.chunks_orphan > 0) text += fmt::format(", {} of ended lives", usage.chunks_orphan);
   if (usage.chunks_damaged > 0) text += fmt::format(", {} DAMAGED", usage.chunks_damaged);
   text += fmt::format("\nobjects     {} of {}; {} of {} used by nobody\n", usage.rows_used,
                       memory.words().row_count, usage.collectable_objects,
@@ -186,128 +209,39 @@ std::string UsageText(const pool::Memory& memory, const pool::UsageView& usage) 
 
 std::string ContentionText(const pool::Contention& sum) {
   return fmt::format(
-      "contention  {} swaps lost ({} for chunks, {} granules, {} rows, {} aliases), {} look-ups "
-      "again, {} waits, {} collections undone, {} sweeps\n",
-      SwapsLost(sum), sum[DAXFS_CONTENTION_CHUNKS], sum[DAXFS_CONTENTION_GRANULES],
-      sum[DAXFS_CONTENTION_ROWS], sum[DAXFS_CONTENTION_ALIASES], sum[DAXFS_CONTENTION_LOOKS],
-      sum[DAXFS_CONTENTION_WAITS], sum[DAXFS_CONTENTION_UNDONE], sum[DAXFS_CONTENTION_SWEEPS]);
+      "contention  {} lost (for {}, {}, {}, {}),\n"
+      "            {} again, {}, {} undone, {}\n",
+      Counted(SwapsLost(sum), "swap"), Counted(sum[DAXFS_CONTENTION_CHUNKS], "chunk"),
+      Counted(sum[DAXFS_CONTENTION_GRANULES], "granule"),
+      Counted(sum[DAXFS_CONTENTION_ROWS], "row"), Counted(sum[DAXFS_CONTENTION_ALIASES], "alias"),
+      Counted(sum[DAXFS_CONTENTION_LOOKS], "look-up"), Counted(sum[DAXFS_CONTENTION_WAITS], "wait"),
+      Counted(sum[DAXFS_CONTENTION_UNDONE], "collection"),
+      Counted(sum[DAXFS_CONTENTION_SWEEPS], "sweep"));
 }
 
+// Names come last: they may be cut.
 std::string PeopleText(const pool::Memory& memory) {
   const std::uint64_t now = os::WallClockSeconds();
-  std::string text = fmt::format("\n{:>4}  {:<20}  {:<36}  {:<14}  {:>12}  {:>5}\n", "HOST", "NAME",
-                                 "ID", "HEARTBEAT", "PARTICIPANTS", "HOLDS");
+  std::string text = fmt::format("\n{:>4}  {:<36}  {:<11} {:>5} {:>5}  {}\n", "HOST", "ID",
+                                 "HEARTBEAT", "SLOTS", "HOLDS", "NAME");
   for (const pool::HostView& host : pool::ListHosts(memory)) {
-    text += fmt::format("{:>4}  {:<20}  {:<36}  {:<14}  {:>12}  {:>5}\n", host.host,
-                        PrintableName(host.name), pool::UuidText(host.id), Ago(host.heartbeat, now),
-                        host.participants, host.holds);
+    text += fmt::format("{:>4}  {:<36}  {:<11} {:>5} {:>5}  {}\n", host.host,
+                        pool::UuidText(host.id), Ago(host.heartbeat, now), host.participants,
+                        host.holds, PrintableName(host.name));
   }
   text +=
-      fmt::format("\n{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {:>6}  {:>6}  {:>6}  {}\n", "SLOT",
-                  "STATE", "HOST", "NAME", "PID", "USES", "LOST", "AGAIN", "WAITS", "HEARTBEAT");
+      fmt::format("\n{:>4}  {:<8} {:>4} {:>7} {:>4} {:>5} {:>5} {:>5}  {:<11}  {}\n", "SLOT",
+                  "STATE", "HOST", "PID", "USES", "LOST", "AGAIN", "WAITS", "HEARTBEAT", "NAME");
   for (const pool::SlotView& slot : pool::ListSlots(memory)) {
-    text += fmt::format("{:>4}  {:<8}  {:>4}  {:<20}  {:>8}  {:>5}  {:>6}  {:>6}  {:>6}  {}\n",
-                        slot.slot, slot.state, slot.host, PrintableName(slot.name),
-                        slot.kernel ? "kernel" : std::to_string(slot.pid), slot.uses,
-                        SwapsLost(slot.contention), slot.contention[DAXFS_CONTENTION_LOOKS],
-                        slot.contention[DAXFS_CONTENTION_WAITS], Ago(slot.heartbeat, now));
+    text +=
+        fmt::format("{:>4}  {:<8} {:>4} {:>7} {:>4} {:>5} {:>5} {:>5}  {:<11}  {}\n", slot.slot,
+                    slot.state, slot.host, slot.kernel ? "kernel" : std::to_string(slot.pid),
+                    slot.uses, SwapsLost(slot.contention), slot.contention[DAXFS_CONTENTION_LOOKS],
+                    slot.contention[DAXFS_CONTENTION_WAITS], Ago(slot.heartbeat, now),
+                    PrintableName(slot.name));
   }
   return text;
 }
-
-std::string PartitionText(const pool::Memory& memory) {
-  std::string text;
-  if (memory.partition_count() > 1) {
-    memory.ReadAnew();
-    text = fmt::format("\npartition   {} of {}, host {}{}\n", memory.partition(),
-                       memory.partition_count(), pool::UuidText(memory.partition_host()),
-                       IsOff(memory) ? ", stated to be off" : "");
-  }
-  text += UsageText(memory, pool::Usage(memory));
-  text += ContentionText(SumOf(pool::ListHosts(memory)));
-  return text + PeopleText(memory);
-}
-
-std::string PoolText(const pool::Memory& memory) {
-  const daxfs_pool_info& info = memory.info();
-  std::string text =
-      fmt::format("pool        {}{}\n", memory.name(),
-                  info.label[0] == '\0' ? "" : fmt::format("  \"{}\"", PrintableName(info.label)));
-  text += fmt::format("uuid        {}\n", pool::UuidText(memory.uuid()));
-  text += fmt::format("epoch       {}  (version {}, {}, made {}Z)\n",
-                      pool::UuidText(memory.epoch()), info.version, ModeOf(memory),
-                      TimeText(static_cast<std::int64_t>(info.created), 0).substr(0, 19));
-  for (std::uint32_t i = 0; i < memory.partition_count(); ++i) text += PartitionText(memory.At(i));
-  return text;
-}
-
-Json ObjectJson(const pool::ObjectView& object, const pool::Memory& memory) {
-  Json json;
-  if (memory.partition_count() > 1) json["partition"] = object.ref.partition;
-  json["row"] = object.ref.row;
-  json["generation"] = object.ref.generation;
-  json["state"] = pool::RowStateName(object.state);
-  if (object.state != pool::RowState::kReady && object.state != pool::RowState::kDying) {
-    json["slot"] = object.slot;
-    json["progress_bytes"] = object.progress_bytes;
-    return json;
-  }
-  json["kind"] = pool::ObjectKindName(object.kind);
-  json["digest"] = pool::DigestText(object.digest);
-  json["names"] = object.names;
-  json["size_bytes"] = object.size_bytes;
-  json["pool_bytes"] = object.pool_bytes;
-  json["fragments"] = object.fragments;
-  json["uses"] = object.uses;
-  json["holds"] = object.holds;
-  json["created"] = object.created;
-  json["used"] = object.used;
-  return json;
-}
-
-std::string ObjectText(const pool::ObjectView& object, std::uint64_t now) {
-  if (object.state != pool::RowState::kReady && object.state != pool::RowState::kDying) {
-    return fmt::format("{:<71}  {:>10}  {} by slot {}\n", "-",
-                       base::HumanSize(object.progress_bytes), pool::RowStateName(object.state),
-                       object.slot);
-  }
-  std::string names;
-  for (const std::string& name : object.names) {
-    names += (names.empty() ? "" : ", ") + PrintableName(name);
-  }
-  return fmt::format("{}  {:>10}  {:<5}  {:>4} {:>5}  {:<12}  {}\n",
-                     pool::DigestText(object.digest), base::HumanSize(object.size_bytes),
-                     pool::ObjectKindName(object.kind), object.uses, object.holds,
-                     Ago(object.used, now), names);
-}
-
-}  // namespace
-
-Status ShowPool(const PoolCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-  return context.out(command.json ? JsonLine(PoolJson(*memory)) : PoolText(*memory));
-}
-
-Status ListPool(const PoolCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-  const std::uint64_t now = os::WallClockSeconds();
-  if (!command.json) {
-    RETURN_IF_ERROR(
-        context.out(fmt::format("{:<71}  {:>10}  {:<5}  {:>4} {:>5}  {:<12}  {}\n", "DIGEST",
-                                "SIZE", "KIND", "USES", "HOLDS", "USED", "NAMES")));
-  }
-  for (std::uint32_t i = 0; i < memory->partition_count(); ++i) {
-    const pool::Memory partition = memory->At(i);
-    partition.ReadAnew();
-    for (const pool::ObjectView& object : pool::ListObjects(partition)) {
-      RETURN_IF_ERROR(context.out(command.json ? JsonLine(ObjectJson(object, partition))
-                                               : ObjectText(object, now)));
-    }
-  }
-  return Status::Ok();
-}
-
-namespace {
 
 // One character for each chunk, or for several where there are many.
 std::string Picture(const pool::Memory& memory) {
@@ -337,19 +271,50 @@ std::string Picture(const pool::Memory& memory) {
     if (++column % kWidth == 0) text += '\n';
   }
   if (column % kWidth != 0) text += '\n';
-  return text +
-         fmt::format(
-             "# used  o partly  + small objects  . free  - not there yet  (a character is {})\n",
-             Chunks(per_cell));
+  return text + fmt::format("# used  o partly  + small  . free  - absent  (a character is {})\n",
+                            Chunks(per_cell));
 }
 
-std::string Pictures(const pool::Memory& memory) {
+std::string PartitionText(const pool::Memory& memory, bool with_picture) {
   std::string text;
+  if (memory.partition_count() > 1) {
+    memory.ReadAnew();
+    text = fmt::format("\npartition   {} of {}, host {}{}\n", memory.partition(),
+                       memory.partition_count(), pool::UuidText(memory.partition_host()),
+                       IsOff(memory) ? ", stated off" : "");
+  }
+  text += UsageText(memory, pool::Usage(memory));
+  text += ContentionText(SumOf(pool::ListHosts(memory)));
+  if (with_picture) text += "\n" + Picture(memory);
+  return text + PeopleText(memory);
+}
+
+std::string PoolText(const pool::Memory& memory, bool with_pictures) {
+  const daxfs_pool_info& info = memory.info();
+  std::string text =
+      fmt::format("pool        {}{}\n", memory.name(),
+                  info.label[0] == '\0' ? "" : fmt::format("  \"{}\"", PrintableName(info.label)));
+  text += fmt::format("uuid        {}\n", pool::UuidText(memory.uuid()));
+  text += fmt::format("epoch       {}\n", pool::UuidText(memory.epoch()));
+  text += fmt::format("made        {}Z, version {}, {}\n",
+                      TimeText(static_cast<std::int64_t>(info.created), 0).substr(0, 19),
+                      info.version, ModeOf(memory));
+  text += DevicesText(memory);
   for (std::uint32_t i = 0; i < memory.partition_count(); ++i) {
-    text += "\n" + Picture(memory.At(i));
+    text += PartitionText(memory.At(i), with_pictures);
   }
   return text;
 }
+
+}  // namespace
+
+Status ShowPool(const PoolCommand& command, Context& context) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
+  if (command.json) return context.out(JsonLine(PoolJson(*memory)));
+  return context.out(ForScreen(PoolText(*memory, false), command.whole));
+}
+
+namespace {
 
 // Interrupted by Advance.
 Status Sleep(double seconds, Context& context) {
@@ -362,17 +327,27 @@ Status Sleep(double seconds, Context& context) {
   return Status::Ok();
 }
 
+// A terminal is drawn over, and what it has no room for is left out.
+std::string OneScreen(const std::string& text) {
+  constexpr const char* kHomeAndClear = "\x1b[H\x1b[J";
+  const std::optional<os::TerminalSize> terminal = os::SizeOfTerminal(STDOUT_FILENO);
+  if (!terminal) return text;
+  // The cursor stands in the last row.
+  return kHomeAndClear + FitRows(FitColumns(text, terminal->columns), terminal->rows - 1);
+}
+
 }  // namespace
 
 Status WatchPool(const PoolCommand& command, Context& context) {
-  constexpr const char* kHomeAndClear = "\x1b[H\x1b[J";
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Memory> memory, OpenPool(command.pool));
-  const bool draws = !command.json && os::IsTerminal(1);
   for (std::uint32_t i = 0; command.count == 0 || i < command.count; ++i) {
-    if (i > 0) RETURN_IF_ERROR(Sleep(command.interval_seconds, context));
+    if (i > 0) {
+      const Status slept = Sleep(command.interval_seconds, context);
+      if (slept.code() == StatusCode::kCancelled) return Status::Ok();  // that is how it ends
+      RETURN_IF_ERROR(slept);
+    }
     const std::string text =
-        command.json ? JsonLine(PoolJson(*memory))
-                     : (draws ? kHomeAndClear : "") + PoolText(*memory) + Pictures(*memory);
+        command.json ? JsonLine(PoolJson(*memory)) : OneScreen(PoolText(*memory, true));
     RETURN_IF_ERROR(context.out(text));
     RETURN_IF_ERROR(context.flush ? context.flush() : Status::Ok());
   }

@@ -2,11 +2,15 @@
 #include "tools/text.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
+#include <optional>
 
 #include "common/base/utf8.hpp"
+#include "common/os/file_io.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -78,6 +82,16 @@ std::string TimeText(std::int64_t seconds, std::uint32_t nanoseconds) {
                      rest / 3600, rest / 60 % 60, rest % 60, nanoseconds);
 }
 
+std::string Ago(std::uint64_t seconds, std::uint64_t now) {
+  if (seconds == 0) return "never";
+  if (seconds > now) return "to come";  // clocks differ
+  const std::uint64_t age = now - seconds;
+  if (age < 120) return fmt::format("{} s ago", age);
+  if (age < 7200) return fmt::format("{} min ago", age / 60);
+  if (age < 172800) return fmt::format("{} h ago", age / 3600);
+  return fmt::format("{} d ago", age / 86400);
+}
+
 std::string PrintableName(std::string_view name) {
   std::string text;
   while (!name.empty()) {
@@ -92,6 +106,52 @@ std::string PrintableName(std::string_view name) {
     }
   }
   return text;
+}
+
+std::string Counted(std::uint64_t count, std::string_view noun) {
+  const char* const ending = count == 1 ? "" : noun.ends_with('s') ? "es" : "s";
+  return fmt::format("{} {}{}", count, noun, ending);
+}
+
+namespace {
+
+// Bytes of its first `columns` characters, at most all.
+std::size_t BytesOf(std::string_view line, std::size_t columns) {
+  std::size_t at = 0;
+  for (; columns > 0 && at < line.size(); --columns) {
+    at += std::max<std::size_t>(base::Utf8Length(line.substr(at)), 1);
+  }
+  return at;
+}
+
+std::string_view FirstLine(std::string_view text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+std::string FitColumns(std::string_view text, std::size_t columns) {
+  std::string fitted;
+  while (!text.empty()) {
+    const std::string_view line = FirstLine(text);
+    const bool fits = columns == 0 || BytesOf(line, columns) == line.size();
+    fitted += line.substr(0, fits ? line.size() : BytesOf(line, columns - 1));
+    if (!fits) fitted += "…";
+    if (line.size() < text.size()) fitted += '\n';
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return fitted;
+}
+
+std::string FitRows(std::string_view text, std::size_t rows) {
+  const auto lines = static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+  if (lines <= rows || rows == 0) return std::string(text);
+  std::size_t end = 0;
+  for (std::size_t i = 0; i + 1 < rows; ++i) end = text.find('\n', end) + 1;
+  return std::string(text.substr(0, end)) + fmt::format("… {} more lines\n", lines - (rows - 1));
+}
+
+std::string ForScreen(const std::string& text, bool whole) {
+  const std::optional<os::TerminalSize> terminal = os::SizeOfTerminal(STDOUT_FILENO);
+  return whole || !terminal ? text : FitColumns(text, terminal->columns);
 }
 
 std::string JsonLine(const nlohmann::ordered_json& json) {

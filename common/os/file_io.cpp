@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,6 +123,16 @@ Status Truncate(int fd, std::uint64_t size_bytes) {
 }
 
 bool IsTerminal(int fd) { return ::isatty(fd) == 1; }
+
+std::optional<TerminalSize> SizeOfTerminal(int fd) {
+  if (!IsTerminal(fd)) return std::nullopt;
+  TerminalSize size;
+  winsize said = {};
+  if (::ioctl(fd, TIOCGWINSZ, &said) != 0) return size;
+  if (said.ws_col != 0) size.columns = said.ws_col;
+  if (said.ws_row != 0) size.rows = said.ws_row;
+  return size;
+}
 
 bool ShowsColor(int fd) {
   const char* off = std::getenv("NO_COLOR");

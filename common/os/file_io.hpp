@@ -51,6 +51,13 @@ Result<std::string> ReadWholeFile(int fd, std::size_t limit_bytes);
 
 // Whether `fd` is a terminal.
 bool IsTerminal(int fd);
+// How much of text it shows; one that does not say so has the usual.
+struct TerminalSize {
+  std::size_t columns = 80;
+  std::size_t rows = 24;
+};
+// Nothing if `fd` is no terminal.
+std::optional<TerminalSize> SizeOfTerminal(int fd);
 // Whether colours are wanted there: a terminal that is not "dumb", and no $NO_COLOR.
 bool ShowsColor(int fd);
 

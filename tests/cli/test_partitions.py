@@ -27,6 +27,7 @@ def test_a_pool_of_three_hosts_is_made_and_shown(pool):
     info = pool.info()
     assert info["mode"] == "partitioned" and "chunks" not in info
     assert [part["partition_host"] for part in info["partitions"]] == [HOST.format(number) for number in (1, 2, 3)]
+    assert [device["size_bytes"] for device in info["devices"]] == [pool.path.stat().st_size]
     assert not any(part["stated_off"] for part in info["partitions"])
     assert {part["chunks"]["free"] for part in info["partitions"]} == {info["partitions"][0]["chunks"]["total"]}
     text = pool.ok("info")
@@ -47,6 +48,29 @@ def test_what_one_host_placed_the_others_find_hold_and_read(pool, tree, tmp_path
     assert refused.returncode == 1 and "no name" in refused.stderr
     assert "freed" in pool.ok("rm", "tree", host=1)
     assert pool.run("get", "tree", "-o", tmp_path / "gone", host=2).returncode == 1
+
+
+def test_ls_shows_the_names_of_all_hosts(pool, tree):  # noqa: F811
+    pool.ok("put", tree, "zero", host=1)
+    assert pool.json("put", tree, "two", host=3)[0]["how"] == "built", "one builds at home"
+    layer = pool.json("ls", host=2)[0]["digest"]
+    rows = pool.json("ls", host=2)
+    assert [(row["digest"], row["partition"], row["names"], row["name_partitions"]) for row in rows] == [
+        (layer, 0, ["zero"], [0]), (layer, 2, ["two"], [2])]
+    lines = pool.ok("ls", host=2).splitlines()
+    assert lines[0].split()[:2] == ["PART", "DIGEST"] and [line.split()[0] for line in lines[1:]] == ["0", "2"]
+
+
+def test_ls_shows_who_named_anothers_object(pool, tmp_path):
+    layout = Layout(tmp_path / "oci")
+    layout.index(layout.image([tar_of([("file", b"x" * (3 << 20))])]))
+    for host, name in ((2, "first"), (1, "second")):
+        assert pool.build(f"oci:{tmp_path}/oci", "--per-layer", "--name", name, host=host).returncode == 0
+    rows = pool.json("ls", host=3)
+    assert [(row["partition"], row["names"], row["name_partitions"]) for row in rows] == [
+        (1, [], []), (1, ["second", "first"], [0, 1])]
+    assert [row["partition"] for row in pool.json("ls", "second", host=3)] == [1, 1], "the record, its layer"
+    assert "second (of 0), first" in pool.ok("ls", host=3)
 
 
 def test_a_layer_is_built_by_one_host_for_all(pool, tmp_path):

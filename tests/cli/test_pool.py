@@ -90,6 +90,18 @@ def test_an_image_is_placed_once_and_found_by_all(pool, tree):
     assert pool.ctl_program.ok("image", "cat", f"pool:{pool.path}:web", "/small", env=pool.environment()) == "small\n"
 
 
+def test_info_says_how_large_the_devices_are(memory, build, ctl):
+    pool = Pool(memory, build, ctl, "16M", "--max-size", "1G")
+    assert [(d["size_bytes"], d["max_size_bytes"]) for d in pool.info()["devices"]] == [(16 << 20, 1 << 30)]
+    assert "device      16.0 MiB, may grow to 1.0 GiB\n" in pool.ok("info")
+    pool.ok("resize", "1G")
+    assert "device      1.0 GiB\n" in pool.ok("info")
+    pool.path = ",".join(str(memory / name) for name in "ab")
+    pool.ok("create", "--size", "32M")
+    assert [d["size_bytes"] for d in pool.info()["devices"]] == [32 << 20, 32 << 20]
+    assert pool.ok("info").count("device      32.0 MiB\n") == 2
+
+
 def test_waits_are_counted_and_stay(memory, build, ctl, tmp_path):
     pool = Pool(memory, build, ctl, "256M")
     layout = Layout(tmp_path / "oci")
@@ -107,7 +119,7 @@ def test_waits_are_counted_and_stay(memory, build, ctl, tmp_path):
     info = pool.info()
     assert sorted(waiting) == [0, 1] and info["participants"] == [] and info["contention"]["waits"] == 1
     assert sorted(host["contention"]["waits"] for host in info["hosts"]) == [0, 1]
-    assert "1 waits" in pool.ok("info")
+    assert " 1 wait," in pool.ok("info")
 
 
 def test_pool_and_file_have_the_same_bytes(pool, tree, tmp_path):
@@ -133,6 +145,68 @@ def test_layers_are_found_by_what_they_are_made_of(pool, tmp_path):
     assert pool.json("gc")[-1]["objects"] == 0, "a name keeps its layers"
     pool.ok("rm", "app")
     assert pool.json("gc")[-1]["objects"] == 2
+
+
+def place_layers(pool, folder, count):
+    """An image of so many layers, called app. Their digests, the lowest first."""
+    layout = Layout(folder / "layers")
+    layout.index(layout.image([tar_of([(f"f{i}", b"x" * (i + 1))]) for i in range(count)]))
+    result = pool.build(f"oci:{folder}/layers", "--per-layer", "--name", "app", "--json")
+    assert result.returncode == 0, result.stderr
+    return [image["root"] for image in json.loads(result.stdout)["images"]]
+
+
+def test_a_name_of_several_layers_says_so_and_what_to_type(pool, tmp_path):
+    roots = place_layers(pool, tmp_path, 3)
+    said = "\"app\" is an image of 3 layers, not one image; name one of them, the lowest first: " + ", ".join(roots)
+    for args in (["pool", "get", pool.path, "app", "-o", tmp_path / "out"],
+                 *(["image", command, f"pool:{pool.path}:app"] for command in ("ls", "info", "verify"))):
+        result = pool.ctl_program.run(*args, env=pool.environment())
+        assert result.returncode == 1 and said in result.stderr and f"pool ls {pool.path} app" in result.stderr
+    assert not (tmp_path / "out").exists()
+    for root in roots:
+        pool.ok("get", root, "-o", tmp_path / root)
+
+
+def test_ls_of_a_name_shows_its_layers_in_order(pool, tree, tmp_path):
+    roots = place_layers(pool, tmp_path, 3)
+    record, *layers = pool.json("ls", "app")
+    assert (record["names"], record["layers"], record["uses"]) == (["app"], 3, 0)
+    assert [(layer["layer"], layer["digest"], layer["state"]) for layer in layers] == [
+        (i, root, "ready") for i, root in enumerate(roots)]
+    listed = {row["digest"]: row for row in pool.json("ls")}
+    assert all({**listed[layer["digest"]], **layer} == layer for layer in layers), "what ls says of each"
+    again = json.loads(pool.build(f"oci:{tmp_path}/layers", "--per-layer", "--json").stdout)
+    assert [layer["diff_id"] for layer in layers] == [image["diff_id"] for image in again["images"]]
+    lines = pool.ok("ls", "app").splitlines()
+    assert len(lines) == 6 and lines[2] == "an image of 3 layers, the lowest first:"
+    assert [line.split()[0] for line in lines[3:]] == roots
+    pool.ok("put", tree, "tree")
+    assert [row["names"] for row in pool.json("ls", "tree")] == [["tree"]]
+    assert len(pool.ok("ls", "tree").splitlines()) == 2
+    missing = pool.run("ls", "nothing")
+    assert missing.returncode == 1 and missing.stdout == "" and "no object is called" in missing.stderr
+
+
+def test_ls_of_a_name_says_which_layers_are_gone(pool, tmp_path):
+    roots = place_layers(pool, tmp_path, 3)
+    pool.ok("fence", HOST.format(1), "--powered-off", host=2)
+    first = pool.json("gc", "--bytes", "1", host=2)[0]["digest"]
+    assert first in roots
+    layers = pool.json("ls", "app", host=2)[1:]
+    assert [layer["digest"] for layer in layers] == roots
+    assert [layer["state"] for layer in layers] == ["gone" if root == first else "ready" for root in roots]
+    line = next(line for line in pool.ok("ls", "app", host=2).splitlines() if line.startswith(first))
+    assert line.split()[-1] == "gone"
+
+
+def test_rm_of_several_layers_says_what_becomes_of_them(pool, tmp_path):
+    place_layers(pool, tmp_path, 3)
+    said = pool.ok("rm", "app")
+    assert "app: freed; 3 layers of it" in said and "the next daxfsctl pool gc" in said
+    assert pool.json("gc")[-1]["objects"] == 3 and pool.json("ls") == []
+    place_layers(pool, tmp_path / "again", 3)
+    assert pool.json("rm", "app") == [{"ok": True, "object": "app", "freed": True, "layers": 3}]
 
 
 def test_layers_of_an_earlier_image_of_that_name_can_go(pool, tmp_path, tree):
@@ -205,6 +279,46 @@ def wait_for(condition, what):
 
 def building(pool):
     return [o for o in pool.json("ls") if o["state"] == "building"]
+
+
+def test_check_says_what_repair_would_free_though_nothing_is_wrong(pool, tree):
+    assert pool.run("check").stderr == ""
+    pool.ok("put", tree, "tree")
+    pool.ok("rm", "tree")
+    rows = pool.info()["aliases"]["stale"]
+    checked = pool.run("check")
+    assert rows > 0 and (checked.returncode, checked.stdout) == (0, "clean\n")
+    assert "--repair frees them" in checked.stderr and f"rows={rows}" in checked.stderr
+    assert pool.json("check") == [{"ok": True, "findings": 0, "left": 0, "stale": rows}]
+    repaired = pool.json("check", "--repair")
+    assert [line["repaired"] for line in repaired[:-1]] == [True] and repaired[-1]["stale"] == 0
+    assert pool.run("check").stderr == "" and pool.info()["aliases"]["stale"] == 0
+
+
+def kinds_of(value, key, found):
+    """What stands behind each key, wherever it is: names of types."""
+    for inner in value if isinstance(value, list) else []:
+        kinds_of(inner, key, found)
+    for name, inner in value.items() if isinstance(value, dict) else []:
+        found.setdefault(name, set()).add(type(inner).__name__)
+        kinds_of(inner, name, found)
+
+
+def test_json_has_one_word_for_one_thing(pool, tree, tmp_path):
+    place_layers(pool, tmp_path, 2)
+    lines = pool.json("put", tree, "tree") + pool.json("info") + pool.json("ls") + pool.json("ls", "app")
+    lines += pool.json("check") + pool.json("rm", "tree") + pool.json("gc", "-n") + pool.json("gc", "--bytes", "0")
+    found = {}
+    kinds_of(lines, "", found)
+    # All that there are, and a count of them.
+    both = {key: {"dict", "int"} for key in ("aliases", "chunks", "granules", "holds", "objects")}
+    both["participants"] = {"list", "int"}
+    assert all(len(kinds) == 1 or kinds == both.get(key) for key, kinds in found.items()), found
+    assert not [key for key in found if "byte" in key and not key.endswith("_bytes")]
+    page = (Path(__file__).parents[2] / "docs/daxfsctl.md").read_text()
+    assert [key for key in sorted(found) if f"`{key}`" not in page] == [], "every key is on the page"
+    freed = pool.json("gc")
+    assert sum(line["pool_bytes"] for line in freed[:-1]) == freed[-1]["pool_bytes"]
 
 
 def test_a_killed_builder_is_undone_by_its_own_host_at_once_and_by_no_other(pool, tmp_path):
