@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a pool is made: checks first, then room for all of it, then its tables, the magic last.
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "common/os/file_lock.hpp"
 #include "common/os/system.hpp"
+#include "common/pool/heart.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/memory.hpp"
 
 namespace daxfs::pool {
 namespace {
-
-using std::chrono::milliseconds;
-
-// More than two heartbeats.
-constexpr milliseconds kWatch{2500};
-constexpr milliseconds kWatchStep{100};
 
 void Clear(std::span<std::byte> bytes) { std::memset(bytes.data(), 0, bytes.size()); }
 
@@ -79,15 +72,10 @@ Status CheckNobodyLives(const std::vector<std::string>& devices) {
     }
     return all;
   };
-  const auto before = beats();
-  for (milliseconds waited{0}; !before.empty() && waited < kWatch; waited += kWatchStep) {
-    std::this_thread::sleep_for(kWatchStep);
-    if (beats() == before) continue;
-    return FailedPreconditionError(devices.front() +
-                                   ": others take part in this pool right now (daxfsctl pool info "
-                                   "shows them); end them first");
-  }
-  return Status::Ok();
+  if (beats().empty() || !Changes(beats)) return Status::Ok();
+  return FailedPreconditionError(devices.front() +
+                                 ": others take part in this pool right now (daxfsctl pool info "
+                                 "shows them); end them first");
 }
 
 // A device to make a pool of, nobody else's from here on. What is not kept gets its size back.

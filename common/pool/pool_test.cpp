@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -12,6 +13,7 @@
 #include "common/os/testing/scratch.hpp"
 #include "common/pool/building.hpp"
 #include "common/pool/check.hpp"
+#include "common/pool/heart.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/obtain.hpp"
 #include "common/pool/participant.hpp"
@@ -241,6 +243,44 @@ TEST_F(PoolTest, WhatWasLostToOthersIsCountedAlsoOfThoseThatHaveGone) {
   EXPECT_TRUE(me->Fence(before.host, before.key).ok());
   const std::unique_ptr<Participant> next = Attach(3);
   EXPECT_EQ(ViewOf(*next).contention, Contention{}) << "another host with the same number";
+}
+
+TEST_F(PoolTest, AHeartIsWatchedToTheEndOrUntilItBeats) {
+  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
+  for (const int beat : {1, 3, 4}) {
+    int looks = 0;
+    EXPECT_EQ(Changes([&] { return ++looks > beat; }, kShort), beat <= 3) << beat;
+    EXPECT_EQ(looks, std::min(beat, 3) + 1);
+  }
+}
+
+TEST_F(PoolTest, AHostWhoseHeartBeatsIsNotFenced) {
+  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
+  constexpr Watch kLong{std::chrono::minutes(1), std::chrono::milliseconds(1)};
+  const std::unique_ptr<Participant> me = Attach(1);
+  std::unique_ptr<Participant> other = Attach(2);
+  const HostView host = ViewOf(*other);
+  const std::uint32_t slot = other->slot();
+  EXPECT_EQ(FenceTheStill(*me, ViewOf(*me), kLong).code(), StatusCode::kInvalidArgument);
+  const Status alive = FenceTheStill(*me, host, kLong);
+  EXPECT_EQ(alive.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(alive.message(), HasSubstr("is alive"));
+  EXPECT_TRUE(other->FindName("none").ok()) << "not fenced";
+  EXPECT_EQ(ListHosts(me->memory()).size(), 2U);
+  Kill(std::move(other));
+  // Its kernel, of which only the slot has a heart.
+  std::atomic<bool> stop{false};
+  std::thread kernel([&] {
+    for (std::uint64_t now = 1; !stop; ++now) {
+      daxfs_slot_heartbeat(&me->memory().words(), slot, now);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  EXPECT_EQ(FenceTheStill(*me, host, kLong).code(), StatusCode::kFailedPrecondition);
+  stop = true;
+  kernel.join();
+  EXPECT_TRUE(FenceTheStill(*me, host, kShort).ok());
+  EXPECT_EQ(FenceTheStill(*me, host, kShort).code(), StatusCode::kNotFound) << "another life";
 }
 
 TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {
