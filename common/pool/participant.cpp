@@ -116,7 +116,8 @@ Status Participant::TakeSlot(const std::string& name) {
     return Status::Ok();
   }
   return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.slot_count) +
-                                " slots for participants are taken");
+                                " slots for participants are taken: end some; one made anew may " +
+                                "have more (daxfsctl pool create --participants)");
 }
 
 // Whether somebody has stated that this host is off: the slot is, or will be, another's life.
