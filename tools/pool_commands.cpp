@@ -3,6 +3,7 @@
 #include "tools/pool_commands.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <filesystem>
@@ -13,9 +14,11 @@
 #include "common/base/units.hpp"
 #include "common/convert/directory_source.hpp"
 #include "common/convert/pool_sink.hpp"
+#include "common/os/file_io.hpp"
 #include "common/pool/building.hpp"
 #include "common/pool/check.hpp"
 #include "common/pool/config.hpp"
+#include "common/pool/heart.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/resize.hpp"
 #include "tools/extract.hpp"
@@ -176,9 +179,10 @@ Status FencePool(const PoolCommand& command, Context& context) {
         "what it is building is written into other objects. Switch it off, or take the memory from "
         "it, and say --powered-off");
   }
-  RETURN_IF_ERROR(participant->memory().partition_count() > 1
-                      ? participant->FencePartition(host.host)
-                      : participant->Fence(host.host, host.key));
+  if (os::IsTerminal(STDERR_FILENO)) {
+    context.log.Info("looking whether its heart stands still", {{"host", host.name}});
+  }
+  RETURN_IF_ERROR(pool::FenceTheStill(*participant, host));
   if (command.json) {
     return context.out(
         JsonLine({{"ok", true}, {"host", host.host}, {"id", pool::UuidText(host.id)}}));

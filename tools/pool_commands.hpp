@@ -46,7 +46,8 @@ Status DetachPool(const PoolCommand& command, Context& context);
 Status ShowPool(const PoolCommand& command, Context& context);
 Status ListPool(const PoolCommand& command, Context& context);
 Status CollectPool(const PoolCommand& command, Context& context);
-// Errors: kInvalidArgument without --powered-off, with what it would do.
+// Errors: kNotFound; kInvalidArgument without --powered-off, with what it would do;
+// kFailedPrecondition while that host's heart beats.
 Status FencePool(const PoolCommand& command, Context& context);
 // Sets context.differ when something is left to repair.
 Status CheckPool(const PoolCommand& command, Context& context);

@@ -5,10 +5,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <tuple>
 
+#include "common/base/units.hpp"
 #include "common/os/dax_device.hpp"
 
 namespace daxfs::os {
@@ -58,13 +62,48 @@ Result<std::uint64_t> SharedMemory::Size() const {
 Status SharedMemory::SetSize(std::uint64_t size_bytes) const {
   struct stat info {};
   if (::fstat(fd_.get(), &info) != 0) return Status::FromErrno(errno, "fstat");
+  if (!S_ISREG(info.st_mode)) return Status::Ok();
+  return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) == 0
+             ? Status::Ok()
+             : Status::FromErrno(errno, "ftruncate");
+}
+
+namespace {
+
+Status NoRoom(int fd, std::uint64_t wanted_bytes, std::uint64_t has_bytes) {
+  struct statvfs system {};
+  std::string free;
+  // A file system without a limit has no blocks.
+  if (::fstatvfs(fd, &system) == 0 && system.f_blocks != 0) {
+    free = ", " + base::HumanSize(system.f_bavail * system.f_frsize) + " are free";
+  }
+  return ResourceExhaustedError(
+      "its file system has no room for it: " +
+      base::HumanSize(wanted_bytes > has_bytes ? wanted_bytes - has_bytes : 0) + " more needed" +
+      free + "; take less, or make the file system larger (a tmpfs: mount -o remount,size=SIZE)");
+}
+
+}  // namespace
+
+Status SharedMemory::Reserve(std::uint64_t size_bytes) const {
+  struct stat info {};
+  if (::fstat(fd_.get(), &info) != 0) return Status::FromErrno(errno, "fstat");
   if (!S_ISREG(info.st_mode)) {
     if (size_bytes <= length_) return Status::Ok();
     return InvalidArgumentError("the device has " + std::to_string(length_) + " bytes");
   }
-  return ::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)) == 0
-             ? Status::Ok()
-             : Status::FromErrno(errno, "ftruncate");
+  const auto old_size = static_cast<std::uint64_t>(info.st_size);
+  int error = 0;
+  do {
+    error = ::fallocate(fd_.get(), 0, 0, static_cast<off_t>(size_bytes)) == 0 ? 0 : errno;
+  } while (error == EINTR);
+  if (error == 0) return Status::Ok();
+  if (error == EOPNOTSUPP) return size_bytes > old_size ? SetSize(size_bytes) : Status::Ok();
+  // Some file systems keep the part they had room for.
+  if (size_bytes > old_size) std::ignore = SetSize(old_size);
+  if (error != ENOSPC) return Status::FromErrno(error, "fallocate");
+  return NoRoom(fd_.get(), std::max(size_bytes, old_size),
+                static_cast<std::uint64_t>(info.st_blocks) * 512);
 }
 
 Status SharedMemory::Widen(std::uint64_t size_bytes) {

@@ -34,9 +34,14 @@ class SharedMemory {
   int fd() const { return fd_.get(); }
   // What is behind it now: a file may be shorter or longer than what is mapped. Errors: by errno.
   Result<std::uint64_t> Size() const;
-  // A file gets that size; a device has the one it has. Errors: by errno; kInvalidArgument for more
-  // than a device has.
+  // A file gets that size; a device has the one it has. Errors: by errno.
   Status SetSize(std::uint64_t size_bytes) const;
+  // Memory, or disk, behind that many bytes from the beginning, what they hold is left alone; a
+  // shorter file gets as long. Who writes to a hole for which there is none ends by SIGBUS. A file
+  // system that cannot promise it (EOPNOTSUPP) is taken as it is. Errors: kResourceExhausted, with
+  // what is needed and what is free: the file is as long as before; kInvalidArgument for more than
+  // a device has; by errno.
+  Status Reserve(std::uint64_t size_bytes) const;
   // Maps so much of a file, even if it is not so long yet; what was mapped may move. Nothing
   // happens to a device. Errors: by errno.
   Status Widen(std::uint64_t size_bytes);
@@ -82,8 +87,8 @@ class Gathered {
   std::size_t length_;
 };
 
-// Makes `path` a file of `size_bytes` zeros; a file that is there must be that long already, or
-// empty. Nothing happens to a device. Errors: by errno; kAlreadyExists.
+// Makes `path` a file of `size_bytes` zeros, all of them a hole; a file that is there must be that
+// long already, or empty. Nothing happens to a device. Errors: by errno; kAlreadyExists.
 Status MakeSharedFile(const std::string& path, std::uint64_t size_bytes);
 
 }  // namespace daxfs::os

@@ -26,6 +26,8 @@ bool MayBeFree(const daxfs_pool& words, std::uint32_t first, std::uint32_t count
   return true;
 }
 
+std::string ChunksText(std::uint64_t chunks) { return base::HumanSize(chunks * DAXFS_CHUNK_SIZE); }
+
 }  // namespace
 
 Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
@@ -40,7 +42,8 @@ Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
     return std::unique_ptr<Building>(
         new Building(*this, {row, generation, memory_->partition()}, kind));
   }
-  return Full("a row for one more object wanted, it has " + std::to_string(words.row_count));
+  return NoEntry("all " + std::to_string(words.row_count) + " rows for objects are taken",
+                 WhatCouldGo(Usage(*memory_)), "--rows");
 }
 
 std::optional<std::uint32_t> Participant::TakeFreeChunkLocked(Ref ref) {
@@ -55,8 +58,9 @@ std::optional<std::uint32_t> Participant::TakeFreeChunkLocked(Ref ref) {
   return std::nullopt;
 }
 
-Result<std::uint32_t> Participant::TakeChunk(Ref ref, std::size_t have) {
+Result<std::uint32_t> Participant::TakeChunk(const Building& building) {
   const daxfs_pool& words = memory_->words();
+  const Ref ref = building.ref();
   ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
   // Before it is full: chunks whose small objects are all gone.
@@ -67,8 +71,7 @@ Result<std::uint32_t> Participant::TakeChunk(Ref ref, std::size_t have) {
   if (merged) {
     if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
   }
-  return Full("2 MiB more wanted for an object that has " +
-              base::HumanSize(have * std::uint64_t{DAXFS_CHUNK_SIZE}));
+  return NoMemory(building.pool_bytes(), building.wanted_bytes(), !building.knows_size());
 }
 
 std::optional<std::uint32_t> Participant::TakeGranulesLocked(Ref ref, std::uint32_t count) {
@@ -100,29 +103,33 @@ Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
     granule_chunk_ = chunk;
     if (const auto first = TakeGranulesLocked(ref, count)) return *first;
   }
-  return Full(base::HumanSize(std::uint64_t{count} << DAXFS_GRANULE_SHIFT) + " wanted");
+  return NoMemory(0, std::uint64_t{count} << DAXFS_GRANULE_SHIFT, false);
 }
 
-Status Participant::Full(const std::string& wanted) const {
+Status Participant::NoMemory(std::uint64_t has_bytes, std::uint64_t wanted_bytes,
+                             bool at_least) const {
   const UsageView usage = Usage(*memory_);
-  const std::string text =
-      memory_->name() + ": pool is full: " + wanted + ", " +
-      base::HumanSize(usage.chunks_free * std::uint64_t{DAXFS_CHUNK_SIZE}) + " of " +
-      base::HumanSize(usage.chunks * std::uint64_t{DAXFS_CHUNK_SIZE}) + " free; ";
-  const std::uint32_t objects = usage.collectable_objects;
-  const std::string more =
-      usage.chunks_absent == 0
-          ? ""
-          : "; it may grow by " +
-                base::HumanSize(usage.chunks_absent * std::uint64_t{DAXFS_CHUNK_SIZE}) +
-                ": daxfsctl pool resize";
-  if (objects == 0) {
-    return ResourceExhaustedError(text + "all objects in it are in use or held" + more);
+  std::string text = memory_->name() + ": pool is full: an object needs " +
+                     (at_least ? "at least " : "") + base::HumanSize(wanted_bytes) + " and has " +
+                     base::HumanSize(has_bytes) + " of it, " + ChunksText(usage.chunks_free) +
+                     " of " + ChunksText(usage.chunks) + " are free; " + WhatCouldGo(usage);
+  if (usage.chunks_absent != 0) {
+    text += "; it may grow by " + ChunksText(usage.chunks_absent) + ": daxfsctl pool resize";
   }
+  const std::uint64_t chunks =
+      std::uint64_t{usage.chunks_free} + usage.chunks_orphan + usage.chunks_absent;
+  const std::uint64_t may_have = has_bytes + chunks * DAXFS_CHUNK_SIZE + usage.collectable_bytes;
+  if (may_have < wanted_bytes) {
+    text += "; all of that is " + base::HumanSize(wanted_bytes - may_have) + " too little";
+  }
+  return ResourceExhaustedError(text);
+}
+
+Status Participant::NoEntry(const std::string& what, const std::string& advice,
+                            const char* option) const {
   return ResourceExhaustedError(
-      text + std::to_string(objects) + (objects == 1 ? " object of " : " objects of ") +
-      base::HumanSize(usage.collectable_bytes) + (objects == 1 ? " is" : " are") +
-      " used by nobody: daxfsctl pool gc frees (--dry-run shows) them" + more);
+      memory_->name() + ": pool is full: " + what + ", whatever memory is free; " + advice +
+      "; one made anew may have more (daxfsctl pool create " + option + ")");
 }
 
 Status Participant::CollectOne(Ref ref) {

@@ -39,6 +39,8 @@ Status Building::Reach(std::uint64_t end) {
     if (staged_.size() < end) staged_.resize(end);
     return Status::Ok();
   }
+  const std::uint64_t chunks = (end + DAXFS_CHUNK_SIZE - 1) / DAXFS_CHUNK_SIZE;
+  wanted_bytes_ = std::max(wanted_bytes_, chunks * DAXFS_CHUNK_SIZE);
   if (!spilled_) RETURN_IF_ERROR(Spill());
   while (chunks_.size() * std::uint64_t{DAXFS_CHUNK_SIZE} < end) RETURN_IF_ERROR(AddChunk());
   return Status::Ok();
@@ -46,6 +48,7 @@ Status Building::Reach(std::uint64_t end) {
 
 Status Building::Spill() {
   spilled_ = true;
+  wanted_bytes_ = std::max<std::uint64_t>(wanted_bytes_, DAXFS_CHUNK_SIZE);
   RETURN_IF_ERROR(AddChunk());
   const std::span<std::byte> chunk = participant_.memory_->Chunk(chunks_.front());
   std::copy(staged_.begin(), staged_.end(), chunk.begin());
@@ -54,7 +57,7 @@ Status Building::Spill() {
 }
 
 Status Building::AddChunk() {
-  ASSIGN_OR_RETURN(const std::uint32_t chunk, participant_.TakeChunk(ref_, chunks_.size()));
+  ASSIGN_OR_RETURN(const std::uint32_t chunk, participant_.TakeChunk(*this));
   chunks_.push_back(chunk);
   // Who waits for this object sees that somebody is at it.
   const daxfs_pool& words = participant_.memory_->words();

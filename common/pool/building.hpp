@@ -39,8 +39,11 @@ class Building {
   // this host was fenced meanwhile; kResourceExhausted.
   Result<Published> Publish(const Digest& digest);
 
-  // The pool memory it takes, in bytes.
+  // The pool memory it takes, in bytes; and what it needs by all that was written, which is all of
+  // it once its size is known.
   std::uint64_t pool_bytes() const;
+  std::uint64_t wanted_bytes() const { return wanted_bytes_; }
+  bool knows_size() const { return size_bytes_ != 0; }
 
  private:
   friend class Participant;
@@ -66,7 +69,8 @@ class Building {
   std::vector<std::uint32_t> chunks_;
   std::uint32_t first_granule_ = 0;
   std::uint32_t granules_ = 0;
-  std::uint64_t size_bytes_ = 0;
+  std::uint64_t size_bytes_ = 0;  // once it is known
+  std::uint64_t wanted_bytes_ = 0;
 };
 
 }  // namespace daxfs::pool

@@ -9,6 +9,8 @@
 #include <map>
 #include <optional>
 
+#include "common/base/units.hpp"
+
 namespace daxfs::pool {
 namespace {
 
@@ -378,6 +380,14 @@ UsageView Usage(const Memory& memory) {
     }
   }
   return usage;
+}
+
+std::string WhatCouldGo(const UsageView& usage) {
+  const std::uint32_t objects = usage.collectable_objects;
+  if (objects == 0) return "all objects in it are in use or held";
+  return std::to_string(objects) + (objects == 1 ? " object of " : " objects of ") +
+         base::HumanSize(usage.collectable_bytes) + (objects == 1 ? " is" : " are") +
+         " used by nobody: daxfsctl pool gc frees (--dry-run shows) them";
 }
 
 }  // namespace daxfs::pool

@@ -118,5 +118,7 @@ struct UsageView {
   std::uint32_t collectable_objects = 0;
 };
 UsageView Usage(const Memory& memory);
+// For messages: what `daxfsctl pool gc` would free.
+std::string WhatCouldGo(const UsageView& usage);
 
 }  // namespace daxfs::pool

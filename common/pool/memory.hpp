@@ -34,7 +34,8 @@ struct CreateOptions {
 };
 
 // Makes an empty pool. Errors: kAlreadyExists over anything that is there, unless told to replace
-// it; kInvalidArgument for sizes and counts that do not fit.
+// it; kInvalidArgument for sizes and counts that do not fit; kResourceExhausted without memory for
+// all of it. What failed has changed nothing, but may have left files it made, empty.
 Status CreatePool(const CreateOptions& options);
 
 // The memory of a pool, all its devices mapped: words, and chunks by number. Of a partitioned one
@@ -116,6 +117,9 @@ class Memory {
   daxfs_pool_info info_ = {};  // of the partition
   std::uint32_t partition_ = 0;
 };
+
+// How many chunks of a device are there if it has `size_bytes`.
+std::uint32_t ChunksIn(const daxfs_pool_device_info& device, std::uint64_t size_bytes);
 
 // An error of core as a Status; `what` names what was done.
 Status FromCore(int error, std::string_view what);

@@ -8,6 +8,7 @@
 
 #include "common/os/system.hpp"
 #include "common/pool/building.hpp"
+#include "common/pool/heart.hpp"
 
 namespace daxfs::pool {
 namespace {
@@ -15,9 +16,6 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kBeat{1000};
-// A host with another boot's mark may be off, or may be a second one with the same id.
-constexpr milliseconds kWatch{2500};
-constexpr milliseconds kWatchStep{100};
 
 }  // namespace
 
@@ -75,16 +73,15 @@ Status Participant::JoinHost() {
   }
   daxfs_host_info host;
   daxfs_host_read(&words, host_, &host);
-  if (host.boot != 0 && host.boot != identity_.boot) {
-    const std::uint64_t before = host.heartbeat;
-    for (milliseconds waited{0}; waited < kWatch; waited += kWatchStep) {
-      std::this_thread::sleep_for(kWatchStep);
-      daxfs_host_read(&words, host_, &host);
-      if (host.heartbeat == before) continue;
-      return FailedPreconditionError(memory_->name() + ": a machine with this host's id " +
-                                     UuidText(identity_.id) + " (\"" + host.name +
-                                     "\") is alive in it; give each its own /etc/daxfs/host-id");
-    }
+  const auto heart = [&] {
+    daxfs_host_read(&words, host_, &host);
+    return host.heartbeat;
+  };
+  // A host with another boot's mark may be off, or may be a second one with the same id.
+  if (host.boot != 0 && host.boot != identity_.boot && Changes(heart)) {
+    return FailedPreconditionError(memory_->name() + ": a machine with this host's id " +
+                                   UuidText(identity_.id) + " (\"" + host.name +
+                                   "\") is alive in it; give each its own /etc/daxfs/host-id");
   }
   daxfs_host_set_boot(&words, host_, identity_.boot);
   partition_life_ = daxfs_partition_begin(&words);
@@ -119,7 +116,8 @@ Status Participant::TakeSlot(const std::string& name) {
     return Status::Ok();
   }
   return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.slot_count) +
-                                " slots for participants are taken");
+                                " slots for participants are taken: end some; one made anew may " +
+                                "have more (daxfsctl pool create --participants)");
 }
 
 // Whether somebody has stated that this host is off: the slot is, or will be, another's life.

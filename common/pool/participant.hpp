@@ -221,7 +221,7 @@ class Participant {
   std::uint64_t TargetOf(Ref ref) const;
   bool IsOwn(Ref ref) const { return ref.partition == memory_->partition(); }
   // For Building.
-  Result<std::uint32_t> TakeChunk(Ref ref, std::size_t have);
+  Result<std::uint32_t> TakeChunk(const Building& building);
   Result<std::uint32_t> TakeGranules(Ref ref, std::uint32_t count);
   std::optional<std::uint32_t> TakeGranulesLocked(Ref ref, std::uint32_t count);
   std::optional<std::uint32_t> TakeFreeChunkLocked(Ref ref);
@@ -231,7 +231,10 @@ class Participant {
   };
   Result<PublishedRow> PublishRow(Ref ref, const Digest& digest);
   Status CheckBuilding(Ref ref);
-  Status Full(const std::string& wanted) const;
+  // Errors for who found nothing free: memory; entries of a table, for more of which `create` has
+  // that option.
+  Status NoMemory(std::uint64_t has_bytes, std::uint64_t wanted_bytes, bool at_least) const;
+  Status NoEntry(const std::string& what, const std::string& advice, const char* option) const;
 
   const std::unique_ptr<Memory> memory_;
   const HostIdentity identity_;

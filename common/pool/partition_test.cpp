@@ -7,6 +7,7 @@
 
 #include "common/os/testing/scratch.hpp"
 #include "common/pool/building.hpp"
+#include "common/pool/heart.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/obtain.hpp"
 #include "common/pool/participant.hpp"
@@ -158,6 +159,20 @@ TEST_F(PartitionTest, AFencedHostsReferencesCountAgainOnlyInItsNextLife) {
   Result<std::optional<Use>> use = two->Take(next);
   ASSERT_TRUE(use.ok() && use->has_value());
   EXPECT_TRUE(one->Collect({}).empty());
+}
+
+TEST_F(PartitionTest, AHostWhoseHeartBeatsIsNotFenced) {
+  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
+  constexpr Watch kLong{std::chrono::minutes(1), std::chrono::milliseconds(1)};
+  const auto one = Attach(1);
+  const auto two = Attach(2);
+  const std::vector<HostView> hosts = ListAllHosts(one->memory());
+  EXPECT_EQ(FenceTheStill(*one, hosts[0], kLong).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(FenceTheStill(*one, hosts[1], kLong).code(), StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(two->FindName("none").ok()) << "not fenced";
+  two->DieForTesting();
+  EXPECT_TRUE(FenceTheStill(*one, hosts[1], kShort).ok());
+  EXPECT_TRUE(FenceTheStill(*one, hosts[2], kShort).ok()) << "never there";
 }
 
 TEST_F(PartitionTest, OneBuildsWhatAnotherHostIsBuilding) {

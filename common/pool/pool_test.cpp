@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -12,6 +13,7 @@
 #include "common/os/testing/scratch.hpp"
 #include "common/pool/building.hpp"
 #include "common/pool/check.hpp"
+#include "common/pool/heart.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/obtain.hpp"
 #include "common/pool/participant.hpp"
@@ -243,6 +245,44 @@ TEST_F(PoolTest, WhatWasLostToOthersIsCountedAlsoOfThoseThatHaveGone) {
   EXPECT_EQ(ViewOf(*next).contention, Contention{}) << "another host with the same number";
 }
 
+TEST_F(PoolTest, AHeartIsWatchedToTheEndOrUntilItBeats) {
+  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
+  for (const int beat : {1, 3, 4}) {
+    int looks = 0;
+    EXPECT_EQ(Changes([&] { return ++looks > beat; }, kShort), beat <= 3) << beat;
+    EXPECT_EQ(looks, std::min(beat, 3) + 1);
+  }
+}
+
+TEST_F(PoolTest, AHostWhoseHeartBeatsIsNotFenced) {
+  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
+  constexpr Watch kLong{std::chrono::minutes(1), std::chrono::milliseconds(1)};
+  const std::unique_ptr<Participant> me = Attach(1);
+  std::unique_ptr<Participant> other = Attach(2);
+  const HostView host = ViewOf(*other);
+  const std::uint32_t slot = other->slot();
+  EXPECT_EQ(FenceTheStill(*me, ViewOf(*me), kLong).code(), StatusCode::kInvalidArgument);
+  const Status alive = FenceTheStill(*me, host, kLong);
+  EXPECT_EQ(alive.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(alive.message(), HasSubstr("is alive"));
+  EXPECT_TRUE(other->FindName("none").ok()) << "not fenced";
+  EXPECT_EQ(ListHosts(me->memory()).size(), 2U);
+  Kill(std::move(other));
+  // Its kernel, of which only the slot has a heart.
+  std::atomic<bool> stop{false};
+  std::thread kernel([&] {
+    for (std::uint64_t now = 1; !stop; ++now) {
+      daxfs_slot_heartbeat(&me->memory().words(), slot, now);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  EXPECT_EQ(FenceTheStill(*me, host, kLong).code(), StatusCode::kFailedPrecondition);
+  stop = true;
+  kernel.join();
+  EXPECT_TRUE(FenceTheStill(*me, host, kShort).ok());
+  EXPECT_EQ(FenceTheStill(*me, host, kShort).code(), StatusCode::kNotFound) << "another life";
+}
+
 TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {
   Make(8 * kMiB);
   const std::unique_ptr<Participant> one = Attach(1);
@@ -250,14 +290,71 @@ TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {
   const UsageView before = Seen(*one);
   const Result<Use> large = Place(*one, Bytes(5 * kMiB, 2));
   ASSERT_EQ(large.status().code(), StatusCode::kResourceExhausted);
-  EXPECT_THAT(large.status().message(), HasSubstr("0 B of 6.0 MiB free"));
+  EXPECT_THAT(large.status().message(),
+              HasSubstr("needs at least 6.0 MiB and has 2.0 MiB of it, 0 B of 6.0 MiB are free"));
   EXPECT_THAT(large.status().message(), HasSubstr("1 object of 4.0 MiB is used by nobody"));
+  EXPECT_THAT(large.status().message(), Not(HasSubstr("too little")));
+  EXPECT_THAT(Place(*one, Bytes(7 * kMiB, 2)).status().message(), HasSubstr("2.0 MiB too little"));
   EXPECT_EQ(Seen(*one).chunks_free, before.chunks_free);
   EXPECT_EQ(Seen(*one).rows_used, 1U);
   EXPECT_EQ(one->Collect({.dry_run = true}).size(), 1U);
   EXPECT_EQ(Seen(*one).rows_used, 1U) << "a dry run changes nothing";
   EXPECT_EQ(one->Collect({}).size(), 1U);
   EXPECT_TRUE(Place(*one, Bytes(5 * kMiB, 2)).ok());
+}
+
+TEST_F(PoolTest, TheNeedIsExactWhereTheSizeIsKnown) {
+  Make(8 * kMiB);
+  const std::unique_ptr<Participant> me = Attach(1);
+  const Result<Use> all = Place(*me, Bytes(6 * kMiB, 1));
+  ASSERT_TRUE(all.ok());
+  for (const auto& [size, needs] :
+       {std::pair{std::size_t{1}, "needs 64.0 KiB and has 0 B"},
+        std::pair{std::size_t{2 * kMiB}, "needs 2.0 MiB and has 0 B"}}) {
+    const Status full = Place(*me, Bytes(size, 2)).status();
+    EXPECT_THAT(full.message(), HasSubstr(needs));
+    EXPECT_THAT(full.message(), HasSubstr("in use or held"));
+  }
+}
+
+TEST_F(PoolTest, WhatATableLacksNoMemoryHelps) {
+  CreateOptions options;
+  options.devices = {path_};
+  options.replace = true;
+  options.rows = 64;
+  options.aliases = 8;
+  ASSERT_TRUE(CreatePool(options).ok());
+  const std::unique_ptr<Participant> me = Attach(1);
+  const Result<Use> use = Place(*me, Bytes(100, 1));
+  std::vector<std::unique_ptr<Building>> buildings;
+  const struct {
+    std::function<Status(const std::string&)> take;
+    const char *what, *advice, *option;
+  } kCases[] = {
+      {[&](const std::string& text) {
+         return me->AddAlias(*use, {AliasKind::kChain, Sha256(text)});
+       },
+       "no room for another alias", "in use or held", "--aliases"},
+      {[&](const std::string& text) { return me->SetName(*use, text); }, "no room for another name",
+       "pool rm", "--rows"},
+      {[&](const std::string& text) { return me->Hold(*use, HoldKind::kStage, text); },
+       "all 96 holds are taken", "pool rm", "--rows"},
+      {[&](const std::string&) {
+         Result<std::unique_ptr<Building>> begun = me->Begin(ObjectKind::kImage);
+         if (begun.ok()) buildings.push_back(*std::move(begun));
+         return begun.status();
+       },
+       "all 64 rows for objects are taken", "in use or held", "--rows"},
+  };
+  for (const auto& test : kCases) {
+    Status full;
+    for (int i = 0; i < 2000 && full.ok(); ++i) full = test.take(std::to_string(i));
+    EXPECT_EQ(full.code(), StatusCode::kResourceExhausted);
+    EXPECT_THAT(full.message(), HasSubstr(test.what));
+    EXPECT_THAT(full.message(), HasSubstr(test.advice));
+    EXPECT_THAT(full.message(), HasSubstr(test.option));
+    EXPECT_THAT(full.message(), Not(HasSubstr("resize")));
+  }
 }
 
 TEST_F(PoolTest, OneOfManyBuilds) {

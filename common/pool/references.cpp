@@ -7,10 +7,13 @@
 #include <random>
 
 #include "common/os/system.hpp"
+#include "common/pool/inspect.hpp"
 #include "common/pool/participant.hpp"
 
 namespace daxfs::pool {
 namespace {
+
+constexpr const char* kRemoveNames = "daxfsctl pool rm takes names away, and their holds";
 
 constexpr int kTries = 64;
 constexpr int kForcedTry = 16;  // by then whoever holds the name tentative has stalled or died
@@ -206,8 +209,7 @@ Status Participant::AddAlias(const Use& use, const Key& key, const Digest* paren
   const int error = daxfs_index_insert(&words, &words.aliases, slot_, &wanted, TargetOf(use.ref()),
                                        &extra, &alias);
   if (error == -ENOSPC) {
-    return ResourceExhaustedError(memory_->name() + ": no room for another alias; " +
-                                  "daxfsctl pool check --repair frees those of collected objects");
+    return NoEntry("no room for another alias", WhatCouldGo(Usage(*memory_)), "--aliases");
   }
   return FromCore(error, "alias");
 }
@@ -257,7 +259,7 @@ Status Participant::SetName(const Use& use, std::string_view name) {
       ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
       error = PutNameLocked(key, target, name, i >= kForcedTry);
     }
-    if (error == -ENOSPC) return ResourceExhaustedError(memory_->name() + ": no room for a name");
+    if (error == -ENOSPC) return NoEntry("no room for another name", kRemoveNames, "--rows");
     if (error != -EAGAIN) return FromCore(error, "name");
     WaitALittle();
   }
@@ -319,8 +321,8 @@ Status Participant::Hold(const Use& use, HoldKind kind, std::string_view name) {
     if (old) daxfs_hold_drop(&words, old->row, old->info.word);
     return Status::Ok();
   }
-  return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.hold_count) +
-                                " holds are taken");
+  return NoEntry("all " + std::to_string(words.hold_count) + " holds are taken", kRemoveNames,
+                 "--rows");
 }
 
 Status Participant::NameAndHold(const Use& use, std::string_view name) {

@@ -111,7 +111,10 @@ Status Resize(Participant& participant, std::uint64_t size_bytes) {
       static_cast<std::uint32_t>(std::min<std::uint64_t>(
           (size_bytes - last.data_offset) >> DAXFS_CHUNK_SHIFT, last.chunk_count));
   RETURN_IF_ERROR(TakeAway(participant, keep));
-  Status sized = memory.last_device().SetSize(size_bytes).WithContext(memory.name());
+  const os::SharedMemory& device = memory.last_device();
+  ASSIGN_OR_RETURN(const std::uint64_t before, device.Size());
+  Status sized = size_bytes < before ? device.SetSize(size_bytes) : device.Reserve(size_bytes);
+  sized = sized.WithContext(memory.name());
   if (!sized.ok()) {
     AddWhatIsThere(memory);
     return sized;

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs under test: built ones, named by the environment (CMake sets it)."""
 
+import contextlib
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,24 @@ def ctl():
 @pytest.fixture(scope="session")
 def fuse():
     return Program("DAXFS_FUSE")
+
+
+@pytest.fixture
+def own_mount():
+    """Mounts a file system where nobody else sees it; the folder it is to be found in."""
+    with contextlib.ExitStack() as stack:
+        def mount(kind, options):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm"))
+            process = subprocess.Popen(["unshare", *(["-Ur"] if os.getuid() else []), "-m", "sh", "-c",
+                                        f"mount -t {kind} -o {options} none {folder} && echo mounted && read end"],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stack.callback(process.communicate, "end\n")
+            assert process.stdout.readline() == "mounted\n"
+            return Path(f"/proc/{process.pid}/root{folder}")
+
+        yield mount
+
+
+@pytest.fixture
+def small_tmpfs(own_mount):
+    return own_mount("tmpfs", "size=16M")

@@ -348,11 +348,14 @@ def test_fence_wants_to_hear_the_fact(pool, tmp_path, tree):
         writer.write(tar_of([("a", b"x" * (6 << 20))])[:5 << 20])
         writer.flush()
         wait_for(lambda: building(pool), "it builds")
+        alive = pool.run("fence", HOST.format(2), "--powered-off")
+        assert alive.returncode == 1 and "is alive: its heart beats" in alive.stderr and building(pool)
         process.kill()
         process.wait()
     before = pool.room()
     refused = pool.run("fence", HOST.format(2))
     assert refused.returncode == 1 and "can no longer reach this memory" in refused.stderr
+    assert "no host \"9\"" in pool.run("fence", "9").stderr, "before anything is explained"
     assert pool.room() == before
     assert pool.run("fence", "9", "--powered-off").returncode == 1
     assert pool.run("fence", HOST.format(1), "--powered-off").returncode == 1, "oneself"

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/pool/heart.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace daxfs::pool {
+namespace {
+
+// Its own, and those of its slots: a kernel has no other.
+std::vector<std::pair<std::uint32_t, std::uint64_t>> HeartsOf(const Memory& memory,
+                                                              const HostView& host) {
+  const Memory home = memory.partition_count() > 1 ? memory.At(host.host) : memory;
+  home.ReadAnew();
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> hearts;
+  for (const HostView& one : ListHosts(home)) {
+    if (one.host == host.host) hearts.emplace_back(UINT32_MAX, one.heartbeat);
+  }
+  for (const SlotView& slot : ListSlots(home)) {
+    if (slot.host == host.host) hearts.emplace_back(slot.slot, slot.heartbeat);
+  }
+  return hearts;
+}
+
+}  // namespace
+
+Status FenceTheStill(Participant& participant, const HostView& host, const Watch& watch) {
+  const Memory& memory = participant.memory();
+  // Of itself a host need not look: that is refused below.
+  const bool itself = host.host == memory.partition() + participant.host();
+  if (!itself && Changes([&] { return HeartsOf(memory, host); }, watch)) {
+    return FailedPreconditionError(
+        memory.name() + ": host " + std::to_string(host.host) + ", " + UuidText(host.id) +
+        ", is alive: its heart beats in this pool (daxfsctl pool info shows it). Nothing was "
+        "changed; end what it runs, or switch it off, first");
+  }
+  return memory.partition_count() > 1 ? participant.FencePartition(host.host)
+                                      : participant.Fence(host.host, host.key);
+}
+
+}  // namespace daxfs::pool
