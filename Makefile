@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos bench
+.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ hostile: ## mutated images against core under ASan and UBSan, and planted bugs t
 
 chaos: ## two kernels and two hosts' processes on one pool, kills and power-off included (CHAOS_SECONDS=600)
 	@$(TARGET) chaos -- scripts/chaos $(or $(CHAOS_SECONDS),600)
+
+conformance: ## containerd's own tests of snapshotters against daxfs-snapshotter
+	@$(TARGET) conformance -- scripts/conformance
 
 sim: ## the pool's protocol: every interleaving of every small world, and each rule left out (SEED=, COUNT=)
 	@$(TARGET) sim -- scripts/sim $(or $(SEED),1) $(or $(COUNT),20000)
