@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,13 +23,14 @@ class Images {
   virtual Status AddChain(const LayerImage& image, const oci::Digest& chain,
                           const std::optional<oci::Digest>& parent) = 0;
 
-  // The image stays until the holder drops it; a name and an image, as often as one likes. Errors:
-  // kNotFound if it has gone.
-  virtual Status Hold(const LayerImage& image, std::int64_t holder) = 0;
-  virtual Status Drop(std::int64_t holder) = 0;
-  // Drops what is held for others than `holders`: of a store that was restored, of a change a crash
-  // has cut off.
-  virtual Status Reconcile(const std::vector<std::int64_t>& holders) = 0;
+  // The image stays until the holder drops it, a name of one's own that holds one image at a time.
+  // Errors: kNotFound if it has gone.
+  virtual Status Hold(const LayerImage& image, const std::string& holder) = 0;
+  // Who holds nothing is no error.
+  virtual Status Drop(const std::string& holder) = 0;
+  // Drops what is held by those whose name begins so and who are none of `holders`: of a store that
+  // was restored, of a change a crash has cut off.
+  virtual Status Reconcile(const std::string& prefix, const std::vector<std::string>& holders) = 0;
 
   // Of pool memory, and in the image. Errors: kNotFound.
   virtual Result<Usage> Measure(const LayerImage& image) = 0;

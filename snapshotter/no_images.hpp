@@ -16,9 +16,14 @@ class NoImages final : public Images {
                   const std::optional<oci::Digest>& /*parent*/) override {
     return Missing();
   }
-  Status Hold(const LayerImage& /*image*/, std::int64_t /*holder*/) override { return Missing(); }
-  Status Drop(std::int64_t /*holder*/) override { return Status::Ok(); }
-  Status Reconcile(const std::vector<std::int64_t>& /*holders*/) override { return Status::Ok(); }
+  Status Hold(const LayerImage& /*image*/, const std::string& /*holder*/) override {
+    return Missing();
+  }
+  Status Drop(const std::string& /*holder*/) override { return Status::Ok(); }
+  Status Reconcile(const std::string& /*prefix*/,
+                   const std::vector<std::string>& /*holders*/) override {
+    return Status::Ok();
+  }
   Result<Usage> Measure(const LayerImage& /*image*/) override { return Missing(); }
   Status Mount(const LayerImage& image, const std::string& /*path*/) override {
     return NotFoundError("image " + image.root.ToString() +

@@ -47,10 +47,10 @@ Snapshotter::Snapshotter(const Options& options, os::FileLock lock, std::unique_
 Status Snapshotter::Recover() {
   ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store_->List(Filter()));
   std::vector<std::int64_t> known;
-  std::vector<std::int64_t> holders;
+  std::vector<std::string> holders;
   for (const Snapshot& snapshot : snapshots) {
     known.push_back(snapshot.layer.id);
-    if (snapshot.layer.image) holders.push_back(snapshot.layer.id);
+    if (snapshot.layer.image) holders.push_back(HolderOf(snapshot.layer.id));
     if (snapshot.info.kind == Kind::kCommitted && !snapshot.usage) counting_.Add(known.back());
   }
   std::sort(known.begin(), known.end());
@@ -61,7 +61,7 @@ Status Snapshotter::Recover() {
     if (id > newest) RETURN_IF_ERROR(Dispose(id));
     if (id < newest && !std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
   }
-  const Status reconciled = images_.Reconcile(holders);
+  const Status reconciled = images_.Reconcile(HolderPrefix(), holders);
   if (!reconciled.ok()) {
     log_.Warning("holds in the pool are not reconciled", {{"err", reconciled.message()}});
   }
@@ -126,7 +126,7 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
   if (!*image) return Status::Ok();
   const auto create = [&](const std::string& name) {
     return store_->CreateCommitted(name, parent, labels, **image, *chain, [&](const Snapshot& s) {
-      RETURN_IF_ERROR(images_.Hold(**image, s.layer.id));
+      RETURN_IF_ERROR(images_.Hold(**image, HolderOf(s.layer.id)));
       return Make(s);
     });
   };
@@ -213,7 +213,7 @@ Status Snapshotter::Remove(const std::string& key) {
 Status Snapshotter::Dispose(std::int64_t id) {
   RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
   RETURN_IF_ERROR(directories_.Remove(id));
-  return images_.Drop(id);
+  return images_.Drop(HolderOf(id));
 }
 
 Result<Info> Snapshotter::Stat(const std::string& key) {
@@ -284,7 +284,7 @@ Result<Snapshot> Snapshotter::FindTarget(const std::vector<Mount>& mounts) {
 
 Status Snapshotter::SetImage(const Snapshot& target, const LayerImage& image) {
   return store_->SetImage(target.layer.id, image, [&](const Snapshot& snapshot) {
-    RETURN_IF_ERROR(images_.Hold(image, snapshot.layer.id));
+    RETURN_IF_ERROR(images_.Hold(image, HolderOf(snapshot.layer.id)));
     const Status made = os::MakeDirectory(directories_.Over(snapshot.layer.id), 0755);
     return made.code() == StatusCode::kAlreadyExists ? Status::Ok() : made;
   });

@@ -58,6 +58,9 @@ class Snapshotter {
   Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<Store> store,
               Directories directories, Images& images, base::Logger& log);
   Status Recover();
+  // Who holds a snapshot's image in the pool, whichever hosts and stores there are.
+  std::string HolderPrefix() const { return store_->instance() + "/"; }
+  std::string HolderOf(std::int64_t id) const { return HolderPrefix() + std::to_string(id); }
   Result<std::vector<Mount>> Create(Kind kind, const std::string& key, const std::string& parent,
                                     const Labels& labels);
   Status AdoptIfPlaced(const std::string& reference, const std::string& parent,
