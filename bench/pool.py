@@ -21,8 +21,8 @@ from e2e.harness.vm import SharedMemory, Vm
 FILE_BYTES = 128 << 20
 POOL_BYTES = 512 << 20
 TOUCHES = 5  # of one mount; their median counts
-IN_TURN = [("read:4096:1", 120, "straight"), ("read:65536:1", 120, "straight"), ("touch", 40, "straight"),
-           ("touch", 40, "small")]
+IN_TURN = [("read:4096:1", 120, "straight"), ("read:65536:1", 120, "straight"), ("touch", 120, "straight"),
+           ("touch", 120, "small")]
 BESIDE = [("read:4096:1", 60), ("read:65536:1", 60), ("touch", 100)]
 # In the guest: rounds of what $1 says, of the image $2 of the pool at $3, $4 bytes, alone at $5, $6 bytes.
 LOOP = """

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/oci/blob_reader.hpp"
 
-#include "common/os/file_io.hpp"
+#include <string>
 
 namespace daxfs::oci {
 
 Result<std::size_t> BlobReader::Read(std::span<std::byte> out) {
-  ASSIGN_OR_RETURN(const std::size_t n, os::ReadSome(fd_.get(), out));
+  ASSIGN_OR_RETURN(const std::size_t n, stored_->Read(out));
   if (position() + n > size_bytes_) {
     return DataLossError("blob " + digest_.ToString() + " is larger than its descriptor says (" +
                          std::to_string(size_bytes_) + " bytes)");

@@ -22,6 +22,10 @@ Result<std::size_t> FileReader::Read(std::span<std::byte> out) {
   return n;
 }
 
+Result<std::size_t> DescriptorReader::Read(std::span<std::byte> out) {
+  return os::ReadSome(fd_.get(), out);
+}
+
 Result<std::size_t> RangeReader::Read(std::span<std::byte> out) {
   const std::size_t n = std::min<std::uint64_t>(out.size(), length_ - position());
   RETURN_IF_ERROR(os::PReadExact(fd_->get(), offset_ + position(), out.first(n)));

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "common/oci/byte_reader.hpp"
 #include "common/os/unique_fd.hpp"
@@ -23,6 +24,18 @@ class FileReader final : public PositionedReader {
  private:
   os::UniqueFd fd_;
   const std::atomic<bool>& interrupted_;
+};
+
+// The same of a file, whose bytes are all there.
+class DescriptorReader final : public ByteReader {
+ public:
+  explicit DescriptorReader(os::UniqueFd fd) : fd_(std::move(fd)) {}
+
+  // Errors: by errno.
+  Result<std::size_t> Read(std::span<std::byte> out) override;
+
+ private:
+  os::UniqueFd fd_;
 };
 
 // A part of a file that others read too.

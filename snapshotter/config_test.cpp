@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/os/testing/scratch.hpp"
+
+namespace daxfs::snapshotter {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+TEST(Config, ReadsWhatItKnows) {
+  const Result<Config> config = ParseConfig(
+      "# all there is\nroot: /data/x\naddress: /run/x.sock\npool: p1\noverlay_options: "
+      "[metacopy=on, a]\n");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->root, "/data/x");
+  EXPECT_EQ(config->address, "/run/x.sock");
+  EXPECT_EQ(config->pool, "p1");
+  EXPECT_THAT(config->overlay_options, ElementsAre("metacopy=on", "a"));
+  EXPECT_EQ(ParseConfig("# nothing\n")->root, "/var/lib/daxfs/snapshotter");
+}
+
+TEST(Config, RefusesTheRestWithItsLine) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"root: x", "line 1: root: wants an absolute path"},
+      {"\naddress: [a]", "line 2: address: wants an absolute path"},
+      {"pool: ''", "line 1: pool: wants a name"},
+      {"overlay_options: a", "line 1: overlay_options: wants a list"},
+      {"rooot: /x", "line 1: rooot: no such key"},
+      {"- a", "wants `key: value` lines"},
+      {"root: {", "line 1: end of map flow not found"},
+  };
+  for (const auto& [text, message] : cases) {
+    const Status status = ParseConfig(text).status();
+    EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(status.message(), HasSubstr(message)) << text;
+  }
+}
+
+TEST(CommandLine, OptionsWinOverTheFile) {
+  os::testing::Scratch scratch;
+  const std::string path = scratch.Path("snapshotter.yaml");
+  os::testing::WriteFile(path, "root: /data/x\npool: p1\n");
+  const char* argv[] = {"daxfs-snapshotter", "--config", path.c_str(), "--pool", "p2"};
+  const std::variant<CommandLine, Leave> parsed = ParseCommandLine(5, argv);
+  ASSERT_TRUE(std::holds_alternative<CommandLine>(parsed));
+  const Config& config = std::get<CommandLine>(parsed).config;
+  EXPECT_EQ(config.root, "/data/x");
+  EXPECT_EQ(config.pool, "p2");
+}
+
+TEST(CommandLine, SaysWhatIsWrong) {
+  const char* missing[] = {"daxfs-snapshotter", "--config", "/nowhere/at/all"};
+  const std::variant<CommandLine, Leave> parsed = ParseCommandLine(3, missing);
+  ASSERT_TRUE(std::holds_alternative<Leave>(parsed));
+  EXPECT_EQ(std::get<Leave>(parsed).exit_code, 2);
+  EXPECT_THAT(std::get<Leave>(parsed).text, HasSubstr("/nowhere/at/all"));
+  const char* unknown[] = {"daxfs-snapshotter", "--bogus"};
+  EXPECT_EQ(std::get<Leave>(ParseCommandLine(2, unknown)).exit_code, 2);
+  const char* help[] = {"daxfs-snapshotter", "--help"};
+  EXPECT_EQ(std::get<Leave>(ParseCommandLine(2, help)).exit_code, 0);
+}
+
+}  // namespace
+}  // namespace daxfs::snapshotter

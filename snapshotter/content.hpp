@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "common/base/status.hpp"
+#include "common/oci/byte_reader.hpp"
+#include "common/oci/digest.hpp"
+
+namespace daxfs::snapshotter {
+
+// A layer as it is stored.
+struct Blob {
+  std::string media_type;
+  oci::Digest digest;
+  std::uint64_t size_bytes = 0;
+};
+
+// Containerd's content store. Thread safe.
+class Content {
+ public:
+  virtual ~Content() = default;
+  // The bytes of a blob that `name_space` may see, not checked. Errors: kNotFound.
+  virtual Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& blob,
+                                                        const std::string& name_space) = 0;
+};
+
+// By containerd.services.content.v1 on containerd's socket at `address`; connects when it is first
+// asked.
+std::unique_ptr<Content> ContentOverRpc(const std::string& address);
+
+// The files of the store at `directory`, where they can be read, else `other`'s. Namespaces are not
+// asked about: who applies a layer was given it by containerd.
+std::unique_ptr<Content> ContentInFiles(const std::string& directory,
+                                        std::unique_ptr<Content> other);
+
+}  // namespace daxfs::snapshotter

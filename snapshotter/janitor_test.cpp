@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/janitor.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <stdexcept>
+
+namespace daxfs::snapshotter {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+
+class Lines final : public base::LogSink {
+ public:
+  void Write(std::string_view line) override { text += std::string(line) + "\n"; }
+  std::string text;
+};
+
+TEST(Janitor, TriesAllAndWhatFailedAgain) {
+  Lines lines;
+  base::Logger log(lines, {});
+  std::map<std::int64_t, int> tries;
+  std::atomic<bool> works = false;
+  Janitor janitor(
+      "sweeping",
+      [&](std::int64_t id) -> Status {
+        ++tries[id];
+        if (id == 3) throw std::runtime_error("a library's");
+        if (id == 2 && !works) return FailedPreconditionError("busy");
+        return Status::Ok();
+      },
+      log);
+  for (const std::int64_t id : {1, 2, 3}) janitor.Add(id);
+  janitor.Drain();
+  EXPECT_THAT(tries, ElementsAre(Pair(1, 1), Pair(2, 1), Pair(3, 1)));
+  EXPECT_THAT(lines.text, HasSubstr("sweeping is put off number=2 err=busy"));
+  works = true;
+  janitor.Drain();
+  janitor.Drain();
+  EXPECT_THAT(tries, ElementsAre(Pair(1, 1), Pair(2, 2), Pair(3, 3)));
+}
+
+TEST(Janitor, EndsWithWorkLeft) {
+  Lines lines;
+  base::Logger log(lines, {});
+  std::atomic<int> done = 0;
+  {
+    Janitor janitor(
+        "sweeping",
+        [&](std::int64_t) {
+          ++done;
+          return Status::Ok();
+        },
+        log);
+    for (std::int64_t id = 0; id < 1000; ++id) janitor.Add(id);
+  }
+  EXPECT_LE(done, 1000);
+}
+
+}  // namespace
+}  // namespace daxfs::snapshotter

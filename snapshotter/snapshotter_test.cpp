@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/snapshotter.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <set>
+
+#include "common/os/file_tree.hpp"
+#include "common/os/testing/scratch.hpp"
+
+namespace daxfs::snapshotter {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+oci::Digest Numbered(unsigned char number) {
+  oci::Digest digest;
+  digest.bytes.fill(static_cast<std::byte>(number));
+  return digest;
+}
+
+LayerImage ImageOf(unsigned char number) {
+  return {Numbered(static_cast<unsigned char>(number + 100)), Numbered(number)};
+}
+
+// A pool of images without bytes; a mount is a name in a set.
+class FakeImages final : public Images {
+ public:
+  Result<std::optional<LayerImage>> FindChain(const oci::Digest& chain) override {
+    RETURN_IF_ERROR(fails);
+    const auto found = chains.find(chain);
+    return found == chains.end() ? std::optional<LayerImage>() : found->second;
+  }
+  Status AddChain(const LayerImage& image, const oci::Digest& chain,
+                  const std::optional<oci::Digest>& /*parent*/) override {
+    chains[chain] = image;
+    return Status::Ok();
+  }
+  Status Hold(const LayerImage& image, const std::string& holder) override {
+    RETURN_IF_ERROR(hold_fails);
+    holds[holder] = image;
+    return Status::Ok();
+  }
+  Status Drop(const std::string& holder) override {
+    holds.erase(holder);
+    return Status::Ok();
+  }
+  Status Reconcile(const std::string& prefix, const std::vector<std::string>& holders) override {
+    std::erase_if(holds, [&](const auto& hold) {
+      return hold.first.rfind(prefix, 0) == 0 &&
+             std::find(holders.begin(), holders.end(), hold.first) == holders.end();
+    });
+    return Status::Ok();
+  }
+  Result<snapshotter::Usage> Measure(const LayerImage& /*image*/) override {
+    return snapshotter::Usage{1234, 5};
+  }
+  Status Mount(const LayerImage& /*image*/, const std::string& path) override {
+    RETURN_IF_ERROR(fails);
+    mounted.insert(path);
+    return Status::Ok();
+  }
+  Status Unmount(const std::string& path) override {
+    mounted.erase(path);
+    return Status::Ok();
+  }
+
+  std::map<oci::Digest, LayerImage> chains;
+  std::map<std::string, LayerImage> holds;
+  std::set<std::string> mounted;
+  Status fails;
+  Status hold_fails;
+};
+
+class SnapshotterTest : public testing::Test {
+ protected:
+  SnapshotterTest() : log_(sink_, {base::LogLevel::kError}) { Reopen(); }
+  void Reopen() {
+    snapshotter_.reset();
+    Result<std::unique_ptr<Snapshotter>> opened =
+        Snapshotter::Open({scratch_.path(), {"index=off"}}, images_, log_);
+    ASSERT_TRUE(opened.ok()) << opened.status().message();
+    snapshotter_ = *std::move(opened);
+  }
+  std::string Path(int id, const std::string& below) const {
+    return scratch_.path() + "/snapshots/" + std::to_string(id) + "/" + below;
+  }
+  std::vector<std::string> Directories() {
+    static_cast<void>(snapshotter_->Cleanup());
+    std::vector<std::string> names;
+    for (int id = 1; id < 20; ++id) {
+      if (::access(Path(id, "").c_str(), F_OK) == 0) names.push_back(std::to_string(id));
+    }
+    return names;
+  }
+  Mount PrepareOne(const std::string& key, const std::string& parent, const Labels& labels = {}) {
+    const Result<std::vector<Mount>> mounts = snapshotter_->Prepare(key, parent, labels);
+    EXPECT_TRUE(mounts.ok()) << mounts.status().message();
+    return mounts.ok() ? mounts->front() : Mount();
+  }
+  // A layer as containerd pulls one: prepared, applied, committed as its chain.
+  void Pull(unsigned char number, const std::string& name, const std::string& parent) {
+    const Mount mount = PrepareOne("extract", parent);
+    const Result<Snapshot> target = snapshotter_->FindTarget({mount});
+    ASSERT_TRUE(target.ok()) << target.status().message();
+    ASSERT_TRUE(snapshotter_->SetImage(*target, ImageOf(number)).ok());
+    const Status committed = snapshotter_->Commit({name, "extract", "", {}});
+    ASSERT_TRUE(committed.ok()) << committed.message();
+  }
+
+  os::testing::Scratch scratch_;
+  base::StderrSink sink_;
+  base::Logger log_;
+  FakeImages images_;
+  std::unique_ptr<Snapshotter> snapshotter_;
+};
+
+TEST_F(SnapshotterTest, DirectoriesAreLayersOverEachOther) {
+  EXPECT_EQ(PrepareOne("a", ""), (Mount{"bind", Path(1, "fs"), {"rw", "rbind"}}));
+  struct stat info {};
+  ASSERT_EQ(::stat(Path(1, "fs").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777U, 0755U);
+  os::testing::WriteFile(Path(1, "fs/file"), "content");
+  ASSERT_TRUE(snapshotter_->Commit({"c", "a", "", {}}).ok());
+  EXPECT_EQ(PrepareOne("b", "c"), (Mount{"overlay",
+                                         "overlay",
+                                         {"workdir=" + Path(2, "work"), "upperdir=" + Path(2, "fs"),
+                                          "lowerdir=" + Path(1, "fs"), "index=off"}}));
+  EXPECT_EQ(snapshotter_->Mounts("b")->front(), snapshotter_->Mounts("b")->front());
+  EXPECT_EQ(snapshotter_->Mounts("c").status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(snapshotter_->View("v", "c", {})->front(),
+            (Mount{"bind", Path(1, "fs"), {"ro", "rbind"}}));
+  const auto never = [] { return false; };
+  EXPECT_EQ(snapshotter_->Measure("c", never)->inodes, 2);
+  EXPECT_EQ(snapshotter_->Measure("b", never)->inodes, 1);
+  EXPECT_EQ(snapshotter_->Measure("v", never)->inodes, 0);
+}
+
+TEST_F(SnapshotterTest, RemovedSnapshotsLeaveNothing) {
+  PrepareOne("a", "");
+  Pull(1, Numbered(1).ToString(), "");
+  PrepareOne("b", Numbered(1).ToString());
+  EXPECT_THAT(images_.mounted, ElementsAre(Path(2, "fs")));
+  EXPECT_THAT(Directories(), ElementsAre("1", "2", "3"));
+  EXPECT_EQ(snapshotter_->Remove(Numbered(1).ToString()).code(), StatusCode::kFailedPrecondition);
+  for (const std::string& key : {std::string("a"), std::string("b"), Numbered(1).ToString()}) {
+    EXPECT_TRUE(snapshotter_->Remove(key).ok());
+  }
+  EXPECT_THAT(Directories(), IsEmpty());
+  EXPECT_THAT(images_.mounted, IsEmpty());
+  EXPECT_THAT(images_.holds, IsEmpty());
+}
+
+TEST_F(SnapshotterTest, AppliedLayersAreImagesAndAnnouncedByTheirChain) {
+  const oci::Digest first = Numbered(1);
+  const oci::Digest second = oci::ChainId(first, Numbered(2));
+  Pull(1, "k8s.io/1/" + first.ToString(), "");
+  Pull(2, "k8s.io/2/" + second.ToString(), "k8s.io/1/" + first.ToString());
+  EXPECT_EQ(images_.chains[first], ImageOf(1));
+  EXPECT_EQ(images_.chains[second], ImageOf(2));
+  EXPECT_EQ(images_.holds.size(), 2U);
+  const Mount mount = PrepareOne("container", "k8s.io/2/" + second.ToString());
+  EXPECT_THAT(mount.options, Contains("lowerdir=" + Path(2, "fs") + ":" + Path(1, "fs")));
+  EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), Path(2, "fs")));
+  const auto never = [] { return false; };
+  EXPECT_EQ(*snapshotter_->Measure("k8s.io/1/" + first.ToString(), never), (Usage{1234, 5}));
+}
+
+TEST_F(SnapshotterTest, NamesThatAreNotTheChainAreNotAnnounced) {
+  Pull(1, "a-name", "");
+  Pull(2, Numbered(9).ToString(), "a-name");
+  EXPECT_THAT(images_.chains, IsEmpty());
+}
+
+TEST_F(SnapshotterTest, WhatIsAppliedIsSeenBeforeItIsCommitted) {
+  Pull(1, "base", "");
+  const Result<Snapshot> target = snapshotter_->FindTarget({PrepareOne("a", "base")});
+  ASSERT_TRUE(snapshotter_->SetImage(*target, ImageOf(2)).ok());
+  const Mount mount = snapshotter_->Mounts("a")->front();
+  EXPECT_THAT(mount.options, Contains("lowerdir=" + Path(2, "fs") + ":" + Path(1, "fs")));
+  EXPECT_THAT(mount.options, Contains("upperdir=" + Path(2, "up")));
+  // What is written over it would be lost.
+  os::testing::WriteFile(Path(2, "up/file"), "precious");
+  EXPECT_EQ(snapshotter_->Commit({"c", "a", "", {}}).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(os::testing::ReadFile(Path(2, "up/file")), "precious");
+  EXPECT_EQ(snapshotter_->Stat("a")->kind, Kind::kActive);
+}
+
+TEST_F(SnapshotterTest, LayersAreAppliedToEmptySnapshotsOfOursAlone) {
+  const auto code = [&](const Mount& mount) {
+    return snapshotter_->FindTarget({mount}).status().code();
+  };
+  const Mount empty = PrepareOne("a", "");
+  EXPECT_EQ(code(empty), StatusCode::kOk);
+  EXPECT_EQ(code({"bind", "/elsewhere/1/fs", {"rw"}}), StatusCode::kUnimplemented);
+  EXPECT_EQ(code({"bind", Path(7, "fs"), {"rw"}}), StatusCode::kUnimplemented);
+  EXPECT_EQ(code({"bind", Path(1, "fs/../fs"), {"rw"}}), StatusCode::kUnimplemented);
+  EXPECT_EQ(code({"bind", Path(1, "work"), {"rw"}}), StatusCode::kUnimplemented);
+  EXPECT_EQ(code({"bind", Path(1, "fs"), {"ro"}}), StatusCode::kUnimplemented);
+  EXPECT_EQ(snapshotter_->FindTarget({}).status().code(), StatusCode::kUnimplemented);
+  os::testing::WriteFile(Path(1, "fs/file"), "x");
+  EXPECT_EQ(code(empty), StatusCode::kUnimplemented);
+  ASSERT_TRUE(snapshotter_->Commit({"c", "a", "", {}}).ok());
+  EXPECT_EQ(code(empty), StatusCode::kUnimplemented);
+}
+
+TEST_F(SnapshotterTest, WhatIsInThePoolIsNotPulled) {
+  const std::string chain = Numbered(7).ToString();
+  const Labels labels = {{"containerd.io/snapshot.ref", chain}, {"containerd.io/snapshot/x", "y"}};
+  PrepareOne("extract-1", "", labels);  // nobody has placed it
+  images_.chains[Numbered(7)] = ImageOf(7);
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_EQ(snapshotter_->Prepare("extract-2", "", labels).status().code(),
+              StatusCode::kAlreadyExists);
+    const Result<std::vector<Info>> found = snapshotter_->List(
+        {"labels.\"containerd.io/snapshot.ref\"==" + chain + ",parent==\"\",kind==committed"});
+    ASSERT_EQ(found->size(), 1U);
+    EXPECT_EQ(found->front().labels, labels);
+    EXPECT_EQ(snapshotter_->Stat("extract-2").status().code(), StatusCode::kNotFound);
+    Reopen();
+  }
+  EXPECT_EQ(images_.holds.size(), 1U);
+  // Over another parent it is another snapshot.
+  PrepareOne("p-active", "");
+  ASSERT_TRUE(snapshotter_->Commit({"p", "p-active", "", {}}).ok());
+  EXPECT_EQ(snapshotter_->Prepare("extract-3", "p", labels).status().code(),
+            StatusCode::kAlreadyExists);
+  EXPECT_EQ(snapshotter_->List({"parent==p,kind==committed"})->size(), 1U);
+}
+
+TEST_F(SnapshotterTest, WithoutThePoolOneIsPulledAsEver) {
+  const Labels labels = {{"containerd.io/snapshot.ref", Numbered(7).ToString()}};
+  images_.chains[Numbered(7)] = ImageOf(7);
+  images_.fails = Status(StatusCode::kUnavailable, "no pool");
+  EXPECT_EQ(PrepareOne("extract-1", "", labels).type, "bind");
+  images_.fails = Status::Ok();
+  images_.hold_fails = NotFoundError("collected meanwhile");
+  EXPECT_EQ(PrepareOne("extract-2", "", labels).type, "bind");
+  EXPECT_THAT(*snapshotter_->List({"kind==committed"}), IsEmpty());
+  EXPECT_THAT(Directories(), ElementsAre("1", "2"));
+  EXPECT_EQ(PrepareOne("extract-3", "", {{"containerd.io/snapshot.ref", "no digest"}}).type,
+            "bind");
+}
+
+TEST_F(SnapshotterTest, APrepareThatCannotMountLeavesNothing) {
+  Pull(1, "base", "");
+  images_.fails = NotFoundError("the image has gone");
+  EXPECT_EQ(snapshotter_->Prepare("a", "base", {}).status().message(), "the image has gone");
+  EXPECT_EQ(snapshotter_->Stat("a").status().code(), StatusCode::kNotFound);
+  EXPECT_THAT(Directories(), ElementsAre("1"));
+  images_.fails = Status::Ok();
+  PrepareOne("a", "base");
+}
+
+TEST_F(SnapshotterTest, WhatACrashLeftIsCleanedUpAndItsNumberUsed) {
+  PrepareOne("a", "");
+  Pull(2, "c", "");
+  ASSERT_TRUE(os::MakeDirectory(Path(3, ""), 0700).ok());  // its transaction was not committed
+  ASSERT_TRUE(os::MakeDirectory(Path(3, "fs"), 0700).ok());
+  const std::string instance = images_.holds.begin()->first.substr(0, 17);
+  images_.holds[instance + "9"] = ImageOf(9);
+  images_.holds["another/2"] = ImageOf(2);
+  Reopen();
+  EXPECT_THAT(Directories(), ElementsAre("1", "2"));
+  EXPECT_EQ(images_.holds.size(), 2U);
+  EXPECT_EQ(PrepareOne("b", "").source, Path(3, "fs"));
+  EXPECT_THAT(Directories(), ElementsAre("1", "2", "3"));
+}
+
+TEST_F(SnapshotterTest, LeftoversWhileItRunsAreReplaced) {
+  ASSERT_TRUE(os::MakeDirectory(Path(1, ""), 0700).ok());
+  os::testing::WriteFile(Path(1, "fs"), "a file where a directory belongs");
+  EXPECT_EQ(PrepareOne("a", "").source, Path(1, "fs"));
+}
+
+TEST_F(SnapshotterTest, OneProcessHasTheRoot) {
+  EXPECT_EQ(Snapshotter::Open({scratch_.path(), {}}, images_, log_).status().code(),
+            StatusCode::kAlreadyExists);
+}
+
+TEST_F(SnapshotterTest, RootsOfMappedContainersBelongToTheirRoot) {
+  const std::string uid = std::to_string(::getuid());
+  const std::string gid = std::to_string(::getgid());
+  PrepareOne("a", "",
+             {{"containerd.io/snapshot/uidmapping", "0:" + uid + ":1"},
+              {"containerd.io/snapshot/gidmapping", "0:" + gid + ":1"}});
+  const Labels wrong = {{"containerd.io/snapshot/uidmapping", "1:2:3"}};
+  EXPECT_EQ(snapshotter_->Prepare("b", "", wrong).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(snapshotter_->Stat("b").status().code(), StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace daxfs::snapshotter
