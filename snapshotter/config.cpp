@@ -27,12 +27,29 @@ Status TakePath(const std::string& key, const YAML::Node& node, std::string* out
   return Status::Ok();
 }
 
+// Those that are paths.
+std::string* PathOf(const std::string& key, Config* config) {
+  if (key == "root") return &config->root;
+  if (key == "address") return &config->address;
+  if (key == "fuse_program") return &config->fuse_program;
+  if (key == "containerd") return &config->containerd;
+  if (key == "content") return &config->content;
+  return nullptr;
+}
+
 Status Take(const std::string& key, const YAML::Node& node, Config* config) {
-  if (key == "root") return TakePath(key, node, &config->root);
-  if (key == "address") return TakePath(key, node, &config->address);
+  if (std::string* path = PathOf(key, config)) return TakePath(key, node, path);
   if (key == "pool") {
     if (!node.IsScalar() || node.Scalar().empty()) return WrongLine(node, "pool: wants a name");
     config->pool = node.Scalar();
+    return Status::Ok();
+  }
+  if (key == "backend") {
+    const std::string value = node.IsScalar() ? node.Scalar() : "";
+    if (value != "auto" && value != "kernel" && value != "fuse") {
+      return WrongLine(node, "backend: wants auto, kernel or fuse");
+    }
+    config->backend = value;
     return Status::Ok();
   }
   if (key == "overlay_options") {
@@ -40,7 +57,9 @@ Status Take(const std::string& key, const YAML::Node& node, Config* config) {
     for (const YAML::Node& option : node) config->overlay_options.push_back(option.Scalar());
     return Status::Ok();
   }
-  return WrongLine(node, key + ": no such key; there is: root, address, pool, overlay_options");
+  return WrongLine(node, key +
+                             ": no such key; there is: root, address, pool, backend, fuse_program, "
+                             "containerd, content, overlay_options");
 }
 
 Result<Config> ReadConfig(const std::string& path, bool may_be_missing) {

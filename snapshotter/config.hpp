@@ -14,7 +14,11 @@ namespace daxfs::snapshotter {
 struct Config {
   std::string root = "/var/lib/daxfs/snapshotter";
   std::string address = "/run/daxfs/snapshotter.sock";
-  std::string pool;  // as pool::ResolvePool reads it; "": layers are directories alone
+  std::string pool;              // as pool::ResolvePool reads it; "": layers are directories alone
+  std::string backend = "auto";  // who mounts images: kernel, fuse, or whichever works
+  std::string fuse_program = "/usr/bin/daxfs-fuse";
+  std::string containerd = "/run/containerd/containerd.sock";
+  std::string content = "/var/lib/containerd/io.containerd.content.v1.content";
   std::vector<std::string> overlay_options;
 };
 

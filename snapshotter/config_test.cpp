@@ -20,6 +20,10 @@ TEST(Config, ReadsWhatItKnows) {
   EXPECT_EQ(config->root, "/data/x");
   EXPECT_EQ(config->address, "/run/x.sock");
   EXPECT_EQ(config->pool, "p1");
+  EXPECT_EQ(config->backend, "fuse");
+  EXPECT_EQ(config->fuse_program, "/f");
+  EXPECT_EQ(config->containerd, "/c");
+  EXPECT_EQ(config->content, "/d");
   EXPECT_THAT(config->overlay_options, ElementsAre("metacopy=on", "a"));
   EXPECT_EQ(ParseConfig("# nothing\n")->root, "/var/lib/daxfs/snapshotter");
 }
@@ -29,6 +33,8 @@ TEST(Config, RefusesTheRestWithItsLine) {
       {"root: x", "line 1: root: wants an absolute path"},
       {"\naddress: [a]", "line 2: address: wants an absolute path"},
       {"pool: ''", "line 1: pool: wants a name"},
+      {"backend: magic", "line 1: backend: wants auto, kernel or fuse"},
+      {"content: x", "line 1: content: wants an absolute path"},
       {"overlay_options: a", "line 1: overlay_options: wants a list"},
       {"rooot: /x", "line 1: rooot: no such key"},
       {"- a", "wants `key: value` lines"},

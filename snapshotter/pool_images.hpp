@@ -18,9 +18,6 @@ class PoolImages final : public Images {
   // Borrows the mounter and the log.
   PoolImages(std::shared_ptr<pool::Participant> participant, Mounter& mounter, base::Logger& log);
 
-  // Takes part in the pool for this and for who applies layers.
-  pool::Participant& participant() { return *participant_; }
-
   Result<std::optional<LayerImage>> FindChain(const oci::Digest& chain) override;
   Status AddChain(const LayerImage& image, const oci::Digest& chain,
                   const std::optional<oci::Digest>& parent) override;

@@ -13,6 +13,9 @@ namespace daxfs::snapshotter {
 namespace {
 
 constexpr const char* kReferenceLabel = "containerd.io/snapshot.ref";
+// Of a layer that has a parent which is only said when it is committed (containerd 2.4 and later,
+// where the snapshotter was given the capability `rebase`).
+constexpr const char* kParentLabel = "containerd.io/snapshot/parent-chain-id";
 
 std::string Quoted(const std::string& key) { return "snapshot '" + base::Printable(key) + "'"; }
 
@@ -71,10 +74,41 @@ Status Snapshotter::Recover() {
 Result<std::vector<Mount>> Snapshotter::Prepare(const std::string& key, const std::string& parent,
                                                 const Labels& labels) {
   const auto reference = labels.find(kReferenceLabel);
-  if (reference != labels.end()) {
-    RETURN_IF_ERROR(AdoptIfPlaced(reference->second, parent, labels));
+  if (reference == labels.end()) return Create(Kind::kActive, key, parent, labels);
+  if (parent.empty() && labels.contains(kParentLabel)) {
+    return Stage(key, reference->second, labels);
   }
+  RETURN_IF_ERROR(AdoptIfPlaced(reference->second, parent, labels));
   return Create(Kind::kActive, key, parent, labels);
+}
+
+// An active snapshot, with its image if somebody has placed that: then what it is mounted of is
+// read-only, upon which containerd commits it without applying anything.
+Result<std::vector<Mount>> Snapshotter::Stage(const std::string& key, const std::string& reference,
+                                              const Labels& labels) {
+  ASSIGN_OR_RETURN(std::vector<Mount> mounts, Create(Kind::kActive, key, "", labels));
+  const std::optional<LayerImage> image = FindPlaced(reference);
+  if (!image) return mounts;
+  ASSIGN_OR_RETURN(const Snapshot active, store_->Get(key));
+  const Status set = SetImage(active, *image);
+  if (!set.ok()) {
+    log_.Warning("an image in the pool is not used",
+                 {{"chain", reference}, {"err", set.message()}});
+    return mounts;
+  }
+  const std::string layer = directories_.Layer(active.layer.id);
+  RETURN_IF_ERROR(images_.Mount(*image, layer));
+  return ComposeMounts({Kind::kView, layer, "", {}}, labels, {});
+}
+
+// The image of that chain, if it can be had.
+std::optional<LayerImage> Snapshotter::FindPlaced(const std::string& reference) {
+  const Result<oci::Digest> chain = oci::Digest::Parse(reference);
+  if (!chain.ok()) return std::nullopt;  // nobody can have placed it under that
+  const Result<std::optional<LayerImage>> image = images_.FindChain(*chain);
+  if (image.ok()) return *image;
+  log_.Warning("the pool was not asked", {{"chain", reference}, {"err", image.status().message()}});
+  return std::nullopt;
 }
 
 Result<std::vector<Mount>> Snapshotter::View(const std::string& key, const std::string& parent,
@@ -115,18 +149,12 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
   const Status adopted = AlreadyExistsError(Quoted(reference) + " is in the pool");
   ASSIGN_OR_RETURN(std::optional<Snapshot> known, store_->FindReference(reference, parent));
   if (known) return adopted;
-  const Result<oci::Digest> chain = oci::Digest::Parse(reference);
-  if (!chain.ok()) return Status::Ok();  // nobody can have placed it under that
-  const Result<std::optional<LayerImage>> image = images_.FindChain(*chain);
-  if (!image.ok()) {
-    log_.Warning("the pool was not asked",
-                 {{"chain", reference}, {"err", image.status().message()}});
-    return Status::Ok();
-  }
-  if (!*image) return Status::Ok();
+  const std::optional<LayerImage> image = FindPlaced(reference);
+  if (!image) return Status::Ok();
+  const oci::Digest chain = *oci::Digest::Parse(reference);
   const auto create = [&](const std::string& name) {
-    return store_->CreateCommitted(name, parent, labels, **image, *chain, [&](const Snapshot& s) {
-      RETURN_IF_ERROR(images_.Hold(**image, HolderOf(s.layer.id)));
+    return store_->CreateCommitted(name, parent, labels, *image, chain, [&](const Snapshot& s) {
+      RETURN_IF_ERROR(images_.Hold(*image, HolderOf(s.layer.id)));
       return Make(s);
     });
   };

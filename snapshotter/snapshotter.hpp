@@ -33,8 +33,9 @@ class Snapshotter {
   static Result<std::unique_ptr<Snapshotter>> Open(const Options& options, Images& images,
                                                    base::Logger& log);
 
-  // Prepare with the label containerd.io/snapshot.ref whose chain is in the pool: a committed
-  // snapshot of it with that parent is there when this says kAlreadyExists, and only then.
+  // With the label containerd.io/snapshot.ref of a chain that is in the pool: a committed snapshot
+  // of it with that parent is there when this says kAlreadyExists, and only then. Where the parent
+  // is said at Commit, the snapshot has the image already, and its mounts are read-only.
   Result<std::vector<Mount>> Prepare(const std::string& key, const std::string& parent,
                                      const Labels& labels);
   Result<std::vector<Mount>> View(const std::string& key, const std::string& parent,
@@ -63,6 +64,9 @@ class Snapshotter {
   std::string HolderOf(std::int64_t id) const { return HolderPrefix() + std::to_string(id); }
   Result<std::vector<Mount>> Create(Kind kind, const std::string& key, const std::string& parent,
                                     const Labels& labels);
+  Result<std::vector<Mount>> Stage(const std::string& key, const std::string& reference,
+                                   const Labels& labels);
+  std::optional<LayerImage> FindPlaced(const std::string& reference);
   Status AdoptIfPlaced(const std::string& reference, const std::string& parent,
                        const Labels& labels);
   Status Make(const Snapshot& snapshot);

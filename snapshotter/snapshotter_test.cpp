@@ -236,6 +236,21 @@ TEST_F(SnapshotterTest, WhatIsInThePoolIsNotPulled) {
   EXPECT_EQ(snapshotter_->List({"parent==p,kind==committed"})->size(), 1U);
 }
 
+TEST_F(SnapshotterTest, WhereTheParentIsSaidLaterALayerIsStaged) {
+  const oci::Digest first = Numbered(1);
+  const oci::Digest second = oci::ChainId(first, Numbered(2));
+  const Labels labels = {{"containerd.io/snapshot.ref", second.ToString()},
+                         {"containerd.io/snapshot/parent-chain-id", first.ToString()}};
+  EXPECT_THAT(PrepareOne("missed", "", labels).options, Contains("rw"));
+  Pull(1, "p", "");
+  images_.chains[second] = ImageOf(2);
+  EXPECT_EQ(PrepareOne("staged", "", labels), (Mount{"bind", Path(3, "fs"), {"ro", "rbind"}}));
+  ASSERT_TRUE(snapshotter_->Commit({"c/" + second.ToString(), "staged", "p", labels}).ok());
+  EXPECT_EQ(snapshotter_->Stat("c/" + second.ToString())->parent, "p");
+  EXPECT_THAT(PrepareOne("container", "c/" + second.ToString()).options,
+              Contains("lowerdir=" + Path(3, "fs") + ":" + Path(2, "fs")));
+}
+
 TEST_F(SnapshotterTest, WithoutThePoolOneIsPulledAsEver) {
   const Labels labels = {{"containerd.io/snapshot.ref", Numbered(7).ToString()}};
   images_.chains[Numbered(7)] = ImageOf(7);
