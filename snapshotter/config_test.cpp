@@ -14,8 +14,9 @@ using testing::HasSubstr;
 
 TEST(Config, ReadsWhatItKnows) {
   const Result<Config> config = ParseConfig(
-      "# all there is\nroot: /data/x\naddress: /run/x.sock\npool: p1\noverlay_options: "
-      "[metacopy=on, a]\n");
+      "# all there is\nroot: /data/x\naddress: /run/x.sock\npool: p1\n"
+      "overlay_options: [metacopy=on, a]\nbackend: fuse\nfuse_program: /f\n"
+      "containerd: /c\ncontent: /d\n");
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->root, "/data/x");
   EXPECT_EQ(config->address, "/run/x.sock");
