@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance bench
+.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance packages install bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,12 @@ hostile: ## mutated images against core under ASan and UBSan, and planted bugs t
 
 chaos: ## two kernels and two hosts' processes on one pool, kills and power-off included (CHAOS_SECONDS=600)
 	@$(TARGET) chaos -- scripts/chaos $(or $(CHAOS_SECONDS),600)
+
+packages: ## Debian packages daxfs-tools and daxfs-snapshotter, into build/packages
+	@$(TARGET) packages -- scripts/debs
+
+install: build ## programs, units and configuration to where they belong (PREFIX=/usr, DESTDIR=)
+	@$(TARGET) install -- cmake --install $(BUILD) --prefix $(or $(PREFIX),/usr)
 
 conformance: ## containerd's own tests of snapshotters against daxfs-snapshotter
 	@$(TARGET) conformance -- scripts/conformance

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""containerd and daxfs-snapshotter in a guest, with the configuration the project ships for that version."""
+
+import json
+import shutil
+import time
+
+from e2e.harness import go_programs, programs
+from e2e.harness.module import REPOSITORY
+
+VERSIONS = {"1.6": None, "1.7": "containerd-1.7", "2.x": "containerd-2"}  # None: the guest's own, Debian's
+SNAPSHOTTER_ROOT = "/var/lib/daxfs/snapshotter"
+CONTENT = "/var/lib/containerd/io.containerd.content.v1.content"
+LOGS = "/var/log/daxfs"
+FOREVER = 3600  # seconds; a test never takes as long
+START_SECONDS = 60
+
+
+class Daemon:
+    """A program that runs in the guest until it is stopped; what it says is in LOGS/NAME."""
+
+    def __init__(self, vm, name, command, socket):
+        self.vm, self.name, self.command, self.socket = vm, name, command, socket
+        self.running = None
+
+    def start(self):
+        """Returns when it answers at its socket."""
+        self.vm.run(f"mkdir -p {LOGS} /run/daxfs")
+        self.running = self.vm.popen(f"exec {self.command} >> {LOGS}/{self.name} 2>&1", timeout=FOREVER)
+        end = time.monotonic() + START_SECONDS
+        probe = f"import socket; socket.socket(socket.AF_UNIX).connect('{self.socket}')"
+        while self.vm.run(["python3", "-c", probe], check=False).rc != 0:
+            assert time.monotonic() < end, f"{self.name} does not serve:\n{self.log()}"
+            assert not self.running.wait(0.2), f"{self.name} has ended:\n{self.log()}"
+
+    def log(self):
+        """What it has said so far."""
+        return self.vm.run(f"cat {LOGS}/{self.name}", check=False).stdout
+
+    def pid(self):
+        """Its number in the guest."""
+        return int(self.vm.run(f"pgrep -of '{self.command.split()[0]} '").stdout)
+
+    def stop(self, signal="TERM"):
+        """Ends it and waits."""
+        self.vm.run(f"pkill -{signal} -of '{self.command.split()[0]} '")
+        assert self.running.wait(30), f"{self.name} does not end on SIG{signal}:\n{self.log()}"
+
+
+class Node:
+    """A guest with a containerd of `version`, and the snapshotter over a pool the guest knows as `pool`."""
+
+    def __init__(self, vm, cache, version, pool, backend="kernel"):
+        self.vm = vm
+        self.environment = f"PATH={self._put_programs(cache, version)}:/usr/sbin:/usr/bin:/sbin:/bin"
+        programs.install_tool(vm, "daxfs-snapshotter", "/usr/local/sbin")
+        shutil.copy(REPOSITORY / "manifests" / "containerd" / f"{version}.toml", vm.share / "containerd.toml")
+        vm.run("mkdir -p /etc/daxfs /etc/containerd && cp /mnt/share/containerd.toml /etc/containerd/config.toml")
+        settings = {"pool": pool, "backend": backend}
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items() if value)
+        vm.run("cat > /etc/daxfs/snapshotter.yaml", stdin=text)
+        self.snapshotter = Daemon(vm, "snapshotter", "daxfs-snapshotter --log-level debug",
+                                  "/run/daxfs/snapshotter.sock")
+        self.containerd = Daemon(vm, "containerd", f"env {self.environment} containerd",
+                                 "/run/containerd/containerd.sock")
+
+    def _put_programs(self, cache, version):
+        """Where that version's programs are in the guest."""
+        if VERSIONS[version] is None:
+            return "/usr/bin"
+        folder = self.vm.share / f"containerd-{version}"
+        if not folder.exists():
+            shutil.copytree(go_programs.prepare(cache, VERSIONS[version]), folder)
+        return f"/mnt/share/containerd-{version}"
+
+    def start(self):
+        """Both daemons."""
+        self.snapshotter.start()
+        self.containerd.start()
+
+    def stop(self):
+        """Both."""
+        self.containerd.stop()
+        self.snapshotter.stop()
+
+    def ctr(self, *arguments, check=True, timeout=300):
+        """Runs ctr."""
+        return self.vm.run(["env", self.environment, "ctr", *arguments], check=check, timeout=timeout)
+
+    def put_image(self, layout):
+        """An OCI layout as an archive in the guest; its path there."""
+        shutil.make_archive(str(self.vm.share / "image"), "tar", layout)
+        return "/mnt/share/image.tar"
+
+    def mounts(self):
+        """[(mount point, type, source)] below the snapshotter's root, as its guest's kernel has them."""
+        lines = self.vm.read_text("/proc/self/mounts").splitlines()
+        rows = [line.split() for line in lines]
+        return [(where, kind, source) for source, where, kind, *_ in rows if where.startswith(SNAPSHOTTER_ROOT)]

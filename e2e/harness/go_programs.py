@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs built from Go modules, static, in the cache. Which versions: "go" in e2e/versions.lock. The module proxy and
+checksum database are the machine's own (`go env`)."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+LOCK = Path(__file__).parents[1] / "versions.lock"
+RECIPE = 1  # raise when the way they are built changes
+
+
+def prepare(cache, name):
+    """A folder with the programs of the lock's entry `name`, from the cache or built now."""
+    entry = json.loads(LOCK.read_text(encoding="utf-8"))["go"][name]
+    compiler = subprocess.run(["go", "env", "GOVERSION"], check=True, capture_output=True, text=True).stdout.strip()
+    inputs = {"entry": entry, "compiler": compiler, "recipe": RECIPE}
+    return cache.entry(f"go-{name}", inputs, lambda folder: build(folder, entry))
+
+
+def build(folder, entry):
+    """Builds all commands of a module into `folder`."""
+    env = dict(os.environ, GOBIN=str(folder), CGO_ENABLED="0", GOFLAGS="-trimpath", GOTOOLCHAIN="local")
+    packages = [f"{entry['module']}/{command}@{entry['version']}" for command in entry["commands"]]
+    subprocess.run(["go", "install", *packages], check=True, env=env, cwd=folder)

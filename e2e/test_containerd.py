@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real containerd over daxfs-snapshotter and the kernel module, in two guests on one pool: images come out of the pool
+by their layers' digests, containers run from mounts of daxfs, nothing is left of what was removed."""
+
+import json
+import re
+import time
+
+import pytest
+
+from e2e.harness import containerd, daxfs, module
+from e2e.harness.containerd import SNAPSHOTTER_ROOT, Node
+from e2e.harness.pool import Pool
+from e2e.harness.pool_story import HOST_IDS
+from e2e.oci import layout
+
+POOL_BYTES = 512 << 20
+POOL = "images"
+
+
+@pytest.fixture(scope="module", params=["2.x", "1.6"])
+def nodes(request, start_vms, new_memory, daxfs_module, cache, tmp_path_factory):
+    """Two guests with containerd, their kernels with the pool attached. The first daemon is started."""
+    memory = new_memory(POOL_BYTES)
+    pool = Pool(memory, tmp_path_factory.mktemp("pool"))
+    made = []
+    for name, host_id in zip("ab", HOST_IDS):
+        vm = start_vms(f"{request.param}-{name}", memory=memory, memory_mib=1536)[0]
+        phys, size = vm.nvdimm
+        module.load(vm, daxfs_module, f"host_id={host_id} attach={POOL},{phys:#x},{size}")
+        vm.run(f"mkdir -p /etc/daxfs && echo {host_id} > /etc/daxfs/host-id")
+        made.append(Node(vm, cache, request.param, POOL))
+        made[-1].version = request.param
+        made[-1].pool = pool
+        made[-1].start()
+    return made
+
+
+def import_demo(node, image):
+    """`ctr images import`: the client unpacks on 1.6, containerd's transfer service on 2.x."""
+    archive = node.put_image(image)
+    node.ctr("images", "import", "--snapshotter", "daxfs", "--base-name", "demo", archive)
+    return node.ctr("images", "ls", "-q").stdout.split()[0]
+
+
+def committed(node):
+    """Keys of the committed snapshots."""
+    rows = node.ctr("snapshots", "--snapshotter", "daxfs", "ls").stdout.splitlines()[1:]
+    return [row.split()[0] for row in rows if row.endswith("Committed")]
+
+
+def run(node, image, *command):
+    """What a container that ends says."""
+    return node.ctr("run", "--rm", "--snapshotter", "daxfs", image, "c-run", *command).stdout
+
+
+def test_containers_run_from_the_pool(nodes, demo_image, daxfs_module):
+    first = nodes[0]
+    image = import_demo(first, demo_image / "image")
+    layers = len(layout.layer_blobs(demo_image / "image"))
+    assert len(committed(first)) == layers
+    assert run(first, image, "/bin/sh", "-c", "echo hello; echo new > /new; cat /new").split() == ["hello", "new"]
+    mounted = [row for row in first.mounts() if row[1] == "daxfs"]
+    if first.version == "1.6":
+        assert not mounted, "1.6 has no proxy differ: its layers are directories"
+        return
+    assert len(mounted) == layers, first.mounts()
+    for where, _, source in mounted:
+        print(f"{where}: {source}")
+        daxfs.assert_daxfs(first.vm, daxfs_module, where)

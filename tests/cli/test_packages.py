@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `make packages` makes: every file a host needs, where it belongs."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+BUILD = Path(os.environ["DAXFS_BUILD"]).parents[1]
+FILES = {
+    "daxfs-tools": [
+        "etc/daxfs/pools.d", "usr/bin/daxfs-build", "usr/bin/daxfs-fuse", "usr/bin/daxfsctl", "usr/sbin/mount.daxfs",
+        "usr/lib/systemd/system/daxfs-pool@.service", "usr/lib/sysusers.d/daxfs.conf", "usr/lib/tmpfiles.d/daxfs.conf",
+        "usr/lib/udev/rules.d/60-daxfs.rules"
+    ],
+    "daxfs-snapshotter": [
+        "etc/daxfs/snapshotter.yaml", "usr/sbin/daxfs-snapshotter", "usr/lib/systemd/system/daxfs-snapshotter.service",
+        "usr/lib/systemd/system/daxfs-snapshotter.socket", "usr/share/daxfs/containerd/1.6.toml",
+        "usr/share/daxfs/containerd/1.7.toml", "usr/share/daxfs/containerd/2.x.toml"
+    ],
+}
+
+
+def dpkg_deb(*arguments):
+    return subprocess.run(["dpkg-deb", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """{package: its file}, made now."""
+    folder = tmp_path_factory.mktemp("packages")
+    subprocess.run(["cpack", "--config", BUILD / "CPackConfig.cmake", "-B", folder], check=True, capture_output=True)
+    return {re.match("[a-z-]+[a-z]", path.name).group(): path for path in folder.glob("*.deb")}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_everything_is_in_its_package(packages, name):
+    rows = [line.split() for line in dpkg_deb("-c", packages[name]).splitlines()]
+    assert all(row[1] == "root/root" for row in rows)
+    there = {row[5].removeprefix("./").rstrip("/"): row[0] for row in rows}
+    assert set(FILES[name]) <= set(there)
+    # Nothing else but directories on the way, and no place a package may not have.
+    assert {path for path, mode in there.items() if mode[0] == "-"} <= set(FILES[name])
+    assert not any(path.startswith("usr/local") for path in there)
+
+
+def test_what_an_administrator_changes_is_kept(packages, tmp_path):
+    dpkg_deb("-e", packages["daxfs-snapshotter"], tmp_path)
+    assert (tmp_path / "conffiles").read_text() == "/etc/daxfs/snapshotter.yaml\n"
+    for name in ("postinst", "prerm"):
+        subprocess.run(["sh", "-n", tmp_path / name], check=True)
+        assert os.access(tmp_path / name, os.X_OK)
+
+
+def test_the_units_are_right(packages, tmp_path):
+    if not Path("/usr/bin/systemd-analyze").exists():
+        pytest.skip("no systemd-analyze here")
+    subprocess.run(["dpkg-deb", "-x", packages["daxfs-snapshotter"], tmp_path], check=True)
+    folder = tmp_path / "usr/lib/systemd/system"
+    service = folder / "daxfs-snapshotter.service"
+    service.write_text(service.read_text().replace("/usr/sbin", str(tmp_path / "usr/sbin")))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", service], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "daxfs" not in done.stderr, done.stderr
+
+
+def test_the_configuration_shipped_is_right(packages, tmp_path):
+    for package in packages.values():
+        subprocess.run(["dpkg-deb", "-x", package, tmp_path], check=True)
+    done = subprocess.run([tmp_path / "usr/sbin/daxfs-snapshotter", "--check-config", "--config",
+                           tmp_path / "etc/daxfs/snapshotter.yaml"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the configuration is right\n", "")
