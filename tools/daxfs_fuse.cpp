@@ -5,29 +5,30 @@
 
 #include <fuse_lowlevel.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
+#include <filesystem>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/log.hpp"
-#include "common/os/file_io.hpp"
+#include "common/os/process.hpp"
 #include "tools/fuse_command.hpp"
 #include "tools/fuse_filesystem.hpp"
+#include "tools/open_pool.hpp"
 
 namespace daxfs::tools {
 namespace {
 
 constexpr int kFailed = 1;
 constexpr int kUsageError = 2;
+constexpr int kNoImage = 3;
 constexpr double kForever = std::numeric_limits<double>::max();  // images do not change
 
 constexpr const char* kUsage = R"(Usage: daxfs-fuse [-f] [-o OPTIONS] IMAGE MOUNTPOINT
@@ -35,13 +36,16 @@ constexpr const char* kUsage = R"(Usage: daxfs-fuse [-f] [-o OPTIONS] IMAGE MOUN
 Mounts a DAXFS image read-only through FUSE. This is not the kernel module: the image's pages are
 copied into the page cache instead of being mapped.
 
+IMAGE is a file, or pool:POOL:NAME or pool:POOL:sha256:DIGEST, an image in a pool, which stays there
+as long as it is mounted.
+
   -f            stay in the foreground
   -o OPTIONS    allow_other allow_root auto_unmount; dev suid exec atime and their opposites;
                 debug; what mount(8) adds (ro, rw, defaults, x-...) has no effect
   --help  --version
 
 Unmount with umount or fusermount3 -u; SIGTERM and SIGINT unmount too.
-Exit status: 0 mounted (with -f: unmounted again), 1 failed, 2 wrong usage.
+Exit status: 0 mounted (with -f: unmounted again), 1 failed, 2 wrong usage, 3 no such IMAGE.
 )";
 
 FuseFilesystem& Self(fuse_req_t request) {
@@ -254,12 +258,13 @@ struct DestroySession {
   void operator()(fuse_session* session) const { fuse_session_destroy(session); }
 };
 
-// Answers the kernel until the mount is gone or a signal comes. 0, or an errno.
-int Serve(fuse_session* session) {
+// Answers the kernel until the mount is gone or a signal comes.
+Status Serve(fuse_session* session) {
   const std::unique_ptr<fuse_loop_config, void (*)(fuse_loop_config*)> config(
       fuse_loop_cfg_create(), fuse_loop_cfg_destroy);
   const int result = fuse_session_loop_mt(session, config.get());
-  return result < 0 ? -result : 0;  // positive: the signal that ended it
+  if (result < 0) return Status::FromErrno(-result, "/dev/fuse");
+  return Status::Ok();  // positive: the signal that ended it
 }
 
 void Announce(const std::string& image, const std::string& mountpoint) {
@@ -269,13 +274,13 @@ void Announce(const std::string& image, const std::string& mountpoint) {
                image.c_str(), mountpoint.c_str());
 }
 
-int Fail(const std::string& what, int error) {
-  std::fprintf(stderr, "daxfs-fuse: %s: %s\n", what.c_str(), std::strerror(error));
-  return kFailed;
+void Complain(const Status& status) {
+  std::fprintf(stderr, "daxfs-fuse: %s\n", status.message().c_str());
 }
 
+// Serves the mount until it is gone. `background`: who is told that it is there, or null.
 int Mount(const FuseCommand& command, const std::string& image, const std::string& mountpoint,
-          FuseFilesystem& filesystem) {
+          FuseFilesystem& filesystem, os::Background* background) {
   Arguments arguments;
   for (const std::string& option : command.options) arguments.AddOption(option);
   for (const char* option : {"ro", "default_permissions", "subtype=daxfs"}) {
@@ -287,39 +292,50 @@ int Mount(const FuseCommand& command, const std::string& image, const std::strin
       fuse_session_new(arguments.Get(), &operations, sizeof(operations), &filesystem));
   // What went wrong libfuse has said itself.
   if (session == nullptr || fuse_set_signal_handlers(session.get()) != 0) return kFailed;
-  int error = 0;
+  Status status;
   const bool mounted = fuse_session_mount(session.get(), mountpoint.c_str()) == 0;
   if (mounted) {
     Announce(image, mountpoint);
-    error = fuse_daemonize(command.foreground ? 1 : 0) == 0 ? Serve(session.get()) : EIO;
+    if (background != nullptr) status = background->Detach();
+    if (status.ok()) status = Serve(session.get());
     fuse_session_unmount(session.get());
   }
   fuse_remove_signal_handlers(session.get());
-  if (error != 0) std::fprintf(stderr, "daxfs-fuse: %s\n", std::strerror(error));
-  return mounted && error == 0 ? 0 : kFailed;
-}
-
-std::string Absolute(const std::string& path) {
-  const std::unique_ptr<char, void (*)(void*)> whole(::realpath(path.c_str(), nullptr), std::free);
-  return whole == nullptr ? path : whole.get();
+  if (!status.ok()) Complain(status);
+  return mounted && status.ok() ? 0 : kFailed;
 }
 
 int Run(const FuseCommand& command) {
-  base::StderrSink sink;
-  base::Logger log(sink, {base::LogLevel::kInfo, base::LogFormat::kText, false});
-  Result<format::Image> image = format::Image::Open(command.image);
-  if (!image.ok()) {
-    std::fprintf(stderr, "daxfs-fuse: %s\n", image.status().message().c_str());
+  // Whole: a program in the background works in the root directory.
+  std::error_code error;
+  const std::string mountpoint = std::filesystem::canonical(command.mountpoint, error).string();
+  if (!error && !std::filesystem::is_directory(mountpoint, error) && !error) {
+    error = std::make_error_code(std::errc::not_a_directory);
+  }
+  if (error) {
+    Complain(Status::FromErrno(error.value(), command.mountpoint));
     return kFailed;
   }
-  // Both whole: a program in the background works in the root directory.
-  const std::string path = Absolute(command.image);
-  const std::string mountpoint = Absolute(command.mountpoint);
-  struct stat info {};
-  if (::stat(mountpoint.c_str(), &info) != 0) return Fail(command.mountpoint, errno);
-  if (!S_ISDIR(info.st_mode)) return Fail(command.mountpoint, ENOTDIR);
-  FuseFilesystem filesystem(*std::move(image), log);
-  return Mount(command, path, mountpoint, filesystem);
+  std::optional<os::Background> background;
+  if (!command.foreground) {
+    // Before it takes part in a pool: it is this process that serves.
+    Result<os::Background> begun = os::Background::Begin();
+    if (!begun.ok()) {
+      Complain(begun.status());
+      return kFailed;
+    }
+    background.emplace(*std::move(begun));
+  }
+  const Result<OpenedImage> opened = OpenedImage::Open(command.image, "daxfs-fuse");
+  if (!opened.ok()) {
+    Complain(opened.status());
+    return opened.status().code() == StatusCode::kNotFound ? kNoImage : kFailed;
+  }
+  base::StderrSink sink;
+  base::Logger log(sink, {base::LogLevel::kInfo, base::LogFormat::kText, false});
+  FuseFilesystem filesystem(**opened, log);
+  return Mount(command, opened->source(), mountpoint, filesystem,
+               background ? &*background : nullptr);
 }
 
 int Main(const std::vector<std::string>& arguments) {

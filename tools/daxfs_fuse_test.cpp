@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -21,13 +20,13 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "common/convert/testing/build.hpp"
 #include "common/format/walk.hpp"
+#include "common/os/testing/mounts.hpp"
 #include "common/os/testing/scratch.hpp"
 #include "common/os/unique_fd.hpp"
 
@@ -42,31 +41,14 @@ using convert::Tree;
 using convert::testing::BuiltImage;
 using format::Image;
 using format::Inode;
+using os::testing::MountLine;
 using os::testing::Scratch;
 using ::testing::HasSubstr;
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kHugeHole = std::uint64_t{5} << 40U;
 
-// Why nothing can be mounted here, or nothing.
-std::string WhyNot() {
-  if (::geteuid() != 0) return "mounting needs root";
-  if (::access("/dev/fuse", R_OK | W_OK) != 0) return "there is no /dev/fuse";
-  // Once for the whole program: later calls nest.
-  if (::unshare(CLONE_NEWNS) != 0) return "no mount namespace of our own";
-  if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return "no private mounts";
-  return "";
-}
-
-bool IsMounted(const std::string& path, std::string* line = nullptr) {
-  std::ifstream mounts("/proc/self/mounts");
-  for (std::string one; std::getline(mounts, one);) {
-    if (one.find(" " + path + " ") == std::string::npos) continue;
-    if (line != nullptr) *line = one;
-    return true;
-  }
-  return false;
-}
+bool IsMounted(const std::string& path) { return !MountLine(path).empty(); }
 
 // One running daxfs-fuse; what it says goes to a file.
 class Mounted {
@@ -312,8 +294,8 @@ void CompareOne(const Image& image, const Inode& inode, const std::string& path,
 class DaxfsFuseTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    static const std::string kWhyNot = WhyNot();
-    if (!kWhyNot.empty()) GTEST_SKIP() << "daxfs-fuse is not mounted here: " << kWhyNot;
+    const std::string why_not = os::testing::WhyNoMounts();
+    if (!why_not.empty()) GTEST_SKIP() << "daxfs-fuse is not mounted here: " << why_not;
   }
   const Scratch scratch_;
 };
@@ -350,10 +332,9 @@ TEST_F(DaxfsFuseTest, AMountThatSaysWhatItIs) {
   for (const int signal : {SIGTERM, SIGINT}) {
     Mounted fuse(scratch_.Path("image"), scratch_.Path("m"), scratch_.Path("log"));
     ASSERT_TRUE(fuse.mounted()) << os::testing::ReadFile(scratch_.Path("log"));
-    std::string line;
-    ASSERT_TRUE(IsMounted(scratch_.Path("m"), &line));
-    EXPECT_THAT(line, HasSubstr("daxfs-fuse\\043" + scratch_.Path("image") + " " +
-                                scratch_.Path("m") + " fuse.daxfs ro,"));
+    EXPECT_THAT(MountLine(scratch_.Path("m")),
+                HasSubstr("daxfs-fuse\\043" + scratch_.Path("image") + " " + scratch_.Path("m") +
+                          " fuse.daxfs ro,"));
     struct statvfs statistics {};
     ASSERT_EQ(::statvfs(scratch_.Path("m").c_str(), &statistics), 0);
     EXPECT_EQ(statistics.f_blocks * 4096, std::filesystem::file_size(scratch_.Path("image")));

@@ -45,8 +45,8 @@ std::span<const std::byte> Zeros(std::uint64_t length) {
 
 }  // namespace
 
-FuseFilesystem::FuseFilesystem(format::Image image, base::Logger& log)
-    : image_(std::move(image)), log_(log), checked_(image_.Info().inodes) {}
+FuseFilesystem::FuseFilesystem(const format::Image& image, base::Logger& log)
+    : image_(image), log_(log), checked_(image_.Info().inodes) {}
 
 Status FuseFilesystem::Note(std::uint64_t number, Status status) {
   if (status.code() != StatusCode::kDataLoss) return status;

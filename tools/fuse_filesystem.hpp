@@ -32,10 +32,8 @@ class FuseFilesystem {
     bool good = false;          // `attributes` are whole, and the entry may be looked up
   };
 
-  // Borrows `log`, for one line an inode that is wrong.
-  FuseFilesystem(format::Image image, base::Logger& log);
-
-  const format::Image& image() const { return image_; }
+  // Borrows both; `log` for one line an inode that is wrong.
+  FuseFilesystem(const format::Image& image, base::Logger& log);
 
   // Errors of all: kNotFound for what is not there; kDataLoss for wrong bytes.
   Result<struct stat> GetAttributes(std::uint64_t number);
@@ -65,7 +63,7 @@ class FuseFilesystem {
   // Keeps a failure, and says so if it is the image's.
   Status Note(std::uint64_t number, Status status);
 
-  const format::Image image_;
+  const format::Image& image_;
   base::Logger& log_;
   std::vector<std::atomic<bool>> checked_;  // inode number - 1
   std::atomic<unsigned> noted_{0};

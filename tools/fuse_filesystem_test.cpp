@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,11 +36,10 @@ class FuseFilesystemTest : public ::testing::Test {
     const Status applied = convert::testing::ApplyTar(built_, tar.Finish());
     ASSERT_TRUE(applied.ok()) << applied.message();
     ASSERT_TRUE(built_.Finish().ok());
-    filesystem_ = std::make_unique<FuseFilesystem>(built_.Open(), log_);
+    image_.emplace(built_.Open());
+    filesystem_.emplace(*image_, log_);
   }
-  std::uint64_t Number(const std::string& path) {
-    return filesystem_->image().Lookup(path)->number;
-  }
+  std::uint64_t Number(const std::string& path) { return image_->Lookup(path)->number; }
   std::string Bytes(const std::string& path, std::uint64_t offset, std::size_t length) {
     std::string text;
     for (const struct iovec& piece : *filesystem_->Read(Number(path), offset, length)) {
@@ -51,7 +51,8 @@ class FuseFilesystemTest : public ::testing::Test {
   BuiltImage built_;
   Captured lines_;
   base::Logger log_{lines_, {}};
-  std::unique_ptr<FuseFilesystem> filesystem_;
+  std::optional<format::Image> image_;
+  std::optional<FuseFilesystem> filesystem_;
 };
 
 TEST_F(FuseFilesystemTest, LookingUp) {
@@ -123,7 +124,7 @@ TEST(FuseFilesystemDamagedTest, EveryQuestionHasAnAnswer) {
     ++images;
     Captured lines;
     base::Logger log(lines, {});
-    FuseFilesystem filesystem(*std::move(image), log);
+    FuseFilesystem filesystem(*image, log);
     for (std::uint64_t number = 0; number < 20; ++number) {
       for (std::uint64_t offset = 0; filesystem.EntryAt(number, offset, true).ok(); ++offset) {
         const auto entry = filesystem.EntryAt(number, offset, true);

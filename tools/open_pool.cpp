@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/open_pool.hpp"
 
+#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -29,11 +30,13 @@ Result<std::unique_ptr<pool::Participant>> JoinPool(const std::string& text,
   return pool::Participant::Attach(std::move(memory), host, name);
 }
 
-Result<OpenedImage> OpenedImage::Open(const std::string& text) {
+Result<OpenedImage> OpenedImage::Open(const std::string& text, const std::string& program) {
   OpenedImage opened;
   if (!text.starts_with(kPrefix)) {
     ASSIGN_OR_RETURN(format::Image image, format::Image::Open(text));
     opened.image_.emplace(std::move(image));
+    std::error_code error;
+    opened.source_ = std::filesystem::canonical(text, error).string();
     return opened;
   }
   const std::size_t colon = text.find(':', kPrefix.size());
@@ -41,12 +44,14 @@ Result<OpenedImage> OpenedImage::Open(const std::string& text) {
     return InvalidArgumentError("\"" + text + "\": an image in a pool is pool:POOL:NAME or " +
                                 "pool:POOL:sha256:...");
   }
-  return OpenInPool(text.substr(kPrefix.size(), colon - kPrefix.size()), text.substr(colon + 1));
+  return OpenInPool(text.substr(kPrefix.size(), colon - kPrefix.size()), text.substr(colon + 1),
+                    program);
 }
 
-Result<OpenedImage> OpenedImage::OpenInPool(const std::string& pool, const std::string& object) {
+Result<OpenedImage> OpenedImage::OpenInPool(const std::string& pool, const std::string& object,
+                                            const std::string& program) {
   OpenedImage opened;
-  ASSIGN_OR_RETURN(opened.participant_, JoinPool(pool, "daxfsctl"));
+  ASSIGN_OR_RETURN(opened.participant_, JoinPool(pool, program));
   ASSIGN_OR_RETURN(pool::Use use, pool::FindAny(*opened.participant_, object));
   ASSIGN_OR_RETURN(const std::optional<Record> record, ReadRecord(*opened.participant_, use.ref()));
   if (record) return NotOneImage(pool, object, *record);
@@ -54,6 +59,7 @@ Result<OpenedImage> OpenedImage::OpenInPool(const std::string& pool, const std::
   opened.mapped_.emplace(std::move(mapped));
   Result<format::Image> image = format::Image::FromBytes(opened.mapped_->bytes());
   if (!image.ok()) return image.status().WithContext(object);
+  opened.source_ = std::string(kPrefix) + pool + ":" + pool::DigestText(image->Info().root);
   opened.image_.emplace(*std::move(image));
   return opened;
 }

@@ -17,8 +17,13 @@ USAGE = [
     (["{image}", "{mnt}", "-o", "phys=0"], "-o phys=0: unknown option"),
 ]
 
-FAILED = [
+NOT_THERE = [
     (["{image}.none", "{mnt}"], "No such file or directory"),
+    (["-f", "{image}.none", "{mnt}"], "No such file or directory"),
+    (["pool:no-such-pool:web", "{mnt}"], 'no pool "no-such-pool"'),
+]
+
+FAILED = [
     (["/dev/null", "{mnt}"], "not a regular file"),
     (["/etc/debian_version", "{mnt}"], "shorter than a superblock"),
     (["{image}", "{mnt}/none"], "No such file or directory"),
@@ -35,7 +40,8 @@ def world(build, tmp_path):
     return {"image": tmp_path / "image", "mnt": tmp_path / "mnt"}
 
 
-@pytest.mark.parametrize("status, args, message", [(2, *row) for row in USAGE] + [(1, *row) for row in FAILED],
+@pytest.mark.parametrize("status, args, message", [(1, *row) for row in FAILED] + [(2, *row) for row in USAGE] +
+                         [(3, *row) for row in NOT_THERE],
                          ids=lambda value: value[:40] if isinstance(value, str) else "")
 def test_bad_input(fuse, world, status, args, message):
     result = fuse.run(*[arg.format(**world) for arg in args])
