@@ -96,13 +96,15 @@ class StreamMonitor final : public convert::Monitor {
   std::uint64_t seen_ = 0;
 };
 
-Status ReadTar(oci::LayerStream& stream, const convert::TarTarget& target, Progress& progress) {
+Result<format::SourceInfo> ReadTar(oci::LayerStream& stream, const convert::TarTarget& target,
+                                   Progress& progress) {
   StreamMonitor monitor(progress, stream);
   ASSIGN_OR_RETURN(const std::unique_ptr<oci::TarReader> reader, oci::TarReader::Open(stream));
   RETURN_IF_ERROR(convert::ApplyTar(target, *reader, monitor));
   // What follows the archive belongs to the digests too.
   RETURN_IF_ERROR(stream.Drain());
-  return monitor.Advance(0, 0);
+  RETURN_IF_ERROR(monitor.Advance(0, 0));
+  return format::SourceInfo{stream.diff_id().bytes, stream.size_bytes()};
 }
 
 Result<os::UniqueFd> OpenTar(const std::string& path) {
@@ -124,7 +126,8 @@ Result<BuildReport> BuildTar(const Options& options, Destination& out, Progress&
     oci::LayerStream stream(
         std::make_unique<oci::FileReader>(std::move(fd), progress.interrupted()), std::nullopt,
         std::nullopt);
-    RETURN_IF_ERROR(
+    ASSIGN_OR_RETURN(
+        const format::SourceInfo source,
         ReadTar(stream, {image.tree(), image.data(), image.xattrs(), options.profile}, progress)
             .WithContext(options.source.path));
     if (stream.position() == 0) {
@@ -132,7 +135,7 @@ Result<BuildReport> BuildTar(const Options& options, Destination& out, Progress&
                                   ": no bytes at all (did the program before the pipe fail?)");
     }
     diff_id = stream.diff_id().ToString();
-    return image.Finish();
+    return image.Finish(source);
   };
   BuildReport report;
   ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
@@ -141,8 +144,8 @@ Result<BuildReport> BuildTar(const Options& options, Destination& out, Progress&
   return report;
 }
 
-Status StreamLayer(const oci::ImageSource& images, const oci::LayerRef& layer,
-                   const convert::TarTarget& target, Progress& progress) {
+Result<format::SourceInfo> StreamLayer(const oci::ImageSource& images, const oci::LayerRef& layer,
+                                       const convert::TarTarget& target, Progress& progress) {
   ASSIGN_OR_RETURN(std::unique_ptr<oci::PositionedReader> stored, images.OpenLayer(layer));
   oci::LayerStream stream(std::move(stored), layer.digest, layer.diff_id);
   return ReadTar(stream, target, progress);
@@ -162,9 +165,10 @@ Result<ImageReport> BuildLayer(const Options& options, const oci::ImageSource& i
                                const Wanted& wanted, Destination& out, Progress& progress) {
   return out.Place(wanted, [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
     convert::ImageBuilder image(sink, ToBuildOptions(options));
-    RETURN_IF_ERROR(
+    ASSIGN_OR_RETURN(
+        const format::SourceInfo source,
         StreamLayer(images, *wanted.layer, {image.tree(), image.data(), image.xattrs()}, progress));
-    return image.Finish();
+    return image.Finish(source);
   });
 }
 
@@ -218,6 +222,7 @@ Result<BuildReport> BuildFlattened(const Options& options, const oci::ImageSourc
       // first.
       convert::Tree tree([&](const convert::Node& node) { image.data().Release(node.data); });
       RETURN_IF_ERROR(StreamLayer(images, layer, {tree, image.data(), image.xattrs()}, progress)
+                          .status()
                           .WithContext(step));
       RETURN_IF_ERROR(convert::MergeLayer(image.tree(), tree, image.xattrs()).WithContext(step));
       progress.End();

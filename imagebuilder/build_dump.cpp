@@ -29,7 +29,7 @@ Result<BuildReport> BuildDump(const Options& options, Destination& out, Progress
   const auto make = [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
     convert::ImageBuilder image(sink, build);
     RETURN_IF_ERROR(dump.AddTo(image, *data, progress).WithContext(name));
-    return image.Finish();
+    return image.Finish(dump.source());
   };
   BuildReport report;
   ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));

@@ -88,6 +88,8 @@ Status Differ::CompareImages() {
   RETURN_IF_ERROR(number("data_align_bytes", a.data_align_bytes, b.data_align_bytes));
   RETURN_IF_ERROR(Compare("flattened", YesText(a.flattened), YesText(b.flattened)));
   RETURN_IF_ERROR(Compare("user_xattr", YesText(a.user_xattr), YesText(b.user_xattr)));
+  RETURN_IF_ERROR(
+      Compare("source", format::FormatDumpSource(a.source), format::FormatDumpSource(b.source)));
   RETURN_IF_ERROR(number("image_bytes", a.image_bytes, b.image_bytes));
   RETURN_IF_ERROR(number("data_bytes", a.data_bytes, b.data_bytes));
   RETURN_IF_ERROR(number("waste_bytes", a.waste_bytes, b.waste_bytes));

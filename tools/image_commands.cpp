@@ -51,6 +51,11 @@ Json InfoJson(const std::string& path, const format::ImageInfo& info) {
   json["root"] = "sha256:" + base::ToHex(info.root);
   json["profile"] = info.profile;
   json["flattened"] = info.flattened;
+  json["source"] = nullptr;
+  if (info.source) {
+    json["source"] = {{"digest", pool::DigestText(info.source->digest)},
+                      {"size_bytes", info.source->size_bytes}};
+  }
   json["image_bytes"] = info.image_bytes;
   json["data_bytes"] = info.data_bytes;
   json["waste_bytes"] = info.waste_bytes;
@@ -76,6 +81,10 @@ std::string InfoText(const std::string& path, const format::ImageInfo& info) {
                       info.flattened ? ", flattened" : "");
   text += fmt::format("uuid        {}\n", pool::UuidText(info.uuid));
   text += fmt::format("root        sha256:{}\n", base::ToHex(info.root));
+  if (info.source) {
+    text += fmt::format("made of     tar {}, {}\n", pool::DigestText(info.source->digest),
+                        base::HumanSize(info.source->size_bytes));
+  }
   text += fmt::format("size        {}\n", size(info.image_bytes));
   text += fmt::format("data        {}, of them waste {}\n", size(info.data_bytes),
                       size(info.waste_bytes));

@@ -240,9 +240,9 @@ Result<bool> LineReader::Next(std::string* line) {
 }
 
 Status DumpSource::ReadOptions() {
-  std::array<std::string, 5> values;
-  constexpr std::array<std::string_view, 5> kKeys = {"profile", "huge_min_bytes",
-                                                     "data_align_bytes", "flattened", "user_xattr"};
+  constexpr std::array<std::string_view, 6> kKeys = {
+      "profile", "huge_min_bytes", "data_align_bytes", "flattened", "user_xattr", "source"};
+  std::array<std::string, kKeys.size()> values;
   for (std::size_t i = 0; i < kKeys.size(); ++i) {
     ASSIGN_OR_RETURN(const bool more, lines_.Next(&line_));
     const std::string start = "option " + std::string(kKeys.at(i)) + " ";
@@ -268,6 +268,7 @@ Status DumpSource::ReadOptions() {
   ASSIGN_OR_RETURN(options_.flattened, ParseYes(values[3]).WithContext("option flattened"));
   ASSIGN_OR_RETURN(const bool user_xattr, ParseYes(values[4]).WithContext("option user_xattr"));
   if (user_xattr) return UnimplementedError("option user_xattr yes is not supported yet");
+  ASSIGN_OR_RETURN(source_, format::ParseDumpSource(values[5]).WithContext("option source"));
   return Status::Ok();
 }
 

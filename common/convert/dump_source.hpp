@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,8 @@ class DumpSource {
 
   // The options the dumped image was built with.
   const BuildOptions& options() const { return options_; }
+  // The tar it was made of.
+  const std::optional<format::SourceInfo>& source() const { return source_; }
 
   // Adds everything to an empty image. At most once. Errors: kInvalidArgument, kOutOfRange for
   // lines that are wrong; kFailedPrecondition if size or sha256 of a file is not the dump's; those
@@ -63,6 +66,7 @@ class DumpSource {
   LineReader lines_;
   std::string line_;  // the first behind the header
   BuildOptions options_;
+  std::optional<format::SourceInfo> source_;
 };
 
 }  // namespace daxfs::convert

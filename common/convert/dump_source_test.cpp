@@ -163,7 +163,8 @@ TEST(DumpSourceTest, AStreamImageIsAFixedPointAfterOneRound) {
   BuiltImage first(options);
   const Status applied = testing::ApplyTar(first, Stream());
   ASSERT_TRUE(applied.ok()) << applied.message();
-  ASSERT_TRUE(first.Finish().ok());
+  const format::SourceInfo source = testing::SourceOf(Stream());
+  ASSERT_TRUE(first.Finish(source).ok());
   ImageData first_data(first.Open());
   const auto second = Rebuilt(DumpOf(first.Open()), first_data);
   ImageData second_data(second->Open());
@@ -172,9 +173,10 @@ TEST(DumpSourceTest, AStreamImageIsAFixedPointAfterOneRound) {
   EXPECT_EQ(testing::Listing(second->Open()), testing::Listing(first.Open()));
   EXPECT_TRUE(second->bytes() != first.bytes());  // or the stream's order was no test at all
   EXPECT_TRUE(third->bytes() == second->bytes());
+  EXPECT_EQ(third->Open().Info().source, source);
   EXPECT_TRUE(format::Verify(third->Open(), format::VerifyLevel::kFull).ok());
   for (const char* part :
-       {"option profile layer\n", "option flattened yes\n", "implicit\n",
+       {"option profile layer\n", "option flattened yes\n", "option source sha256:", "implicit\n",
         "/gone/file character mode=0000 uid=0", " device=0:0\n", "device=4095:1048575",
         "  xattr user.binary=\\x00\\x0a\\x5c=\\xff\n", "  xattr user.empty=\n", "uid=4000000000"}) {
     EXPECT_THAT(dump, HasSubstr(part));
@@ -198,7 +200,7 @@ TEST(DumpSourceTest, ExtendedAttributesWithOddNames) {
 const char* const kOptions =
     "daxfs-dump 1\noption profile archive\noption huge_min_bytes 8388608\noption data_align_bytes "
     "4096\n"
-    "option flattened no\noption user_xattr no\n";
+    "option flattened no\noption user_xattr no\noption source none\n";
 const char* const kRoot = "/ directory mode=0755 uid=0 gid=0 mtime=0.000000000\n";
 const char* const kHelloDigest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
 
@@ -247,6 +249,12 @@ TEST(DumpSourceTest, BadHeaders) {
   align.replace(align.find("4096"), 4, "4097");
   std::string yes = kOptions;
   yes.replace(yes.find("user_xattr no"), 13, "user_xattr yes");
+  const auto made_of = [](const std::string& source) {
+    std::string text = kOptions;
+    return text.replace(text.find("none"), 4, source) + kRoot + "end\n";
+  };
+  const std::string zeros = "sha256:" + std::string(64, '0');
+  const std::string ones = "sha256:" + std::string(64, '1');
   std::string profile = kOptions;
   profile.replace(profile.find("archive"), 7, "zip");
   ExpectRefused(
@@ -261,9 +269,22 @@ TEST(DumpSourceTest, BadHeaders) {
        {align + kRoot + "end\n", "a power of two"},
        {yes + kRoot + "end\n", "not supported yet"},
        {profile + kRoot + "end\n", "use layer or archive"},
-       {kOptions, "line 7: the dump ends here"},
-       {kOptions + std::string("image color red\n"), "line 7: \"image color\": no such figure"},
-       {kOptions + std::string("image inodes 1\nimage root x\n"), "line 8: \"image root\""},
+       {"daxfs-dump 1\noption profile archive\noption huge_min_bytes 1\noption data_align_bytes "
+        "4096\n"
+        "option flattened no\noption user_xattr no\nimage root x\n",
+        "line 7: wanted \"option source ...\""},
+       {made_of(""), "line 7: option source: \"\" is no source"},
+       {made_of(ones), "is no source"},
+       {made_of(ones + " "), "option source: \"\" is no number"},
+       {made_of(ones + " 1 "), "is no number"},
+       {made_of(ones.substr(7) + " 1"), "is no source"},
+       {made_of(ones.substr(0, 70) + " 1"), "is no source"},
+       {made_of(zeros + " 1"), "is no source"},
+       {made_of("none 1"), "is no source"},
+       {made_of(ones + " 9223372036854775808"), "is more than 9223372036854775807"},
+       {kOptions, "line 8: the dump ends here"},
+       {kOptions + std::string("image color red\n"), "line 8: \"image color\": no such figure"},
+       {kOptions + std::string("image inodes 1\nimage root x\n"), "line 9: \"image root\""},
        {std::string(2 * kMiB, 'x') + "\n", "more than 1 MiB"}});
 }
 
@@ -273,19 +294,19 @@ TEST(DumpSourceTest, BadTrees) {
   const std::string file = root + Hello("/a");
   ExpectRefused({
       {start + "end\n", "a dump without a root"},
-      {start + Hello("/a") + "end\n", "line 7: the root comes first"},
+      {start + Hello("/a") + "end\n", "line 8: the root comes first"},
       {start + "  xattr a=b\n", "the root comes first"},
       {start + Hello("/") + "end\n", "the root is a directory"},
       {root, "ends without \"end\""},
-      {root + "end\nend\n", "line 9: text behind \"end\""},
-      {root + kRoot + "end\n", "line 8: /: paths are in ascending order"},
-      {file + Hello("/a") + "end\n", "line 9: /a: paths are in ascending order, each once"},
+      {root + "end\nend\n", "line 10: text behind \"end\""},
+      {root + kRoot + "end\n", "line 9: /: paths are in ascending order"},
+      {file + Hello("/a") + "end\n", "line 10: /a: paths are in ascending order, each once"},
       {root + Directory("/long") + Hello("/a") + "end\n",
-       "line 9: /a: paths are in ascending order"},
+       "line 10: /a: paths are in ascending order"},
       {root + Hello("/d/f") + "end\n",
-       "line 8: /d/f: no line before it makes its parent a directory"},
+       "line 9: /d/f: no line before it makes its parent a directory"},
       {file + Hello("/a/b") + "end\n", "/a/b: no line before it makes its parent a directory"},
-      {root + Hello("/d/f") + Directory("/d") + "end\n", "line 8: /d/f: no line before"},
+      {root + Hello("/d/f") + Directory("/d") + "end\n", "line 9: /d/f: no line before"},
       {root + Directory("/..") + "end\n", "\"..\" is no name"},
       {root + Directory("/d/../e") + "end\n", "\"..\" is no name"},
       {root + Directory("/.") + "end\n", "\".\" is no name"},
@@ -359,19 +380,19 @@ TEST(DumpSourceTest, BadDetailsAndData) {
       {file + "  xattr user.a\\x00=x\nend\n", "NUL in its name"},
       {file + "  xattr user.a=" + std::string(65537, 'x') + "\nend\n", "65536 are possible"},
       {file + "  xattr user.b=1\n  xattr user.a=1\nend\n",
-       "line 10: xattrs are in ascending order"},
+       "line 11: xattrs are in ascending order"},
       {file + "  xattr user.a=1\n  xattr user.a=1\nend\n",
-       "line 10: xattrs are in ascending order"},
+       "line 11: xattrs are in ascending order"},
       {file + "  color user.a=1\nend\n", "no xattr"},
       {file + "  extent logical=0 offset=4096 length=4096\n  xattr user.a=1\nend\n",
        "xattrs come before extents"},
       {file + "  extent logical=0 offset=4096\nend\n", "wanted length="},
       {file + "  extent logical=0 offset=4096 length=4096 blob=1\nend\n", "unknown words"},
       {root + "  extent logical=0 offset=4096 length=4096\nend\n", "extents belong to files"},
-      {root + Hello("/missing") + "end\n", "line 8: /missing: /missing: not in the data"},
-      {root + Hello("/long") + "end\n", "line 8: /long: the data has 6 bytes, the dump 5"},
+      {root + Hello("/missing") + "end\n", "line 9: /missing: /missing: not in the data"},
+      {root + Hello("/long") + "end\n", "line 9: /long: the data has 6 bytes, the dump 5"},
       {root + long_digest + "end\n",
-       "line 8: /long: the data has sha256 ce06092fb948d9ffac7d1a376e"},
+       "line 9: /long: the data has sha256 ce06092fb948d9ffac7d1a376e"},
       {root + Hello("/other") + "end\n", "the data has sha256 "},
   });
 }

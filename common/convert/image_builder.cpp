@@ -11,9 +11,9 @@ ImageBuilder::ImageBuilder(Sink& sink, const BuildOptions& options)
       data_(sink, options.layout),
       tree_([this](const Node& node) { data_.Release(node.data); }) {}
 
-Result<ImageSummary> ImageBuilder::Finish() {
+Result<ImageSummary> ImageBuilder::Finish(const std::optional<format::SourceInfo>& source) {
   ASSIGN_OR_RETURN(const DataSummary summary, data_.Finish());
-  MetadataWriter writer({tree_, xattrs_, data_, summary, options_}, sink_);
+  MetadataWriter writer({tree_, xattrs_, data_, summary, options_, source}, sink_);
   return writer.Write();
 }
 

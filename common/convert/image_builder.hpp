@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "common/base/status.hpp"
 #include "common/convert/data_writer.hpp"
@@ -9,6 +10,7 @@
 #include "common/convert/sink.hpp"
 #include "common/convert/tree.hpp"
 #include "common/convert/xattr_table.hpp"
+#include "common/format/image.hpp"
 #include "common/oci/digest.hpp"
 
 namespace daxfs::convert {
@@ -52,8 +54,9 @@ class ImageBuilder {
   Tree& tree() { return tree_; }
   XattrTable& xattrs() { return xattrs_; }
 
-  // Writes the metadata, the digests, the superblock and, last, the magic. Errors: the sink's.
-  Result<ImageSummary> Finish();
+  // Writes the metadata, the digests, the superblock and, last, the magic. `source`: the one tar it
+  // was made of, which the image says. Errors: the sink's.
+  Result<ImageSummary> Finish(const std::optional<format::SourceInfo>& source = {});
 
  private:
   Sink& sink_;

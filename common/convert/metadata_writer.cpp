@@ -88,6 +88,10 @@ void MetadataWriter::PlanSections() {
   info_.profile =
       source_.options.profile == Profile::kLayer ? DAXFS_PROFILE_LAYER : DAXFS_PROFILE_ARCHIVE;
   info_.layout_flags = source_.options.flattened ? DAXFS_LAYOUT_FLATTENED : 0;
+  if (source_.made_of) {
+    std::memcpy(info_.source, source_.made_of->digest.data(), sizeof(info_.source));
+    info_.source_size = source_.made_of->size_bytes;
+  }
   const std::array<daxfs_section_info, DAXFS_SECTION_COUNT> sizes = {{
       {0, order_.size() * sizeof(daxfs_inode), order_.size()},
       {0, dirents_ * sizeof(daxfs_dirent), dirents_},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/base/status.hpp"
@@ -18,6 +19,7 @@ struct MetadataSource {
   const DataWriter& data;
   const DataSummary& summary;
   const BuildOptions& options;
+  const std::optional<format::SourceInfo>& made_of;
 };
 
 // Writes what follows the data area, section by section, then the superblock (docs/format.md).

@@ -47,6 +47,7 @@ void Dumper::AddHeader() {
   text_ += fmt::format("option data_align_bytes {}\n", info.data_align_bytes);
   text_ += fmt::format("option flattened {}\n", yes(info.flattened));
   text_ += fmt::format("option user_xattr {}\n", yes(info.user_xattr));
+  text_ += fmt::format("option source {}\n", FormatDumpSource(info.source));
   text_ += fmt::format("image root sha256:{}\n", base::ToHex(info.root));
   text_ += fmt::format("image image_bytes {}\n", info.image_bytes);
   text_ += fmt::format("image data_bytes {}\n", info.data_bytes);

@@ -122,6 +122,26 @@ Result<std::uint64_t> ParseDumpNumber(std::string_view text, std::uint64_t most)
   return number;
 }
 
+std::string FormatDumpSource(const std::optional<SourceInfo>& source) {
+  if (!source) return "none";
+  return "sha256:" + base::ToHex(source->digest) + " " + std::to_string(source->size_bytes);
+}
+
+Result<std::optional<SourceInfo>> ParseDumpSource(std::string_view text) {
+  constexpr std::string_view kPrefix = "sha256:";
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (text == "none") return std::optional<SourceInfo>();
+  SourceInfo source;
+  const std::size_t space = std::min(text.find(' '), text.size());
+  if (space == text.size() || !text.starts_with(kPrefix) ||
+      !base::FromHex(text.substr(kPrefix.size(), space - kPrefix.size()), source.digest).ok() ||
+      source.digest == SourceInfo().digest) {
+    return Misspelt("source (none, or sha256:HEX and a number of bytes)", text);
+  }
+  ASSIGN_OR_RETURN(source.size_bytes, ParseDumpNumber(text.substr(space + 1), kMost));
+  return std::optional<SourceInfo>(source);
+}
+
 // No name holds a NUL, so a slash that sorts like one sorts before every other byte.
 bool ComesBefore(std::string_view path, std::string_view other) {
   const auto rank = [](char c) { return c == '/' ? 0 : static_cast<unsigned char>(c) + 1; };

@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/base/status.hpp"
+#include "common/format/image.hpp"
 
 namespace daxfs::format {
 
@@ -35,6 +37,11 @@ Result<DumpTime> ParseDumpTime(std::string_view text);
 // A decimal number of at most `most`, without sign or leading zeros. Errors: kInvalidArgument,
 // kOutOfRange.
 Result<std::uint64_t> ParseDumpNumber(std::string_view text, std::uint64_t most);
+
+// "none", or digest and size of a tar: "sha256:HEX NUMBER".
+std::string FormatDumpSource(const std::optional<SourceInfo>& source);
+// Errors: kInvalidArgument, kOutOfRange for any other spelling.
+Result<std::optional<SourceInfo>> ParseDumpSource(std::string_view text);
 
 // Whether a path comes before another in a dump: each directory before what is in it, the names of
 // a directory ascending by their bytes.

@@ -51,6 +51,16 @@ Inode ToInode(const daxfs_attr& attr) {
   return inode;
 }
 
+std::optional<SourceInfo> SourceOf(const daxfs_info& info) {
+  SourceInfo source;
+  if (std::all_of(std::begin(info.source), std::end(info.source), [](__u8 b) { return b == 0; })) {
+    return std::nullopt;
+  }
+  std::memcpy(source.digest.data(), info.source, source.digest.size());
+  source.size_bytes = info.source_size;
+  return source;
+}
+
 std::string InodeName(std::uint64_t number) { return "inode " + std::to_string(number); }
 
 }  // namespace
@@ -96,6 +106,7 @@ ImageInfo Image::Info() const {
   out.waste_bytes = in.waste_size;
   out.huge_min_bytes = in.huge_min;
   out.data_align_bytes = std::uint64_t{1} << in.data_align_shift;
+  out.source = SourceOf(in);
   out.inodes = in.section[DAXFS_SECTION_INODES].count;
   for (std::size_t i = 0; i < kSectionNames.size(); ++i) {
     const daxfs_section_info& section = in.section[i];

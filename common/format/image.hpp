@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,13 @@ struct SectionInfo {
   std::uint64_t count = 0;
 };
 
+// The tar an image was made of, uncompressed.
+struct SourceInfo {
+  std::array<std::byte, 32> digest{};  // SHA-256 of all of it; of a layer: its diffID
+  std::uint64_t size_bytes = 0;        // what lies behind its end marks included
+  bool operator==(const SourceInfo&) const = default;
+};
+
 // What a superblock says. Sizes and offsets in bytes.
 struct ImageInfo {
   std::uint32_t version = 0;
@@ -41,6 +49,7 @@ struct ImageInfo {
   std::uint64_t waste_bytes = 0;
   std::uint64_t huge_min_bytes = 0;
   std::uint64_t data_align_bytes = 0;
+  std::optional<SourceInfo> source;  // nothing: of no tar, or of several
   std::uint64_t inodes = 0;
   std::vector<SectionInfo> sections;
 };

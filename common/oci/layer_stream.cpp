@@ -23,6 +23,7 @@ LayerStream::LayerStream(std::unique_ptr<PositionedReader> stored,
 
 Result<std::size_t> LayerStream::DigestReader::Read(std::span<std::byte> out) {
   ASSIGN_OR_RETURN(const std::size_t n, source_.Read(out));
+  size_bytes_ += n;
   if (n > 0 && !known_) hasher_.Update(out.first(n));
   if (n > 0 || ended_) return n;
   digest_ = known_ ? *expected_ : hasher_.Finish();

@@ -32,6 +32,8 @@ class LayerStream final : public ChunkSource {
   std::uint64_t position() const { return stored_->position(); }
   // Of the tar. Requires: Drain succeeded.
   const Digest& diff_id() const { return tar_.digest(); }
+  // All of the tar that was hashed. Requires: Drain succeeded.
+  std::uint64_t size_bytes() const { return tar_.size_bytes(); }
 
  private:
   // Hashes what passes and compares at the end.
@@ -41,12 +43,14 @@ class LayerStream final : public ChunkSource {
         : source_(source), expected_(expected), known_(known) {}
     Result<std::size_t> Read(std::span<std::byte> out) override;
     const Digest& digest() const { return digest_; }
+    std::uint64_t size_bytes() const { return size_bytes_; }
 
    private:
     ByteReader& source_;
     const std::optional<Digest> expected_;
     const bool known_;  // the source compares the same digest: once is enough
     bool ended_ = false;
+    std::uint64_t size_bytes_ = 0;
     Sha256 hasher_;
     Digest digest_;
   };

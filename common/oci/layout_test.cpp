@@ -225,6 +225,7 @@ Status StreamWhole(const LayoutBuilder& builder, const std::string& blob, const 
   LayerStream stream(std::move(reader), layer.digest, layer.diff_id);
   RETURN_IF_ERROR(stream.Drain());
   if (stream.diff_id() != layer.diff_id) return InternalError("diffID");
+  if (stream.size_bytes() != tar.size()) return InternalError("size");
   return stream.position() == blob.size() ? Status::Ok() : InternalError("position");
 }
 

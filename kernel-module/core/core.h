@@ -44,12 +44,14 @@ struct daxfs_info {
 	__u64 meta_size;
 	__u64 waste_size;
 	__u64 huge_min;
+	__u64 source_size;
 	__u32 data_align_shift;
 	__u32 profile;
 	__u32 layout_flags;
 	__u32 version;
 	__u8 uuid[DAXFS_UUID_SIZE];
 	__u8 root[DAXFS_DIGEST_SIZE];
+	__u8 source[DAXFS_DIGEST_SIZE];
 	struct daxfs_section_info section[DAXFS_SECTION_COUNT];
 };
 

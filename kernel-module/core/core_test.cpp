@@ -6,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <random>
 
 #include "testing/tiny_image.hpp"
@@ -168,6 +170,27 @@ TEST_F(CoreTest, PiecesCoverTheDataArea) {
   }
   EXPECT_EQ(next, DAXFS_BLOCK_SIZE + tiny.data.size());
   EXPECT_EQ(daxfs_piece_get(&image_, count, &offset, &length, &digest, &why_), -ENOENT);
+}
+
+TEST_F(CoreTest, SaysWhichTarItWasMadeOf) {
+  const std::vector<uint8_t> nothing(DAXFS_DIGEST_SIZE);
+  const std::vector<uint8_t> none(image_.info.source, image_.info.source + DAXFS_DIGEST_SIZE);
+  EXPECT_EQ(none, nothing);
+  EXPECT_EQ(image_.info.source_size, 0u);
+  std::vector<uint8_t> digest(DAXFS_DIGEST_SIZE);
+  for (size_t i = 0; i < digest.size(); ++i) digest[i] = static_cast<uint8_t>(i);
+  for (const __u64 size : {__u64{0}, __u64{1}, __u64{DAXFS_SIZE_MAX}}) {  // a tar may have no bytes
+    TinyImage tiny = TinyImage::OneOfEverything();
+    tiny.spoil_info = [&](daxfs_info& info) {
+      std::copy(digest.begin(), digest.end(), info.source);
+      info.source_size = size;
+    };
+    Open(tiny);
+    EXPECT_EQ(std::vector<uint8_t>(image_.info.source, image_.info.source + digest.size()), digest);
+    EXPECT_EQ(image_.info.source_size, size);
+    EXPECT_TRUE(std::equal(digest.begin(), digest.end(), bytes_.begin() + 0xa0));
+    EXPECT_EQ(std::memcmp(bytes_.data() + 0xc0, &size, sizeof(size)), 0);
+  }
 }
 
 TEST_F(CoreTest, OpensOnlyWhatFits) {

@@ -22,6 +22,8 @@ void daxfs_encode_super(void *block, const struct daxfs_info *info)
 	super->meta_size = __cpu_to_le64(info->meta_size);
 	super->waste_size = __cpu_to_le64(info->waste_size);
 	super->huge_min = __cpu_to_le64(info->huge_min);
+	memcpy(super->source, info->source, sizeof(super->source));
+	super->source_size = __cpu_to_le64(info->source_size);
 	super->data_align_shift = __cpu_to_le32(info->data_align_shift);
 	super->profile = __cpu_to_le32(info->profile);
 	super->layout_flags = __cpu_to_le32(info->layout_flags);

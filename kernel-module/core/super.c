@@ -40,6 +40,8 @@ static void read_numbers(struct daxfs_info *info, const struct daxfs_super *supe
 	info->meta_size = get64(&super->meta_size);
 	info->waste_size = get64(&super->waste_size);
 	info->huge_min = get64(&super->huge_min);
+	memcpy(info->source, super->source, sizeof(info->source));
+	info->source_size = get64(&super->source_size);
 	info->data_align_shift = get32(&super->data_align_shift);
 	info->profile = get32(&super->profile);
 	info->layout_flags = get32(&super->layout_flags);
@@ -70,6 +72,10 @@ static int check_areas(const struct daxfs_info *info, const char **why)
 		return bad(why, "unknown profile");
 	if (info->layout_flags & ~DAXFS_LAYOUT_KNOWN)
 		return bad(why, "unknown layout flags");
+	if (info->source_size > DAXFS_SIZE_MAX)
+		return bad(why, "size of the source out of range");
+	if (info->source_size && all_zero(info->source, sizeof(info->source)))
+		return bad(why, "source with a size and without a digest");
 	return 0;
 }
 

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from layouts import Layout, docker_archive, tar_of
+from layouts import Layout, docker_archive, tar_of, zstd
 
 LATER = ["docker://x", "containerd:x"]
 
@@ -73,8 +73,8 @@ FAILED = [
     (["dump:{tree}/a", "-o", "{out}", "--data", "{tree}"], "line 1"),
     (["dump:{dump}", "-o", "{out}", "--data", "{tree}/none"], "No such file or directory"),
     (["dump:{dump}", "-o", "{out}", "--data", "{tree}/a"], "shorter than a superblock"),
-    (["dump:{dump}", "-o", "{out}", "--data", "{made}"], "line 13: /a: a: No such file or directory"),
-    (["dump:{dump}", "-o", "{out}", "--data", "{oci}"], "line 13: /a: a: No such file or directory"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{made}"], "line 14: /a: a: No such file or directory"),
+    (["dump:{dump}", "-o", "{out}", "--data", "{oci}"], "line 14: /a: a: No such file or directory"),
     (["dump:{dump}", "-o", "{out}/none/image", "--data", "{tree}"], "No such file or directory"),
     (["oci:{tree}", "-o", "{out}", "--flatten"], "no OCI image layout"),
     (["oci:{tree}/none", "-o", "{out}", "--flatten"], "No such file or directory"),
@@ -93,6 +93,7 @@ option huge_min_bytes 8388608
 option data_align_bytes 4096
 option flattened no
 option user_xattr no
+option source none
 image root sha256:0
 image image_bytes 0
 image data_bytes 0
@@ -346,6 +347,56 @@ def test_one_image_a_layer(build, ctl, world):
     assert made == {"image.json"} | {layer["path"] for layer in image["layers"]}
 
 
+def source_of(ctl, image):
+    return json.loads(ctl.ok("image", "info", image, "--json"))["source"]
+
+
+def said_of(tar):
+    return {"digest": "sha256:" + hashlib.sha256(tar).hexdigest(), "size_bytes": len(tar)}
+
+
+@pytest.mark.parametrize("profile", ["layer", "archive"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstd])
+def test_an_image_says_which_tar_it_was_made_of(build, ctl, world, tmp_path, compress, profile):
+    """All of it, also what follows its end marks: so two tars of one tree are two images."""
+    tar = tar_of([("etc/passwd", "root")])
+    roots = set()
+    for content in (tar, tar + bytes(10240), tar + b"something else"):
+        (tmp_path / "tar").write_bytes(compress(content))
+        build.ok(f"tar:{tmp_path / 'tar'}", "-o", world["out"], "--profile", profile)
+        assert source_of(ctl, world["out"]) == said_of(content)
+        roots.add(json.loads(ctl.ok("image", "verify", world["out"], "--json"))["root"])
+    assert len(roots) == 3
+    assert f"made of     tar {said_of(content)['digest']}, " in ctl.ok("image", "info", world["out"])
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_each_layer_says_which_tar_it_was_made_of(build, ctl, world, tmp_path, compress):
+    tars = [tar_of([("a", "x" * 70000)]), tar_of([]), b"", tar_of([("b", "y")]) + b"more"]
+    layout = Layout(tmp_path / "layers")
+    layout.index(layout.image(tars, compress=compress))
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--per-layer")
+    assert [source_of(ctl, image) for image in sorted(world["out"].glob("*.daxfs"))] == [said_of(tar) for tar in tars]
+
+
+def test_what_is_of_no_tar_or_of_several_says_none(build, ctl, world):
+    for args in ([f"dir:{world['tree']}"], [f"oci:{world['oci']}", "--flatten"]):
+        build.ok(*args, "-o", world["out"])
+        assert source_of(ctl, world["out"]) is None
+        assert "made of" not in ctl.ok("image", "info", world["out"])
+        assert "option source none\n" in ctl.ok("image", "dump", world["out"])
+
+
+def test_a_dump_keeps_which_tar_it_was(build, ctl, world, tmp_path):
+    tar = tar_of([("a", "a")])
+    (tmp_path / "tar").write_bytes(tar)
+    build.ok(f"tar:{tmp_path / 'tar'}", "-o", world["out"])
+    (tmp_path / "dump").write_text(ctl.ok("image", "dump", world["out"]))
+    build.ok(f"dump:{tmp_path / 'dump'}", "-o", world["made"] / "again", "--data", world["tree"])
+    assert source_of(ctl, world["made"] / "again") == said_of(tar)
+    assert (world["made"] / "again").read_bytes() == world["out"].read_bytes()
+
+
 def test_layers_flattened(build, ctl, world):
     build.ok(f"oci:{world['oci']}", "-o", world["out"], "--flatten")
     listed = [json.loads(line) for line in ctl.ok("image", "ls", "-R", "--json", world["out"]).splitlines()]
@@ -409,7 +460,7 @@ def test_a_dump_becomes_an_image(build, ctl, world):
 def test_data_that_is_not_the_dumps_leaves_nothing(build, world, content, message):
     (world["tree"] / "a").write_text(content)
     result = build.run(f"dump:{world['dump']}", "-o", world["out"], "--data", world["tree"])
-    assert result.returncode == 1 and f"line 13: /a: {message}" in result.stderr
+    assert result.returncode == 1 and f"line 14: /a: {message}" in result.stderr
     assert list(world["made"].iterdir()) == []
 
 

@@ -15,6 +15,7 @@ option huge_min_bytes 8388608
 option data_align_bytes 4096
 option flattened no
 option user_xattr no
+option source none
 / directory {COMMON}
 /block block {COMMON} device=8:1
 /d directory {COMMON} implicit
@@ -55,6 +56,7 @@ CHANGES = {
     "only in a": (f"/d/sub directory {COMMON}\n/d/sub/fifo fifo {COMMON}\n", "",
                   ["/d/sub: only-in-a", "/d/sub/fifo: only-in-a"]),
     "only in b": (f"/link symlink", f"/e\\x0a fifo {COMMON}\n/link symlink", ["/e\\x0a: only-in-b"]),
+    "source": ("option source none", "option source sha256:" + "1" * 64 + " 5", []),
     "last": ("end\n", f"/z fifo {COMMON}\nend\n", ["/z: only-in-b"]),
 }
 
@@ -89,12 +91,14 @@ def test_differences(build, ctl, tmp_path, case):
 
 def test_layout_is_told_when_asked(build, ctl, tmp_path):
     a = image_of(build, tmp_path, "a", BASE)
-    b = image_of(build, tmp_path, "b", BASE.replace("profile archive", "profile layer").replace("8388608", "3"))
+    b = image_of(build, tmp_path, "b", BASE.replace("profile archive", "profile layer").replace("8388608", "3")
+                 .replace("source none", f"source sha256:{CONTENT['one']} 5"))
     assert ctl.run("image", "diff", a, b).returncode == 0
     result = ctl.run("image", "diff", "--layout", a, b)
     lines = result.stdout.splitlines()
     assert result.returncode == 1 and "image: profile: archive -> layer" in lines
     assert "image: huge_min_bytes: 8388608 -> 3" in lines and "/one: huge: no -> yes" in lines
+    assert f"image: source: none -> sha256:{CONTENT['one']} 5" in lines
     assert any(line.startswith("image: root: sha256:") for line in lines)
     assert any(line.startswith("/one: extents: 0@4096+4096 -> 0@") for line in lines)
     assert ctl.run("image", "diff", "--layout", a, a).stdout == ""

@@ -23,6 +23,7 @@ option huge_min_bytes 0
 option data_align_bytes 4096
 option flattened no
 option user_xattr no
+option source none
 / directory mode=0711 uid=0 gid=0 mtime=7.000000001
 """
 

@@ -45,7 +45,7 @@ std::string Example() {
   oci::testing::TarBuilder tar;
   tar.File("hello", "hello, world\n");
   EXPECT_TRUE(convert::testing::ApplyTar(image, tar.Finish()).ok());
-  EXPECT_TRUE(image.Finish().ok());
+  EXPECT_TRUE(image.Finish(convert::testing::SourceOf(tar.Finish())).ok());
   const auto raw = image.raw();
   const std::string bytes(reinterpret_cast<const char*>(raw.data()), raw.size());
   daxfs_image opened;

@@ -127,9 +127,10 @@ std::string Escaped(const std::string& line) {
 
 std::string Build(const Case& golden, std::string* listing) {
   BuiltImage image(golden.options);
-  const Status applied = convert::testing::ApplyTar(image, golden.tar().Finish());
+  const std::string tar = golden.tar().Finish();
+  const Status applied = convert::testing::ApplyTar(image, tar);
   EXPECT_TRUE(applied.ok()) << applied.message();
-  EXPECT_TRUE(image.Finish().ok());
+  EXPECT_TRUE(image.Finish(convert::testing::SourceOf(tar)).ok());
   const format::Image opened = image.Open();
   const auto verified = format::Verify(opened, format::VerifyLevel::kFull);
   EXPECT_TRUE(verified.ok()) << verified.status().message();

@@ -32,7 +32,8 @@ constexpr Field kSuper[] = {DAXFS_FIELD(daxfs_super, magic),
                             DAXFS_FIELD(daxfs_super, data_align_shift),
                             DAXFS_FIELD(daxfs_super, profile),
                             DAXFS_FIELD(daxfs_super, layout_flags),
-                            DAXFS_FIELD(daxfs_super, section_count)};
+                            DAXFS_FIELD(daxfs_super, section_count),
+                            DAXFS_FIELD(daxfs_super, source_size)};
 constexpr Field kSection[] = {DAXFS_FIELD(daxfs_section, offset), DAXFS_FIELD(daxfs_section, size),
                               DAXFS_FIELD(daxfs_section, count),
                               DAXFS_FIELD(daxfs_section, reserved)};

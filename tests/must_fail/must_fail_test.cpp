@@ -65,7 +65,7 @@ const std::vector<MustFail>& Table() {
       {"super-newer-version", Info([](auto& i) { i.version = 2; }), -EOPNOTSUPP, "version"},
       {"super-unknown-incompat", Info([](auto& i) { i.feature_incompat = 1ULL << 40; }),
        -EOPNOTSUPP, "feature"},
-      {"super-reserved-set", Byte(0xa0, 1), -EUCLEAN, "reserved bytes of the superblock"},
+      {"super-reserved-set", Byte(0xc8, 1), -EUCLEAN, "reserved bytes of the superblock"},
       {"super-unused-section-set", Byte(0x100 + 9 * 32, 1), -EUCLEAN, "unused section"},
       {"super-longer-than-file", Info([](auto& i) {
          i.image_size += 4096;
@@ -91,6 +91,13 @@ const std::vector<MustFail>& Table() {
       {"super-unknown-profile", Info([](auto& i) { i.profile = 7; }), -EUCLEAN, "unknown profile"},
       {"super-unknown-layout-flag", Info([](auto& i) { i.layout_flags = 8; }), -EUCLEAN,
        "layout flags"},
+      {"super-source-without-digest", Info([](auto& i) { i.source_size = 1; }), -EUCLEAN,
+       "without a digest"},
+      {"super-source-size-overflows", Info([](auto& i) {
+         i.source[31] = 1;
+         i.source_size = 1ULL << 63;
+       }),
+       -EUCLEAN, "size of the source"},
       {"section-overlaps", Info([](auto& i) { i.section[1].offset -= 64; }), -EUCLEAN,
        "section misplaced"},
       {"section-outside", Info([](auto& i) { i.section[3].size = ~0ULL - 64; }), -EUCLEAN,

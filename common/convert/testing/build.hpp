@@ -30,7 +30,9 @@ class BuiltImage {
 
   ImageBuilder& builder() { return builder_; }
   os::testing::MemoryFileState& state() { return state_; }
-  Result<ImageSummary> Finish() { return builder_.Finish(); }
+  Result<ImageSummary> Finish(const std::optional<format::SourceInfo>& source = {}) {
+    return builder_.Finish(source);
+  }
   // After Finish. The Image borrows this object's bytes.
   format::Image Open() const;
   const std::vector<std::byte>& raw() const { return state_.committed; }

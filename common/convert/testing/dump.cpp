@@ -49,7 +49,7 @@ Result<std::unique_ptr<BuiltImage>> BuildFromDump(std::string_view text, DumpDat
   auto image = std::make_unique<BuiltImage>(source.options());
   CountingMonitor monitor;
   RETURN_IF_ERROR(source.AddTo(image->builder(), data, monitor));
-  RETURN_IF_ERROR(image->Finish().status());
+  RETURN_IF_ERROR(image->Finish(source.source()).status());
   return image;
 }
 

@@ -40,6 +40,10 @@ Status ApplyTar(BuiltImage& image, const std::string& tar) {
                     tar);
 }
 
+format::SourceInfo SourceOf(const std::string& tar) {
+  return {oci::Sha256::Of(std::as_bytes(std::span(tar))).bytes, tar.size()};
+}
+
 Result<std::vector<std::string>> LayerListing(const oci::testing::TarBuilder& tar) {
   BuiltImage image;
   RETURN_IF_ERROR(ApplyTar(image, tar.Finish()));

@@ -13,6 +13,9 @@ namespace daxfs::convert::testing {
 // Applies a tar to an image being built, by the profile of the image.
 Status ApplyTar(BuiltImage& image, const std::string& tar);
 
+// What the image of that tar says it was made of.
+format::SourceInfo SourceOf(const std::string& tar);
+
 // The verified listing of the image one layer makes (Listing, without the root's line), or its
 // error.
 Result<std::vector<std::string>> LayerListing(const oci::testing::TarBuilder& tar);

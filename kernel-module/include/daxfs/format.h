@@ -93,7 +93,9 @@ struct daxfs_super {
 	daxfs_le32 profile;		/* 0x094: DAXFS_PROFILE_* */
 	daxfs_le32 layout_flags;	/* 0x098: DAXFS_LAYOUT_* */
 	daxfs_le32 section_count;	/* 0x09c: DAXFS_SECTION_COUNT */
-	__u8 reserved0[0x60];		/* 0x0a0 */
+	__u8 source[DAXFS_DIGEST_SIZE];	/* 0x0a0: SHA-256 of the tar it is made of; or zeros */
+	daxfs_le64 source_size;		/* 0x0c0: bytes of that tar, all of them */
+	__u8 reserved0[0x38];		/* 0x0c8 */
 	struct daxfs_section section[DAXFS_SECTION_SLOTS]; /* 0x100 */
 	__u8 reserved1[0xd00];		/* 0x300 */
 };
@@ -101,6 +103,8 @@ DAXFS_ASSERT_OFFSET(struct daxfs_super, uuid, 0x28);
 DAXFS_ASSERT_OFFSET(struct daxfs_super, root, 0x38);
 DAXFS_ASSERT_OFFSET(struct daxfs_super, image_size, 0x58);
 DAXFS_ASSERT_OFFSET(struct daxfs_super, data_align_shift, 0x90);
+DAXFS_ASSERT_OFFSET(struct daxfs_super, source, 0xa0);
+DAXFS_ASSERT_OFFSET(struct daxfs_super, source_size, 0xc0);
 DAXFS_ASSERT_OFFSET(struct daxfs_super, section, 0x100);
 DAXFS_ASSERT_OFFSET(struct daxfs_super, reserved1, 0x300);
 DAXFS_ASSERT_SIZE(struct daxfs_super, 0x1000);
