@@ -62,7 +62,8 @@ def test_the_units_are_right(packages, tmp_path):
     folder = tmp_path / "usr/lib/systemd/system"
     service = folder / "daxfs-snapshotter.service"
     service.write_text(service.read_text().replace("/usr/sbin", str(tmp_path / "usr/sbin")))
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", service], capture_output=True, text=True, check=False)
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", service], capture_output=True, text=True,
+                          check=False)
     assert done.returncode == 0 and "daxfs" not in done.stderr, done.stderr
 
 
