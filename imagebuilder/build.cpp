@@ -13,13 +13,13 @@
 
 #include "common/convert/directory_source.hpp"
 #include "common/convert/flatten.hpp"
+#include "common/convert/place_layer.hpp"
 #include "common/convert/tar_source.hpp"
 #include "common/format/image.hpp"
 #include "common/oci/docker_archive.hpp"
 #include "common/oci/file_reader.hpp"
 #include "common/oci/layer_stream.hpp"
 #include "common/oci/layout.hpp"
-#include "common/oci/tar_reader.hpp"
 #include "common/os/atomic_file.hpp"
 #include "common/os/directory.hpp"
 #include "common/os/file_io.hpp"
@@ -75,36 +75,9 @@ Result<BuildReport> BuildDirectory(const Options& options, Destination& out, Pro
     return image.Finish();
   };
   BuildReport report;
-  ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
+  ASSIGN_OR_RETURN(ImageReport image, out.Place(options.output, make));
   report.images.push_back(std::move(image));
   return report;
-}
-
-// Reports the stored bytes that were read, which is what the total is known for.
-class StreamMonitor final : public convert::Monitor {
- public:
-  StreamMonitor(Progress& progress, const oci::LayerStream& stream)
-      : progress_(progress), stream_(stream) {}
-  Status Advance(std::uint64_t /*source_bytes*/, std::uint64_t entries) override {
-    const std::uint64_t position = stream_.position();
-    return progress_.Advance(position - std::exchange(seen_, position), entries);
-  }
-
- private:
-  Progress& progress_;
-  const oci::LayerStream& stream_;
-  std::uint64_t seen_ = 0;
-};
-
-Result<format::SourceInfo> ReadTar(oci::LayerStream& stream, const convert::TarTarget& target,
-                                   Progress& progress) {
-  StreamMonitor monitor(progress, stream);
-  ASSIGN_OR_RETURN(const std::unique_ptr<oci::TarReader> reader, oci::TarReader::Open(stream));
-  RETURN_IF_ERROR(convert::ApplyTar(target, *reader, monitor));
-  // What follows the archive belongs to the digests too.
-  RETURN_IF_ERROR(stream.Drain());
-  RETURN_IF_ERROR(monitor.Advance(0, 0));
-  return format::SourceInfo{stream.diff_id().bytes, stream.size_bytes()};
 }
 
 Result<os::UniqueFd> OpenTar(const std::string& path) {
@@ -118,7 +91,6 @@ Result<os::UniqueFd> OpenTar(const std::string& path) {
 Result<BuildReport> BuildTar(const Options& options, Destination& out, Progress& progress) {
   ASSIGN_OR_RETURN(os::UniqueFd fd, OpenTar(options.source.path));
   ASSIGN_OR_RETURN(const os::FileInfo info, os::StatFd(fd.get()));
-  std::string diff_id;
   const auto make = [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
     convert::ImageBuilder image(sink, ToBuildOptions(options));
     progress.Begin(options.source.path == "-" ? "standard input" : options.source.path,
@@ -128,27 +100,19 @@ Result<BuildReport> BuildTar(const Options& options, Destination& out, Progress&
         std::nullopt);
     ASSIGN_OR_RETURN(
         const format::SourceInfo source,
-        ReadTar(stream, {image.tree(), image.data(), image.xattrs(), options.profile}, progress)
+        convert::ApplyStream({image.tree(), image.data(), image.xattrs(), options.profile}, stream,
+                             progress)
             .WithContext(options.source.path));
     if (stream.position() == 0) {
       return InvalidArgumentError(options.source.path +
                                   ": no bytes at all (did the program before the pipe fail?)");
     }
-    diff_id = stream.diff_id().ToString();
     return image.Finish(source);
   };
   BuildReport report;
-  ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
-  image.diff_id = diff_id;
+  ASSIGN_OR_RETURN(ImageReport image, out.Place(options.output, make));
   report.images.push_back(std::move(image));
   return report;
-}
-
-Result<format::SourceInfo> StreamLayer(const oci::ImageSource& images, const oci::LayerRef& layer,
-                                       const convert::TarTarget& target, Progress& progress) {
-  ASSIGN_OR_RETURN(std::unique_ptr<oci::PositionedReader> stored, images.OpenLayer(layer));
-  oci::LayerStream stream(std::move(stored), layer.digest, layer.diff_id);
-  return ReadTar(stream, target, progress);
 }
 
 std::string StepName(std::size_t index, std::size_t count) {
@@ -162,14 +126,16 @@ Status WriteText(const std::string& path, const std::string& text) {
 }
 
 Result<ImageReport> BuildLayer(const Options& options, const oci::ImageSource& images,
-                               const Wanted& wanted, Destination& out, Progress& progress) {
-  return out.Place(wanted, [&](convert::Sink& sink) -> Result<convert::ImageSummary> {
-    convert::ImageBuilder image(sink, ToBuildOptions(options));
-    ASSIGN_OR_RETURN(
-        const format::SourceInfo source,
-        StreamLayer(images, *wanted.layer, {image.tree(), image.data(), image.xattrs()}, progress));
-    return image.Finish(source);
-  });
+                               const oci::LayerRef& layer, const std::string& path,
+                               Destination& out, Progress& progress) {
+  convert::PlaceLayerRequest request;
+  request.key = {pool::AliasKind::kDiffId, layer.diff_id.bytes};
+  request.open = [&] { return images.OpenLayer(layer); };
+  request.stored_digest = layer.digest;
+  request.diff_id = layer.diff_id;
+  request.options = ToBuildOptions(options);
+  request.waiting.waiting = [&](std::uint64_t) { return progress.Advance(0, 0); };
+  return out.PlaceLayer(path, request, progress);
 }
 
 // One image a layer; as files, in `directory`.
@@ -184,7 +150,7 @@ Result<BuildReport> BuildLayers(const Options& options, const oci::ImageSource& 
     const std::string name = fmt::format("{:02}-{}.daxfs", i, layer.diff_id.Hex());
     progress.Begin(step, layer.size_bytes);
     Result<ImageReport> image =
-        BuildLayer(options, images, {fmt::format("{}/{}", directory, name), &layer}, out, progress);
+        BuildLayer(options, images, layer, fmt::format("{}/{}", directory, name), out, progress);
     if (!image.ok()) return image.status().WithContext(step);
     image->path = name;
     report.images.push_back(*std::move(image));
@@ -209,6 +175,13 @@ Result<BuildReport> BuildPerLayer(const Options& options, const oci::ImageSource
   return report;
 }
 
+Status ApplyLayer(const oci::ImageSource& images, const oci::LayerRef& layer,
+                  const convert::TarTarget& target, Progress& progress) {
+  ASSIGN_OR_RETURN(std::unique_ptr<oci::PositionedReader> stored, images.OpenLayer(layer));
+  oci::LayerStream stream(std::move(stored), layer.digest, layer.diff_id);
+  return convert::ApplyStream(target, stream, progress).status();
+}
+
 Result<BuildReport> BuildFlattened(const Options& options, const oci::ImageSource& images,
                                    const oci::ImageRef& source, Destination& out,
                                    Progress& progress) {
@@ -221,8 +194,7 @@ Result<BuildReport> BuildFlattened(const Options& options, const oci::ImageSourc
       // Symbolic links of a layer are resolved in that layer alone: it gets a tree of its own
       // first.
       convert::Tree tree([&](const convert::Node& node) { image.data().Release(node.data); });
-      RETURN_IF_ERROR(StreamLayer(images, layer, {tree, image.data(), image.xattrs()}, progress)
-                          .status()
+      RETURN_IF_ERROR(ApplyLayer(images, layer, {tree, image.data(), image.xattrs()}, progress)
                           .WithContext(step));
       RETURN_IF_ERROR(convert::MergeLayer(image.tree(), tree, image.xattrs()).WithContext(step));
       progress.End();
@@ -231,7 +203,7 @@ Result<BuildReport> BuildFlattened(const Options& options, const oci::ImageSourc
   };
   BuildReport report;
   report.config_json = source.config_json;
-  ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
+  ASSIGN_OR_RETURN(ImageReport image, out.Place(options.output, make));
   report.images.push_back(std::move(image));
   return report;
 }
@@ -297,7 +269,7 @@ Result<BuildReport> Build(const Options& options, Progress& progress, base::Logg
   RETURN_IF_ERROR(CheckReplaced(options));
   std::unique_ptr<Destination> out = FilesDestination();
   if (!options.pool.empty()) {
-    ASSIGN_OR_RETURN(out, PoolDestination(options, progress));
+    ASSIGN_OR_RETURN(out, PoolDestination(options));
   }
   ASSIGN_OR_RETURN(BuildReport report, BuildAny(options, *out, progress, log));
   RETURN_IF_ERROR(out->Finish(report));

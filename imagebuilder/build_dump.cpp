@@ -32,7 +32,7 @@ Result<BuildReport> BuildDump(const Options& options, Destination& out, Progress
     return image.Finish(dump.source());
   };
   BuildReport report;
-  ASSIGN_OR_RETURN(ImageReport image, out.Place({options.output}, make));
+  ASSIGN_OR_RETURN(ImageReport image, out.Place(options.output, make));
   report.images.push_back(std::move(image));
   return report;
 }

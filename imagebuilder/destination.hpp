@@ -7,19 +7,13 @@
 
 #include "common/base/status.hpp"
 #include "common/convert/image_builder.hpp"
+#include "common/convert/place_layer.hpp"
 #include "common/convert/sink.hpp"
-#include "common/oci/image_source.hpp"
 #include "imagebuilder/options.hpp"
 #include "imagebuilder/progress.hpp"
 #include "imagebuilder/report.hpp"
 
 namespace daxfs::imagebuilder {
-
-// What is known of an image before it is made.
-struct Wanted {
-  std::string path;                      // if it becomes a file
-  const oci::LayerRef* layer = nullptr;  // it is made of this layer and nothing else
-};
 
 // Where images go.
 class Destination {
@@ -28,8 +22,15 @@ class Destination {
   using Make = std::function<Result<convert::ImageSummary>(convert::Sink& sink)>;
 
   virtual ~Destination() = default;
-  // Makes the image, unless it is there already. Errors: of `make`, of the medium.
-  virtual Result<ImageReport> Place(const Wanted& wanted, const Make& make) = 0;
+  // Makes the image; at `path` if it becomes a file. Errors: of `make`, of the medium.
+  virtual Result<ImageReport> Place(const std::string& path, const Make& make) = 0;
+  // The image of a layer, made unless it is there already. Errors: also of the layer.
+  virtual Result<ImageReport> PlaceLayer(const std::string& path,
+                                         const convert::PlaceLayerRequest& layer,
+                                         Progress& progress) {
+    return Place(path,
+                 [&](convert::Sink& sink) { return convert::MakeLayer(layer, sink, progress); });
+  }
   // All images of the build are placed.
   virtual Status Finish(const BuildReport& report) = 0;
 };
@@ -38,6 +39,6 @@ class Destination {
 std::unique_ptr<Destination> FilesDestination();
 
 // The pool of --pool. Errors: as Memory::Open and Participant::Attach.
-Result<std::unique_ptr<Destination>> PoolDestination(const Options& options, Progress& progress);
+Result<std::unique_ptr<Destination>> PoolDestination(const Options& options);
 
 }  // namespace daxfs::imagebuilder

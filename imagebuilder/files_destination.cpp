@@ -9,13 +9,12 @@ namespace {
 
 class Files final : public Destination {
  public:
-  Result<ImageReport> Place(const Wanted& wanted, const Make& make) override {
-    ASSIGN_OR_RETURN(std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(wanted.path));
+  Result<ImageReport> Place(const std::string& path, const Make& make) override {
+    ASSIGN_OR_RETURN(std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
     convert::FileSink sink(std::move(file));
     ImageReport report;
-    report.path = wanted.path;
+    report.path = path;
     ASSIGN_OR_RETURN(report.summary, make(sink));
-    if (wanted.layer != nullptr) report.diff_id = wanted.layer->diff_id.ToString();
     return report;
   }
   Status Finish(const BuildReport& /*report*/) override { return Status::Ok(); }

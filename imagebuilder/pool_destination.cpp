@@ -24,25 +24,32 @@ const char* HowText(pool::How how) {
 
 class InPool final : public Destination {
  public:
-  InPool(std::unique_ptr<pool::Participant> participant, const Options& options, Progress& progress)
-      : participant_(std::move(participant)), options_(options), progress_(progress) {}
+  InPool(std::unique_ptr<pool::Participant> participant, const Options& options)
+      : participant_(std::move(participant)), options_(options) {}
 
-  Result<ImageReport> Place(const Wanted& wanted, const Make& make) override {
-    ImageReport report;
-    const pool::Build build = [&](pool::Building& building) -> Result<pool::Digest> {
-      convert::PoolSink sink(building);
-      ASSIGN_OR_RETURN(report.summary, make(sink));
-      return report.summary.root.bytes;
-    };
-    ASSIGN_OR_RETURN(pool::Obtained placed, Obtain(wanted, build));
-    const daxfs_object_info object = Describe(placed.use);
-    std::copy_n(std::as_bytes(std::span(object.digest)).begin(), report.summary.root.bytes.size(),
-                report.summary.root.bytes.begin());
-    report.summary.image_bytes = object.size;
-    report.how = HowText(placed.how);
-    if (wanted.layer != nullptr) report.diff_id = wanted.layer->diff_id.ToString();
-    uses_.push_back(std::move(placed.use));
-    return report;
+  Result<ImageReport> Place(const std::string& /*path*/, const Make& make) override {
+    ASSIGN_OR_RETURN(const std::unique_ptr<pool::Building> building,
+                     participant_->Begin(pool::ObjectKind::kImage));
+    convert::PoolSink sink(*building);
+    ASSIGN_OR_RETURN(const convert::ImageSummary summary, make(sink));
+    ASSIGN_OR_RETURN(pool::Building::Published published, building->Publish(summary.root.bytes));
+    return Keep(std::move(published.use), summary,
+                published.existed ? pool::How::kFound : pool::How::kBuilt);
+  }
+
+  // A layer is looked up by what it is made of, so it is made once for all hosts. One with other
+  // options than they have is not for them to find.
+  Result<ImageReport> PlaceLayer(const std::string& path, const convert::PlaceLayerRequest& layer,
+                                 Progress& progress) override {
+    if (options_.huge_min_given) return Destination::PlaceLayer(path, layer, progress);
+    ASSIGN_OR_RETURN(convert::PlacedLayer placed,
+                     convert::PlaceLayer(*participant_, layer, progress));
+    convert::ImageSummary summary;
+    if (placed.built) summary = *placed.built;
+    summary.root = placed.root;
+    summary.image_bytes = ImageBytes(placed.use);
+    summary.source = {placed.diff_id.bytes, placed.tar_bytes};
+    return Keep(std::move(placed.use), summary, placed.how);
   }
 
   // Of layers the name stands for the list of them.
@@ -66,46 +73,29 @@ class InPool final : public Destination {
   }
 
  private:
-  // A layer is looked up by what it is made of, so it is made once for all hosts; the digest of
-  // anything else is only known when it is made.
-  Result<pool::Obtained> Obtain(const Wanted& wanted, const pool::Build& build) {
-    pool::ObtainOptions waiting;
-    waiting.waiting = [this](std::uint64_t /*progress_bytes*/) { return progress_.Advance(0, 0); };
-    if (wanted.layer != nullptr && !options_.huge_min_given) {
-      ASSIGN_OR_RETURN(
-          pool::Obtained obtained,
-          pool::Obtain(*participant_, {pool::AliasKind::kDiffId, wanted.layer->diff_id.bytes},
-                       build, waiting));
-      if (wanted.layer->digest) {
-        RETURN_IF_ERROR(participant_->AddAlias(
-            obtained.use, {pool::AliasKind::kBlob, wanted.layer->digest->bytes}));
-      }
-      return obtained;
-    }
-    ASSIGN_OR_RETURN(const std::unique_ptr<pool::Building> building,
-                     participant_->Begin(pool::ObjectKind::kImage));
-    ASSIGN_OR_RETURN(const pool::Digest digest, build(*building));
-    ASSIGN_OR_RETURN(pool::Building::Published published, building->Publish(digest));
-    return pool::Obtained{std::move(published.use),
-                          published.existed ? pool::How::kFound : pool::How::kBuilt};
+  ImageReport Keep(pool::Use use, const convert::ImageSummary& summary, pool::How how) {
+    uses_.push_back(std::move(use));
+    ImageReport report;
+    report.summary = summary;
+    report.how = HowText(how);
+    return report;
   }
 
-  daxfs_object_info Describe(const pool::Use& use) const {
+  std::uint64_t ImageBytes(const pool::Use& use) const {
     daxfs_object_info object;
     daxfs_object_read(&participant_->memory().partition(use.ref().partition), use.ref().row,
                       &object);
-    return object;
+    return object.size;
   }
 
   const std::unique_ptr<pool::Participant> participant_;
   const Options& options_;
-  Progress& progress_;
   std::vector<pool::Use> uses_;  // until they have names, nobody may collect them
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Destination>> PoolDestination(const Options& options, Progress& progress) {
+Result<std::unique_ptr<Destination>> PoolDestination(const Options& options) {
   if (!options.name.empty()) RETURN_IF_ERROR(pool::CheckName(options.name));
   // Layers are held as NAME#0 and so on.
   constexpr std::size_t kLayerNameMax = DAXFS_POOL_TEXT_MAX - 8;
@@ -119,8 +109,7 @@ Result<std::unique_ptr<Destination>> PoolDestination(const Options& options, Pro
   ASSIGN_OR_RETURN(const pool::HostIdentity host, pool::ThisHost());
   ASSIGN_OR_RETURN(std::unique_ptr<pool::Participant> participant,
                    pool::Participant::Attach(std::move(memory), host, "daxfs-build"));
-  return std::unique_ptr<Destination>(
-      std::make_unique<InPool>(std::move(participant), options, progress));
+  return std::unique_ptr<Destination>(std::make_unique<InPool>(std::move(participant), options));
 }
 
 }  // namespace daxfs::imagebuilder

@@ -17,9 +17,14 @@ std::string Dump(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
 }
 
+// Of the one tar it was made of.
+std::string DiffId(const format::SourceInfo& source) {
+  return oci::Digest{source.digest}.ToString();
+}
+
 Json LayerJson(const ImageReport& image) {
   Json json;
-  json["diff_id"] = image.diff_id;
+  json["diff_id"] = DiffId(*image.summary.source);
   if (image.how.empty()) json["path"] = image.path;
   json["size_bytes"] = image.summary.image_bytes;
   json["root"] = image.summary.root.ToString();
@@ -28,7 +33,7 @@ Json LayerJson(const ImageReport& image) {
 
 Json FullJson(const ImageReport& image) {
   Json json;
-  if (!image.diff_id.empty()) json["diff_id"] = image.diff_id;
+  if (image.summary.source) json["diff_id"] = DiffId(*image.summary.source);
   if (image.how.empty()) json["path"] = image.path;
   json["size_bytes"] = image.summary.image_bytes;
   json["root"] = image.summary.root.ToString();

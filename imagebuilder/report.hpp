@@ -11,8 +11,7 @@ namespace daxfs::imagebuilder {
 
 // One image that was made.
 struct ImageReport {
-  std::string path;     // empty in a pool
-  std::string diff_id;  // "sha256:...", empty if it is no layer
+  std::string path;  // empty in a pool
   convert::ImageSummary summary;
   std::string how = {};  // of one in a pool: found, waited (another built it), built
 };

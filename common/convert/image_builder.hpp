@@ -42,6 +42,7 @@ struct ImageSummary {
   std::uint64_t shared_bytes = 0;  // of files stored once more than once
   std::uint64_t inodes = 0;
   std::uint64_t implicit_directories = 0;
+  std::optional<format::SourceInfo> source;
 };
 
 // One image in the making: fill data() and tree(), then Finish. Borrows the sink; one thread.

@@ -295,6 +295,7 @@ Result<ImageSummary> MetadataWriter::Write() {
   summary.shared_bytes = source_.summary.shared_bytes;
   summary.inodes = order_.size();
   summary.implicit_directories = implicit_directories_;
+  summary.source = source_.made_of;
   return summary;
 }
 

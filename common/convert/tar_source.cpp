@@ -54,6 +54,22 @@ std::optional<NodeId> Walk(const Tree& tree, const std::vector<std::string>& pat
   return at;
 }
 
+// Reports the stored bytes that were read, which is what a total is known for.
+class StoredBytesMonitor final : public Monitor {
+ public:
+  StoredBytesMonitor(Monitor& monitor, const oci::LayerStream& stream)
+      : monitor_(monitor), stream_(stream) {}
+  Status Advance(std::uint64_t /*source_bytes*/, std::uint64_t entries) override {
+    const std::uint64_t position = stream_.position();
+    return monitor_.Advance(position - std::exchange(seen_, position), entries);
+  }
+
+ private:
+  Monitor& monitor_;
+  const oci::LayerStream& stream_;
+  std::uint64_t seen_ = 0;
+};
+
 }  // namespace
 
 Result<NodeId> TarApplier::MakeParents(const std::vector<std::string>& path) {
@@ -329,6 +345,17 @@ Status ApplyTar(const TarTarget& target, oci::TarReader& reader, Monitor& monito
     RETURN_IF_ERROR(applier.Apply(entry, reader, monitor));
     RETURN_IF_ERROR(monitor.Advance(0, 1));
   }
+}
+
+Result<format::SourceInfo> ApplyStream(const TarTarget& target, oci::LayerStream& stream,
+                                       Monitor& monitor) {
+  StoredBytesMonitor stored(monitor, stream);
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::TarReader> reader, oci::TarReader::Open(stream));
+  RETURN_IF_ERROR(ApplyTar(target, *reader, stored));
+  // What follows the archive belongs to the digests too.
+  RETURN_IF_ERROR(stream.Drain());
+  RETURN_IF_ERROR(stored.Advance(0, 0));
+  return format::SourceInfo{stream.diff_id().bytes, stream.size_bytes()};
 }
 
 }  // namespace daxfs::convert

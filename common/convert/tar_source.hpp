@@ -8,6 +8,8 @@
 
 #include "common/base/status.hpp"
 #include "common/convert/image_builder.hpp"
+#include "common/format/image.hpp"
+#include "common/oci/layer_stream.hpp"
 #include "common/oci/tar_reader.hpp"
 
 namespace daxfs::convert {
@@ -92,5 +94,10 @@ class TarApplier {
 
 // All entries of a tar. Errors: as TarApplier; the reader's.
 Status ApplyTar(const TarTarget& target, oci::TarReader& reader, Monitor& monitor);
+
+// The same of a tar as it is stored, all of it compared; which tar it was. `monitor` hears of
+// stored bytes instead. Errors: also the stream's.
+Result<format::SourceInfo> ApplyStream(const TarTarget& target, oci::LayerStream& stream,
+                                       Monitor& monitor);
 
 }  // namespace daxfs::convert

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/convert/place_layer.hpp"
+
+#include <string>
+#include <utility>
+
+#include "common/convert/pool_sink.hpp"
+#include "common/convert/tar_source.hpp"
+#include "common/format/image.hpp"
+#include "common/oci/layer_stream.hpp"
+#include "common/pool/view.hpp"
+
+namespace daxfs::convert {
+namespace {
+
+Status CheckKey(const PlaceLayerRequest& request) {
+  const pool::Key& key = request.key;
+  const bool by_tar = key.kind == pool::AliasKind::kDiffId && request.diff_id &&
+                      request.diff_id->bytes == key.digest;
+  const bool by_blob = key.kind == pool::AliasKind::kBlob && request.stored_digest &&
+                       request.stored_digest->bytes == key.digest;
+  if (by_tar || by_blob) return Status::Ok();
+  return InvalidArgumentError("a layer is asked for by its diffID or by its stored digest");
+}
+
+// One look at every inode, 128 bytes each: little beside inflating what they were made of.
+Result<std::uint64_t> CountImplicit(const format::Image& image) {
+  std::uint64_t count = 0;
+  const std::uint64_t inodes = image.Info().inodes;
+  for (std::uint64_t number = 1; number <= inodes; ++number) {
+    ASSIGN_OR_RETURN(const format::Inode inode, image.InodeAt(number));
+    count += inode.implicit ? 1 : 0;
+  }
+  return count;
+}
+
+// What an image says of the layer it was made of.
+Status Describe(const format::Image& image, const std::optional<oci::Digest>& diff_id,
+                PlacedLayer* placed) {
+  const format::ImageInfo info = image.Info();
+  if (!info.source) return DataLossError("does not say which layer it was made of");
+  placed->root.bytes = info.root;
+  placed->diff_id.bytes = info.source->digest;
+  placed->tar_bytes = info.source->size_bytes;
+  if (diff_id && placed->diff_id != *diff_id) {
+    return DataLossError("was made of the layer " + placed->diff_id.ToString() + ", wanted is " +
+                         diff_id->ToString());
+  }
+  ASSIGN_OR_RETURN(placed->implicit_directories, CountImplicit(image));
+  return Status::Ok();
+}
+
+Status DescribeFound(pool::Participant& participant, const std::optional<oci::Digest>& diff_id,
+                     PlacedLayer* placed) {
+  ASSIGN_OR_RETURN(std::optional<pool::Use> again, participant.Take(placed->use.ref()));
+  if (!again) return InternalError("an object in use is gone");
+  ASSIGN_OR_RETURN(const pool::Mapped mapped, pool::Mapped::Open(participant, *std::move(again)));
+  ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
+  return Describe(image, diff_id, placed);
+}
+
+}  // namespace
+
+Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor) {
+  ASSIGN_OR_RETURN(std::unique_ptr<oci::PositionedReader> stored, request.open());
+  oci::LayerStream stream(std::move(stored), request.stored_digest, request.diff_id);
+  ImageBuilder image(sink, request.options);
+  ASSIGN_OR_RETURN(
+      const format::SourceInfo source,
+      ApplyStream({image.tree(), image.data(), image.xattrs(), request.options.profile}, stream,
+                  monitor));
+  return image.Finish(source);
+}
+
+Result<PlacedLayer> PlaceLayer(pool::Participant& participant, const PlaceLayerRequest& request,
+                               Monitor& monitor) {
+  RETURN_IF_ERROR(CheckKey(request));
+  std::optional<ImageSummary> built;
+  const pool::Build build = [&](pool::Building& building) -> Result<pool::Digest> {
+    PoolSink sink(building);
+    ASSIGN_OR_RETURN(built, MakeLayer(request, sink, monitor));
+    return built->root.bytes;
+  };
+  ASSIGN_OR_RETURN(pool::Obtained obtained,
+                   pool::Obtain(participant, request.key, build, request.waiting));
+  PlacedLayer placed{.use = std::move(obtained.use), .how = obtained.how, .built = built};
+  if (built) {
+    placed.root = built->root;
+    placed.diff_id.bytes = built->source->digest;
+    placed.tar_bytes = built->source->size_bytes;
+    placed.implicit_directories = built->implicit_directories;
+  } else {
+    RETURN_IF_ERROR(DescribeFound(participant, request.diff_id, &placed)
+                        .WithContext("the image of " + pool::DigestText(request.key.digest)));
+  }
+  // The other way of asking for it.
+  std::optional<pool::Key> other;
+  if (request.key.kind == pool::AliasKind::kBlob) {
+    other = {pool::AliasKind::kDiffId, placed.diff_id.bytes};
+  } else if (built && request.stored_digest) {
+    other = {pool::AliasKind::kBlob, request.stored_digest->bytes};
+  }
+  if (other) RETURN_IF_ERROR(participant.AddAlias(placed.use, *other));
+  return placed;
+}
+
+}  // namespace daxfs::convert

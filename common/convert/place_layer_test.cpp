@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers in a pool in a file: made, found and waited for by participants of two hosts.
+#include "common/convert/place_layer.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "common/convert/pool_sink.hpp"
+#include "common/convert/testing/layers.hpp"
+#include "common/format/verify.hpp"
+#include "common/oci/blob_reader.hpp"
+#include "common/os/file_io.hpp"
+#include "common/os/testing/scratch.hpp"
+#include "common/pool/check.hpp"
+#include "common/pool/inspect.hpp"
+#include "common/pool/view.hpp"
+
+namespace daxfs::convert {
+namespace {
+
+using oci::testing::TarBuilder;
+using pool::AliasKind;
+using pool::How;
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kMiB = 1U << 20U;
+
+oci::Digest DigestOf(const std::string& bytes) {
+  return oci::Sha256::Of(std::as_bytes(std::span(bytes)));
+}
+
+// What somebody wants to place: `stored` is what lies there, the digests are what he believes.
+struct Layer {
+  Layer(std::string tar_bytes, std::string stored_bytes)
+      : tar(std::move(tar_bytes)),
+        stored(std::move(stored_bytes)),
+        stored_digest(DigestOf(stored)),
+        diff_id(DigestOf(tar)) {}
+
+  std::string tar;
+  std::string stored;
+  std::optional<oci::Digest> stored_digest;
+  std::optional<oci::Digest> diff_id;
+};
+
+// Two directories nobody names, and bytes behind the end marks.
+Layer Zipped(unsigned seed = 0) {
+  TarBuilder tar;
+  tar.File("a/b/c", std::string(3 * kMiB, 'x')).File("seed", std::to_string(seed));
+  const std::string bytes = tar.Finish() + std::string(9000, '\0');
+  return {bytes, oci::testing::Gzip(bytes)};
+}
+
+class PlaceLayerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(os::MakeSharedFile(path_, 32 * kMiB).ok());
+    pool::CreateOptions options;
+    options.devices = {path_};
+    ASSERT_TRUE(pool::CreatePool(options).ok());
+  }
+
+  std::unique_ptr<pool::Participant> Attach(unsigned number) {
+    pool::HostIdentity host;
+    host.id.fill(static_cast<std::byte>(number));
+    host.name = "host" + std::to_string(number);
+    host.boot = 77;
+    host.run_dir = scratch_.Path("run" + std::to_string(number));
+    Result<std::unique_ptr<pool::Memory>> memory = pool::Memory::Open({path_}, os::Access::kWrite);
+    EXPECT_TRUE(memory.ok()) << memory.status().ToString();
+    auto joined = pool::Participant::Attach(*std::move(memory), host, "place_layer_test");
+    EXPECT_TRUE(joined.ok()) << joined.status().ToString();
+    return *std::move(joined);
+  }
+
+  PlaceLayerRequest Request(const Layer& layer, AliasKind kind) {
+    PlaceLayerRequest request;
+    request.key = {kind, (kind == AliasKind::kBlob ? layer.stored_digest : layer.diff_id)->bytes};
+    request.open = [this, layer]() -> Result<std::unique_ptr<oci::PositionedReader>> {
+      const std::string path = scratch_.Path("stored" + std::to_string(++opened_));
+      os::testing::WriteFile(path, layer.stored);
+      ASSIGN_OR_RETURN(os::UniqueFd fd, os::OpenForReading(path));
+      return std::unique_ptr<oci::PositionedReader>(std::make_unique<oci::BlobReader>(
+          std::move(fd), layer.stored_digest.value_or(DigestOf(layer.stored)),
+          layer.stored.size()));
+    };
+    request.stored_digest = layer.stored_digest;
+    request.diff_id = layer.diff_id;
+    return request;
+  }
+
+  Result<PlacedLayer> Place(pool::Participant& participant, const Layer& layer, AliasKind kind) {
+    testing::CountingMonitor monitor;
+    return PlaceLayer(participant, Request(layer, kind), monitor);
+  }
+
+  static bool IsFound(pool::Participant& participant, AliasKind kind, const oci::Digest& digest) {
+    return participant.Find({kind, digest.bytes})->has_value();
+  }
+
+  // An image that some other program has put under a key.
+  static void PutImage(pool::Participant& participant, const pool::Key& key,
+                       const std::optional<format::SourceInfo>& source) {
+    const auto building = *participant.Begin(pool::ObjectKind::kImage);
+    PoolSink sink(*building);
+    ImageBuilder image(sink, {});
+    const ImageSummary summary = *image.Finish(source);
+    const auto published = *building->Publish(summary.root.bytes);
+    ASSERT_TRUE(participant.AddAlias(published.use, key).ok());
+    ASSERT_TRUE(participant.NameAndHold(published.use, "kept").ok());
+  }
+
+  os::testing::Scratch scratch_;
+  const std::string path_ = scratch_.Path("pool");
+  std::atomic<int> opened_{0};
+};
+
+TEST_F(PlaceLayerTest, WhatOneMadeTheOtherFindsWithAllThatIsToBeSaidOfIt) {
+  const auto one = Attach(1);
+  const auto two = Attach(2);
+  int opened = 0;
+  for (const AliasKind made_by : {AliasKind::kDiffId, AliasKind::kBlob}) {
+    const Layer layer = Zipped(static_cast<unsigned>(made_by));
+    const Result<PlacedLayer> made = Place(*one, layer, made_by);
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    EXPECT_EQ(made->how, How::kBuilt);
+    ASSERT_TRUE(made->built.has_value());
+    EXPECT_EQ(made->built->root, made->root);
+    EXPECT_EQ(made->diff_id, layer.diff_id);
+    EXPECT_EQ(made->tar_bytes, layer.tar.size());
+    EXPECT_EQ(made->implicit_directories, 2U);
+    ++opened;
+    for (const AliasKind found_by : {AliasKind::kDiffId, AliasKind::kBlob}) {
+      Result<PlacedLayer> found = Place(*two, layer, found_by);
+      ASSERT_TRUE(found.ok()) << found.status().ToString();
+      EXPECT_EQ(found->how, How::kFound);
+      EXPECT_FALSE(found->built.has_value());
+      EXPECT_EQ(found->use.ref(), made->use.ref());
+      EXPECT_EQ(found->root, made->root);
+      EXPECT_EQ(found->diff_id, made->diff_id);
+      EXPECT_EQ(found->tar_bytes, made->tar_bytes);
+      EXPECT_EQ(found->implicit_directories, made->implicit_directories);
+      const pool::Mapped mapped = *pool::Mapped::Open(*two, std::move(found->use));
+      const format::Image image = *format::Image::FromBytes(mapped.bytes());
+      EXPECT_TRUE(format::Verify(image, format::VerifyLevel::kFull).ok());
+      EXPECT_EQ(image.Info().source, testing::SourceOf(layer.tar));
+    }
+    EXPECT_EQ(opened_, opened) << "nothing is read of a layer that is there";
+  }
+}
+
+TEST_F(PlaceLayerTest, WhatIsNotKnownBeforeIsSaidAfter) {
+  const auto me = Attach(1);
+  Layer layer = Zipped();
+  const oci::Digest diff_id = *std::exchange(layer.diff_id, std::nullopt);
+  const Result<PlacedLayer> by_blob = Place(*me, layer, AliasKind::kBlob);
+  ASSERT_TRUE(by_blob.ok()) << by_blob.status().ToString();
+  EXPECT_EQ(by_blob->diff_id, diff_id);
+  EXPECT_TRUE(IsFound(*me, AliasKind::kDiffId, diff_id));
+  EXPECT_EQ(Place(*me, layer, AliasKind::kBlob)->diff_id, diff_id);
+  // The same layer, stored in another way: one image, and all digests lead to it.
+  Layer plain(layer.tar, layer.tar + "");
+  plain.stored = oci::testing::Zstd(plain.tar);
+  plain.stored_digest = DigestOf(plain.stored);
+  plain.diff_id.reset();
+  const Result<PlacedLayer> again = Place(*me, plain, AliasKind::kBlob);
+  ASSERT_TRUE(again.ok()) << again.status().ToString();
+  EXPECT_EQ(again->how, How::kFound);
+  EXPECT_TRUE(again->built.has_value());
+  EXPECT_EQ(again->use.ref(), by_blob->use.ref());
+  EXPECT_EQ(pool::ListObjects(me->memory()).size(), 1U);
+}
+
+// Otherwise a manifest that pairs somebody's blob with another layer's diffID would decide what
+// everybody gets for that blob.
+TEST_F(PlaceLayerTest, AManifestsWordMakesNoAliasOfABlob) {
+  const auto me = Attach(1);
+  Layer unnamed = Zipped();
+  unnamed.stored_digest.reset();
+  ASSERT_TRUE(Place(*me, unnamed, AliasKind::kDiffId).ok());
+  Layer claimed = Zipped();
+  claimed.stored_digest = DigestOf("somebody's blob");
+  ASSERT_EQ(Place(*me, claimed, AliasKind::kDiffId)->how, How::kFound);
+  EXPECT_FALSE(IsFound(*me, AliasKind::kBlob, *claimed.stored_digest));
+}
+
+TEST_F(PlaceLayerTest, WhatIsWrongLeavesNothing) {
+  const auto me = Attach(1);
+  const Layer good = Zipped();
+  Layer other_tar = good;
+  other_tar.diff_id = DigestOf("another tar");
+  Layer other_blob = good;
+  other_blob.stored_digest = DigestOf("another blob");
+  Layer cut(good.tar, good.stored.substr(0, good.stored.size() / 2));
+  Layer flipped = good;
+  flipped.stored[flipped.stored.size() / 2] ^= 1;
+  flipped.stored_digest.reset();
+  const Layer no_tar(std::string(2000, 'x'), std::string(2000, 'x'));
+  const struct {
+    const char* what;
+    const Layer& layer;
+    AliasKind kind;
+    const char* message;
+  } table[] = {
+      {"wrong diffID", other_tar, AliasKind::kDiffId, "the uncompressed layer has"},
+      {"wrong diffID, asked for by the blob", other_tar, AliasKind::kBlob, "uncompressed layer"},
+      {"wrong blob", other_blob, AliasKind::kBlob, "sha256:"},
+      {"cut gzip", cut, AliasKind::kBlob, "gzip"},
+      {"broken gzip", flipped, AliasKind::kDiffId, ""},
+      {"no tar", no_tar, AliasKind::kDiffId, ""},
+  };
+  for (const auto& row : table) {
+    SCOPED_TRACE(row.what);
+    const Result<PlacedLayer> placed = Place(*me, row.layer, row.kind);
+    ASSERT_FALSE(placed.ok());
+    EXPECT_THAT(placed.status().message(), HasSubstr(row.message));
+    EXPECT_TRUE(pool::ListObjects(me->memory()).empty());
+    EXPECT_FALSE(IsFound(*me, AliasKind::kDiffId, *row.layer.diff_id));
+    EXPECT_FALSE(row.layer.stored_digest &&
+                 IsFound(*me, AliasKind::kBlob, *row.layer.stored_digest));
+    const pool::UsageView usage = pool::Usage(me->memory());
+    EXPECT_EQ(usage.chunks_free, usage.chunks);
+    EXPECT_EQ(usage.aliases_used, 0U);
+  }
+  EXPECT_EQ(Place(*me, good, AliasKind::kDiffId)->how, How::kBuilt);
+}
+
+TEST_F(PlaceLayerTest, TwoAtOnceMakeOne) {
+  const Layer layer = Zipped();
+  const std::array<std::unique_ptr<pool::Participant>, 2> participants = {Attach(1), Attach(2)};
+  std::array<std::optional<PlacedLayer>, 2> placed;
+  std::atomic<bool> waited{false};
+  std::array<std::thread, 2> threads;
+  for (unsigned i = 0; i < 2; ++i) {
+    threads.at(i) = std::thread([&, i] {
+      PlaceLayerRequest request = Request(layer, AliasKind::kBlob);
+      // Who builds goes on when the other is seen to wait for it.
+      request.open = [&waited, open = request.open] {
+        while (!waited) std::this_thread::yield();
+        return open();
+      };
+      request.waiting.waiting = [&waited](std::uint64_t) {
+        waited = true;
+        return Status::Ok();
+      };
+      testing::CountingMonitor monitor;
+      Result<PlacedLayer> mine = PlaceLayer(*participants.at(i), request, monitor);
+      ASSERT_TRUE(mine.ok()) << mine.status().ToString();
+      placed.at(i) = *std::move(mine);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(opened_, 1);
+  EXPECT_EQ(placed[0]->use.ref(), placed[1]->use.ref());
+  EXPECT_EQ(placed[0]->root, placed[1]->root);
+  EXPECT_EQ(placed[0]->tar_bytes, placed[1]->tar_bytes);
+  EXPECT_EQ(placed[0]->built.has_value(), placed[0]->how == How::kBuilt);
+  EXPECT_NE(placed[0]->how == How::kBuilt, placed[1]->how == How::kBuilt);
+  EXPECT_NE(placed[0]->how == How::kWaited, placed[1]->how == How::kWaited);
+}
+
+TEST_F(PlaceLayerTest, ALayerMayHaveNoBytes) {
+  const auto one = Attach(1);
+  const Layer empty("", "");
+  for (const How how : {How::kBuilt, How::kFound}) {
+    const Result<PlacedLayer> placed = Place(*one, empty, AliasKind::kDiffId);
+    ASSERT_TRUE(placed.ok()) << placed.status().ToString();
+    EXPECT_EQ(placed->how, how);
+    EXPECT_EQ(placed->tar_bytes, 0U);
+    EXPECT_EQ(placed->diff_id, empty.diff_id);
+  }
+}
+
+TEST_F(PlaceLayerTest, AnImageThatIsNotOfThatLayerIsNotTaken) {
+  const Layer layer = Zipped();
+  const struct {
+    AliasKind kind;
+    std::optional<format::SourceInfo> source;
+    const char* message;
+  } table[] = {
+      {AliasKind::kDiffId, std::nullopt, "does not say which layer"},
+      {AliasKind::kDiffId, testing::SourceOf("another"), "was made of the layer sha256:"},
+      {AliasKind::kBlob, testing::SourceOf("another one"), "was made of the layer sha256:"},
+  };
+  for (const auto& row : table) {
+    const auto me = Attach(1);
+    const PlaceLayerRequest request = Request(layer, row.kind);
+    PutImage(*me, request.key, row.source);
+    const Result<PlacedLayer> placed = Place(*me, layer, row.kind);
+    EXPECT_EQ(placed.status().code(), StatusCode::kDataLoss);
+    EXPECT_THAT(placed.status().message(), HasSubstr(row.message));
+    EXPECT_THAT(placed.status().message(), HasSubstr(pool::DigestText(request.key.digest)));
+    EXPECT_EQ(me->DropHolds(pool::HoldKind::kAdmin, "kept"), 1U);
+    ASSERT_TRUE(me->RemoveName("kept").ok());
+    EXPECT_EQ(me->Collect({}).size(), 1U);
+  }
+  EXPECT_EQ(opened_, 0);
+}
+
+TEST_F(PlaceLayerTest, TheKeyIsOneOfTheDigests) {
+  const auto me = Attach(1);
+  const Layer layer = Zipped();
+  PlaceLayerRequest request = Request(layer, AliasKind::kDiffId);
+  for (const pool::Key& key : {pool::Key{AliasKind::kDiffId, layer.stored_digest->bytes},
+                               pool::Key{AliasKind::kBlob, layer.diff_id->bytes},
+                               pool::Key{AliasKind::kRoot, layer.diff_id->bytes}}) {
+    request.key = key;
+    testing::CountingMonitor monitor;
+    EXPECT_EQ(PlaceLayer(*me, request, monitor).status().code(), StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(opened_, 0);
+}
+
+}  // namespace
+}  // namespace daxfs::convert
