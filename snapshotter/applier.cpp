@@ -53,13 +53,16 @@ Result<Tar> Applier::Apply(const ApplyRequest& request) {
     return std::unique_ptr<oci::PositionedReader>(
         std::make_unique<oci::BlobReader>(std::move(stored), blob.digest, blob.size_bytes));
   };
+  ASSIGN_OR_RETURN(std::vector<std::string> below, snapshotter_.LayersBelow(target));
   ASSIGN_OR_RETURN(const convert::PlacedLayer placed,
-                   convert::PlaceLayer(participant_, place, watch));
+                   convert::PlaceLayerOver(participant_, place,
+                                           convert::FindInDirectories(std::move(below)), watch));
   RETURN_IF_ERROR(snapshotter_.SetImage(target, {placed.root, placed.diff_id}));
   log_.Info("layer", {{"blob", blob.digest.ToString()},
                       {"diff_id", placed.diff_id.ToString()},
                       {"how", HowText(placed.how)},
-                      {"bytes", placed.tar_bytes}});
+                      {"bytes", placed.tar_bytes},
+                      {"implicit_directories", placed.implicit_directories}});
   return Tar{placed.diff_id, placed.tar_bytes};
 }
 

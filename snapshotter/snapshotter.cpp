@@ -96,8 +96,7 @@ Result<std::vector<Mount>> Snapshotter::Stage(const std::string& key, const std:
                  {{"chain", reference}, {"err", set.message()}});
     return mounts;
   }
-  const std::string layer = directories_.Layer(active.layer.id);
-  RETURN_IF_ERROR(images_.Mount(*image, layer));
+  ASSIGN_OR_RETURN(const std::string layer, MountLayer({active.layer.id, image}));
   return ComposeMounts({Kind::kView, layer, "", {}}, labels, {});
 }
 
@@ -181,14 +180,28 @@ Result<std::vector<Mount>> Snapshotter::MountsOf(const Snapshot& snapshot) {
   pieces.kind = snapshot.info.kind;
   pieces.upper = own.image ? directories_.Over(own.id) : directories_.Layer(own.id);
   pieces.work = directories_.Work(own.id);
-  std::vector<Layer> layers = snapshot.parents;
-  if (own.image) layers.insert(layers.begin(), own);
-  for (const Layer& layer : layers) {
-    const std::string path = directories_.Layer(layer.id);
-    if (layer.image) RETURN_IF_ERROR(images_.Mount(*layer.image, path));
-    pieces.lowers.push_back(path);
+  ASSIGN_OR_RETURN(pieces.lowers, LayersBelow(snapshot));
+  if (own.image) {
+    ASSIGN_OR_RETURN(std::string layer, MountLayer(own));
+    pieces.lowers.insert(pieces.lowers.begin(), std::move(layer));
   }
   return ComposeMounts(pieces, snapshot.info.labels, options_.overlay_options);
+}
+
+// Where it is to be seen.
+Result<std::string> Snapshotter::MountLayer(const Layer& layer) {
+  std::string path = directories_.Layer(layer.id);
+  if (layer.image) RETURN_IF_ERROR(images_.Mount(*layer.image, path));
+  return path;
+}
+
+Result<std::vector<std::string>> Snapshotter::LayersBelow(const Snapshot& snapshot) {
+  std::vector<std::string> paths;
+  for (const Layer& layer : snapshot.parents) {
+    ASSIGN_OR_RETURN(std::string path, MountLayer(layer));
+    paths.push_back(std::move(path));
+  }
+  return paths;
 }
 
 Result<std::vector<Mount>> Snapshotter::Mounts(const std::string& key) {

@@ -52,6 +52,9 @@ class Snapshotter {
   // The active snapshot these mounts are of, if a layer can be applied to it: it is ours, and
   // nothing was written or applied. Errors: kUnimplemented, for others to try, if it is not.
   Result<Snapshot> FindTarget(const std::vector<Mount>& mounts);
+  // The directories of its parents' layers, the uppermost first, all mounted. Errors: kNotFound if
+  // an image has gone.
+  Result<std::vector<std::string>> LayersBelow(const Snapshot& snapshot);
   // That image is the snapshot's layer. Errors: as Store::SetImage, Images::Hold.
   Status SetImage(const Snapshot& target, const LayerImage& image);
 
@@ -71,6 +74,7 @@ class Snapshotter {
                        const Labels& labels);
   Status Make(const Snapshot& snapshot);
   Result<std::vector<Mount>> MountsOf(const Snapshot& snapshot);
+  Result<std::string> MountLayer(const Layer& layer);
   void Announce(const Snapshot& committed);
   Result<Usage> MeasureLayer(const Snapshot& snapshot, const std::function<bool()>& cancelled);
   Status Dispose(std::int64_t id);

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/convert/pool_sink.hpp"
 #include "common/convert/tar_source.hpp"
@@ -34,6 +35,31 @@ Result<std::uint64_t> CountImplicit(const format::Image& image) {
   return count;
 }
 
+// Whether there is something below for any directory no entry has named.
+Result<bool> AnyBelow(const format::Image& image, const FindLower& find) {
+  struct Place {
+    format::Inode directory;
+    std::string path;
+  };
+  ASSIGN_OR_RETURN(const format::Inode root, image.Root());
+  std::vector<Place> places = {{root, ""}};
+  while (!places.empty()) {
+    const Place place = std::move(places.back());
+    places.pop_back();
+    for (std::uint64_t i = 0; i < place.directory.entries; ++i) {
+      ASSIGN_OR_RETURN(const format::DirectoryEntry entry, image.Entry(place.directory, i));
+      if (entry.type != kTypeDirectory >> 12U) continue;
+      ASSIGN_OR_RETURN(const format::Inode child, image.Child(place.directory, entry));
+      const std::string name(entry.name);
+      places.push_back({child, place.path.empty() ? name : place.path + "/" + name});
+      if (!child.implicit) continue;
+      ASSIGN_OR_RETURN(const std::optional<LowerDirectory> lower, find(places.back().path));
+      if (lower) return true;
+    }
+  }
+  return false;
+}
+
 // What an image says of the layer it was made of.
 Status Describe(const format::Image& image, const std::optional<oci::Digest>& diff_id,
                 PlacedLayer* placed) {
@@ -50,18 +76,23 @@ Status Describe(const format::Image& image, const std::optional<oci::Digest>& di
   return Status::Ok();
 }
 
+Result<pool::Mapped> OpenAgain(pool::Participant& participant, const pool::Use& use) {
+  ASSIGN_OR_RETURN(std::optional<pool::Use> again, participant.Take(use.ref()));
+  if (!again) return InternalError("an object in use is gone");
+  return pool::Mapped::Open(participant, *std::move(again));
+}
+
 Status DescribeFound(pool::Participant& participant, const std::optional<oci::Digest>& diff_id,
                      PlacedLayer* placed) {
-  ASSIGN_OR_RETURN(std::optional<pool::Use> again, participant.Take(placed->use.ref()));
-  if (!again) return InternalError("an object in use is gone");
-  ASSIGN_OR_RETURN(const pool::Mapped mapped, pool::Mapped::Open(participant, *std::move(again)));
+  ASSIGN_OR_RETURN(const pool::Mapped mapped, OpenAgain(participant, placed->use));
   ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
   return Describe(image, diff_id, placed);
 }
 
 }  // namespace
 
-Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor) {
+Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor,
+                               const FindLower& find) {
   ASSIGN_OR_RETURN(std::unique_ptr<oci::PositionedReader> stored, request.open());
   oci::LayerStream stream(std::move(stored), request.stored_digest, request.diff_id);
   ImageBuilder image(sink, request.options);
@@ -69,6 +100,7 @@ Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Mon
       const format::SourceInfo source,
       ApplyStream({image.tree(), image.data(), image.xattrs(), request.options.profile}, stream,
                   monitor));
+  if (find) RETURN_IF_ERROR(ResolveImplicit(image.tree(), image.xattrs(), find).status());
   return image.Finish(source);
 }
 
@@ -101,6 +133,29 @@ Result<PlacedLayer> PlaceLayer(pool::Participant& participant, const PlaceLayerR
     other = {pool::AliasKind::kBlob, request.stored_digest->bytes};
   }
   if (other) RETURN_IF_ERROR(participant.AddAlias(placed.use, *other));
+  return placed;
+}
+
+Result<PlacedLayer> PlaceLayerOver(pool::Participant& participant, const PlaceLayerRequest& request,
+                                   const FindLower& find, Monitor& monitor) {
+  ASSIGN_OR_RETURN(PlacedLayer placed, PlaceLayer(participant, request, monitor));
+  if (placed.implicit_directories == 0) return placed;
+  {
+    ASSIGN_OR_RETURN(const pool::Mapped mapped, OpenAgain(participant, placed.use));
+    ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
+    ASSIGN_OR_RETURN(const bool any, AnyBelow(image, find));
+    if (!any) return placed;
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Building> building,
+                   participant.Begin(pool::ObjectKind::kImage));
+  PoolSink sink(*building);
+  ASSIGN_OR_RETURN(const ImageSummary built, MakeLayer(request, sink, monitor, find));
+  ASSIGN_OR_RETURN(pool::Building::Published published, building->Publish(built.root.bytes));
+  placed.use = std::move(published.use);
+  placed.root = built.root;
+  placed.implicit_directories = built.implicit_directories;
+  placed.how = published.existed ? pool::How::kFound : pool::How::kBuilt;
+  placed.built = built;
   return placed;
 }
 

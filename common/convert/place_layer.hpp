@@ -8,6 +8,7 @@
 
 #include "common/base/status.hpp"
 #include "common/convert/image_builder.hpp"
+#include "common/convert/implicit.hpp"
 #include "common/oci/byte_reader.hpp"
 #include "common/oci/digest.hpp"
 #include "common/pool/obtain.hpp"
@@ -41,7 +42,8 @@ struct PlacedLayer {
 // Makes the image of a layer, all of the layer compared. `monitor` hears of stored bytes. `key` and
 // `waiting` mean nothing here. Errors: kDataLoss if a digest is another; those of `open`, of the
 // layer (as ApplyTar) and of the sink.
-Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor);
+Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor,
+                               const FindLower& find = {});
 
 // The image of a layer in a pool, found by its key, waited for, or made. It can be found by the
 // layer's diffID from then on, and by the digest of the stored bytes if this one has read them:
@@ -50,5 +52,10 @@ Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Mon
 // kDataLoss if what was found is damaged, or another layer's.
 Result<PlacedLayer> PlaceLayer(pool::Participant& participant, const PlaceLayerRequest& request,
                                Monitor& monitor);
+
+// The same of a layer over others: where it names a file but not its directory, the directory has
+// what `find` says it has there. An image that differs for it can be found by its root alone.
+Result<PlacedLayer> PlaceLayerOver(pool::Participant& participant, const PlaceLayerRequest& request,
+                                   const FindLower& find, Monitor& monitor);
 
 }  // namespace daxfs::convert

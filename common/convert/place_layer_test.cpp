@@ -316,5 +316,37 @@ TEST_F(PlaceLayerTest, TheKeyIsOneOfTheDigests) {
   EXPECT_EQ(opened_, 0);
 }
 
+TEST_F(PlaceLayerTest, OverOthersDirectoriesNobodyNamedAreTheirs) {
+  const auto one = Attach(1);
+  const Layer layer = Zipped();
+  testing::CountingMonitor monitor;
+  const PlaceLayerRequest request = Request(layer, AliasKind::kBlob);
+  const FindLower none = [](const std::string&) -> Result<std::optional<LowerDirectory>> {
+    return std::optional<LowerDirectory>();
+  };
+  const FindLower sticky = [](const std::string& path) -> Result<std::optional<LowerDirectory>> {
+    if (path != "a") return std::optional<LowerDirectory>();
+    LowerDirectory lower;
+    lower.attributes.mode = kTypeDirectory | 01777U;
+    return std::optional<LowerDirectory>(lower);
+  };
+  Result<PlacedLayer> plain = PlaceLayerOver(*one, request, none, monitor);
+  ASSERT_TRUE(plain.ok()) << plain.status().ToString();
+  EXPECT_EQ(plain->implicit_directories, 2U);
+  EXPECT_EQ(opened_, 1);
+  const Result<PlacedLayer> over = PlaceLayerOver(*one, request, sticky, monitor);
+  ASSERT_TRUE(over.ok()) << over.status().ToString();
+  EXPECT_EQ(over->implicit_directories, 1U);
+  EXPECT_EQ(over->diff_id, plain->diff_id);
+  EXPECT_EQ(over->tar_bytes, plain->tar_bytes);
+  EXPECT_NE(over->root, plain->root);
+  EXPECT_EQ(opened_, 2);
+  // By what it was made of it is the plain one that is found.
+  const Result<std::optional<pool::Use>> found =
+      one->Find({AliasKind::kBlob, layer.stored_digest->bytes});
+  EXPECT_EQ((*found)->ref(), plain->use.ref());
+  EXPECT_EQ(PlaceLayerOver(*one, request, sticky, monitor)->how, How::kFound);
+}
+
 }  // namespace
 }  // namespace daxfs::convert

@@ -34,11 +34,11 @@ FileInfo FromStat(const struct stat& info) {
   return out;
 }
 
-Result<UniqueFd> OpenBeneath(int directory_fd, const std::string& path, std::uint64_t flags,
-                             std::uint64_t resolve) {
+Result<UniqueFd> OpenAt(int directory_fd, const std::string& path, std::uint64_t flags,
+                        std::uint64_t resolve) {
   struct open_how how {};
   how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | resolve;
+  how.resolve = resolve;
   for (;;) {
     UniqueFd fd(
         static_cast<int>(::syscall(SYS_openat2, directory_fd, path.c_str(), &how, sizeof(how))));
@@ -106,14 +106,19 @@ Result<Directory> Directory::Open(const std::string& path) {
 }
 
 Result<Directory> Directory::OpenDirectory(const std::string& name) const {
-  ASSIGN_OR_RETURN(UniqueFd fd,
-                   OpenBeneath(fd_.get(), name, O_RDONLY | O_DIRECTORY, RESOLVE_NO_SYMLINKS));
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(fd_.get(), name, O_RDONLY | O_DIRECTORY,
+                                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+  return Directory(std::move(fd));
+}
+
+Result<Directory> Directory::Follow(const std::string& path) const {
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(fd_.get(), path, O_RDONLY | O_DIRECTORY, RESOLVE_IN_ROOT));
   return Directory(std::move(fd));
 }
 
 Result<UniqueFd> Directory::OpenFile(const std::string& path) const {
   // O_NONBLOCK: a FIFO of that name must not make us wait.
-  ASSIGN_OR_RETURN(UniqueFd fd, OpenBeneath(fd_.get(), path, O_RDONLY | O_NONBLOCK, 0));
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenAt(fd_.get(), path, O_RDONLY | O_NONBLOCK, RESOLVE_BENEATH));
   ASSIGN_OR_RETURN(const FileInfo info, StatFd(fd.get()));
   if (!S_ISREG(info.mode)) return InvalidArgumentError(path + ": not a regular file");
   return fd;

@@ -40,6 +40,9 @@ class Directory {
 
   // A directory directly below; symbolic links are not followed. Errors: by errno.
   Result<Directory> OpenDirectory(const std::string& name) const;
+  // The directory `path` leads to for who has this one as his root: absolute links and ".." stay in
+  // it. Errors: by errno.
+  Result<Directory> Follow(const std::string& path) const;
   // A regular file below, for reading; `path` may have several components, symbolic links may not
   // lead out. Errors: by errno; kInvalidArgument if it is not a regular file.
   Result<UniqueFd> OpenFile(const std::string& path) const;

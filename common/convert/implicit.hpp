@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.hpp"
+#include "common/convert/tree.hpp"
+#include "common/convert/xattr_table.hpp"
+
+namespace daxfs::convert {
+
+// A directory of the layers below.
+struct LowerDirectory {
+  Attributes attributes;
+  XattrMap xattrs;
+};
+
+// What a directory no entry of a layer names ("usr/lib") is in the layers below; nothing if they
+// have none.
+using FindLower = std::function<Result<std::optional<LowerDirectory>>(const std::string& path)>;
+
+// Looks in `directories`, the uppermost layer first, as containerd does for the parents it has to
+// make (pkg/archive/tar.go mkparent): the first that has something of that name decides, links are
+// followed inside the layer, and what is no directory counts as none. Extended attributes without
+// trusted.*.
+FindLower FindInDirectories(std::vector<std::string> directories);
+
+// Gives the directories no entry has named what those below have. They are implicit no longer.
+// Returns how many. Errors: those of `find`; kInvalidArgument for attributes no image can hold.
+Result<std::uint64_t> ResolveImplicit(Tree& tree, XattrTable& xattrs, const FindLower& find);
+
+}  // namespace daxfs::convert
