@@ -32,4 +32,9 @@ class Mounter {
 Result<std::unique_ptr<Mounter>> MakeMounter(const std::string& backend, const std::string& pool,
                                              const std::string& fuse_program, base::Logger& log);
 
+// Each of them alone. Errors: kFailedPrecondition, likewise.
+Result<std::unique_ptr<Mounter>> MakeKernelMounter(const std::string& pool);
+Result<std::unique_ptr<Mounter>> MakeFuseMounter(const std::string& pool,
+                                                 const std::string& fuse_program);
+
 }  // namespace daxfs::snapshotter

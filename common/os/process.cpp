@@ -133,11 +133,10 @@ Status Background::Detach() {
   if (::chdir("/") != 0) return Status::FromErrno(errno, "chdir");
   const UniqueFd nothing(::open(kNothing, O_RDWR | O_CLOEXEC));
   if (!nothing.valid()) return Status::FromErrno(errno, kNothing);
-  // Told as long as there is a standard error to complain on.
-  if (::send(waiting_.get(), "", 1, MSG_NOSIGNAL) != 1) return Status::FromErrno(errno, "send");
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::dup2(nothing.get(), stream) < 0) return Status::FromErrno(errno, "dup2");
   }
+  if (::send(waiting_.get(), "", 1, MSG_NOSIGNAL) != 1) return Status::FromErrno(errno, "send");
   return waiting_.Close();
 }
 

@@ -14,18 +14,20 @@
 
 namespace daxfs::convert::testing {
 
-// A pool in a file, in which this process takes part, and as the same host the programs it starts.
-// All of it lies in `directory`. Stops the test if that fails.
+// A pool in two files, in which this process takes part, and as the same host the programs it
+// starts. All of it lies in `directory`. Stops the test if that fails.
 class TestPool {
  public:
-  explicit TestPool(const std::string& directory) : path_(directory + "/pool") {
+  explicit TestPool(const std::string& directory)
+      : path_(directory + "/pool," + directory + "/more") {
     ::setenv("DAXFS_HOST_ID", "6d6f756e-7465-7200-0000-000000000001", 1);
     ::setenv("DAXFS_RUN_DIR", (directory + "/run").c_str(), 1);
     pool::CreateOptions options;
-    options.devices = {path_};
-    options.size_bytes = std::uint64_t{32} << 20U;
+    options.devices = {directory + "/pool", directory + "/more"};
+    options.size_bytes = std::uint64_t{16} << 20U;
     DAXFS_CHECK(pool::CreatePool(options).ok());
-    Result<std::unique_ptr<pool::Memory>> memory = pool::Memory::Open({path_}, os::Access::kWrite);
+    Result<std::unique_ptr<pool::Memory>> memory =
+        pool::Memory::Open(options.devices, os::Access::kWrite);
     DAXFS_CHECK(memory.ok());
     Result<std::unique_ptr<pool::Participant>> joined =
         pool::Participant::Attach(*std::move(memory), *pool::ThisHost(), "test");
@@ -33,6 +35,7 @@ class TestPool {
     participant_ = *std::move(joined);
   }
 
+  // As a command line names it.
   const std::string& path() const { return path_; }
   pool::Participant& participant() { return *participant_; }
 
