@@ -18,9 +18,16 @@
 #include "common/os/signal_watcher.hpp"
 #include "common/os/system.hpp"
 #include "common/os/unix_socket.hpp"
+#include "common/pool/config.hpp"
+#include "common/pool/participant.hpp"
 #include "common/rpc/server.hpp"
+#include "snapshotter/applier.hpp"
 #include "snapshotter/config.hpp"
+#include "snapshotter/content.hpp"
+#include "snapshotter/diff_service.hpp"
+#include "snapshotter/mounter.hpp"
 #include "snapshotter/no_images.hpp"
+#include "snapshotter/pool_images.hpp"
 #include "snapshotter/snapshots_service.hpp"
 
 namespace daxfs::snapshotter {
@@ -67,16 +74,49 @@ Result<os::UniqueFd> Listen(const std::string& address) {
   return os::ListenUnix(address);
 }
 
+// What a configured pool needs; without one everything is empty.
+struct Pool {
+  std::shared_ptr<pool::Participant> participant;
+  std::unique_ptr<Mounter> mounter;
+  std::unique_ptr<Images> images;
+};
+
+Result<Pool> OpenPool(const Config& config, base::Logger& log) {
+  Pool opened;
+  if (config.pool.empty()) {
+    log.Warning("no pool is configured: layers become directories, and other hosts get none");
+    opened.images = std::make_unique<NoImages>();
+    return opened;
+  }
+  ASSIGN_OR_RETURN(const pool::PoolConfig where, pool::ResolvePool(config.pool));
+  ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
+                   pool::Memory::Open(where.devices, os::Access::kWrite));
+  ASSIGN_OR_RETURN(const pool::HostIdentity host, pool::ThisHost());
+  ASSIGN_OR_RETURN(opened.participant,
+                   pool::Participant::Attach(std::move(memory), host, "daxfs-snapshotter"));
+  ASSIGN_OR_RETURN(opened.mounter,
+                   MakeMounter(config.backend, config.pool, config.fuse_program, log));
+  opened.images = std::make_unique<PoolImages>(opened.participant, *opened.mounter, log);
+  return opened;
+}
+
 Status Serve(const Config& config, base::Logger& log) {
   RETURN_IF_ERROR(os::HoldSignals());
-  NoImages images;
+  ASSIGN_OR_RETURN(const Pool pool, OpenPool(config, log));
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshotter> snapshotter,
-                   Snapshotter::Open({config.root, OverlayOptions(config)}, images, log));
+                   Snapshotter::Open({config.root, OverlayOptions(config)}, *pool.images, log));
+  const std::unique_ptr<Content> content =
+      ContentInFiles(config.content, ContentOverRpc(config.containerd));
+  std::unique_ptr<Applier> applier;
+  if (pool.participant) {
+    applier = std::make_unique<Applier>(*snapshotter, *pool.participant, *content, log);
+  }
   CallLog calls(log);
   const std::unique_ptr<grpc::Service> snapshots = MakeSnapshotsService(*snapshotter, calls);
+  const std::unique_ptr<grpc::Service> differ = MakeDiffService(applier.get(), calls);
   ASSIGN_OR_RETURN(os::UniqueFd listener, Listen(config.address));
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                   rpc::Server::Start(std::move(listener), {snapshots.get()}, log));
+                   rpc::Server::Start(std::move(listener), {snapshots.get(), differ.get()}, log));
   log.Info("serving", {{"address", config.address}, {"root", config.root}});
   os::NotifyReady("serving");
   while (os::WaitForSignal() != os::DaemonSignal::kStop) continue;

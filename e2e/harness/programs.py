@@ -25,8 +25,8 @@ def compile_static(name, folder):
 
 
 def tool(name):
-    """Path of a built program of this checkout: daxfs-build, daxfsctl, mount.daxfs."""
-    room = "imagebuilder" if name == "daxfs-build" else "tools"
+    """Path of a built program of this checkout: daxfs-build, daxfs-snapshotter, daxfsctl, mount.daxfs."""
+    room = {"daxfs-build": "imagebuilder", "daxfs-snapshotter": "snapshotter"}.get(name, "tools")
     path = REPOSITORY / "build" / PRESET / room / name
     if not path.exists():
         raise ToolMissing(f"{path}: not built; run: make build PRESET={PRESET}")
