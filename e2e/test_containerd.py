@@ -3,12 +3,11 @@
 by their layers' digests, containers run from mounts of daxfs, nothing is left of what was removed."""
 
 import json
-import re
 import time
 
 import pytest
 
-from e2e.harness import containerd, daxfs, module
+from e2e.harness import daxfs, module
 from e2e.harness.containerd import SNAPSHOTTER_ROOT, Node
 from e2e.harness.pool import Pool
 from e2e.harness.pool_story import HOST_IDS
@@ -46,7 +45,7 @@ def import_demo(node, image):
 def committed(node):
     """Keys of the committed snapshots."""
     rows = node.ctr("snapshots", "--snapshotter", "daxfs", "ls").stdout.splitlines()[1:]
-    return [row.split()[0] for row in rows if row.endswith("Committed")]
+    return [row.split()[0] for row in rows if row.split()[-1] == "Committed"]
 
 
 def run(node, image, *command):
@@ -68,3 +67,58 @@ def test_containers_run_from_the_pool(nodes, demo_image, daxfs_module):
     for where, _, source in mounted:
         print(f"{where}: {source}")
         daxfs.assert_daxfs(first.vm, daxfs_module, where)
+
+
+def test_the_second_host_unpacks_nothing(nodes, demo_image, daxfs_module):
+    second = nodes[1]
+    if second.version == "1.6":
+        assert "Apply" not in second.snapshotter.log()
+        return
+    image = import_demo(second, demo_image / "image")
+    layers = len(layout.layer_blobs(demo_image / "image"))
+    assert len(committed(second)) == layers
+    assert "Apply" not in second.snapshotter.log(), second.snapshotter.log()
+    assert run(second, image, "/bin/sh", "-c", "echo second").split() == ["second"]
+    for where, kind, _ in second.mounts():
+        assert kind == "daxfs", where
+        daxfs.assert_daxfs(second.vm, daxfs_module, where)
+
+
+def test_a_restart_disturbs_no_container(nodes):
+    first = nodes[0]
+    image = first.ctr("images", "ls", "-q").stdout.split()[0]
+    script = "i=0; while :; do i=$((i+1)); echo $i > /count; cat /bin/sh > /copy; sleep 0.1; done"
+    first.ctr("run", "-d", "--snapshotter", "daxfs", image, "c-long", "/bin/sh", "-c", script)
+    try:
+        for signal in ("TERM", "KILL"):
+            before = first.mounts()
+            first.snapshotter.stop(signal)
+            count = lambda: int(first.ctr("task", "exec", "--exec-id", f"e{time.monotonic_ns()}", "c-long", "cat",
+                                          "/count").stdout or 0)
+            then = count()
+            first.snapshotter.start()
+            assert first.mounts() == before
+            assert count() > then
+            assert run(first, image, "/bin/sh", "-c", "echo again").split() == ["again"]
+    finally:
+        first.ctr("task", "kill", "-s", "KILL", "c-long", check=False)
+        time.sleep(1)
+        first.ctr("task", "rm", "c-long", check=False)
+        first.ctr("container", "rm", "c-long")
+
+
+def test_nothing_is_left_of_what_was_removed(nodes):
+    for node in nodes:
+        for image in node.ctr("images", "ls", "-q").stdout.split():
+            node.ctr("images", "rm", "--sync", image)
+        assert node.ctr("snapshots", "--snapshotter", "daxfs", "ls").stdout.splitlines()[1:] == []
+        end = time.monotonic() + 30
+        while node.mounts() or node.vm.run(["ls", f"{SNAPSHOTTER_ROOT}/snapshots"]).stdout.split():
+            assert time.monotonic() < end, (node.mounts(), node.snapshotter.log())
+            time.sleep(0.5)
+    pool = nodes[0].pool
+    shown = json.loads(pool.tool("daxfsctl", "pool", "info", pool.memory.path, "--json").stdout)
+    assert shown["holds"]["used"] == 0, shown
+    pool.tool("daxfsctl", "pool", "gc", pool.memory.path)
+    assert pool.ready() == []
+    pool.tool("daxfsctl", "pool", "check", pool.memory.path)
