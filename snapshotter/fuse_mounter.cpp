@@ -26,6 +26,8 @@ class FuseMounter final : public Mounter {
   const char* name() const override { return "fuse"; }
 
   Status Mount(const oci::Digest& root, const std::string& path) override {
+    // What is left there of a process that was killed.
+    RETURN_IF_ERROR(os::Unmount(path));
     const std::string image = "pool:" + pool_ + ":" + root.ToString();
     const Result<os::ProgramEnd> end = os::RunProgram({program_, "-o", kOptions, image, path});
     // Not kNotFound, which would be said of the image.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -20,6 +21,7 @@
 
 #include "common/convert/testing/test_pool.hpp"
 #include "common/os/daxfs_control.hpp"
+#include "common/os/mount.hpp"
 #include "common/os/testing/mounts.hpp"
 #include "common/os/testing/scratch.hpp"
 #include "common/os/unique_fd.hpp"
@@ -178,6 +180,29 @@ TEST_F(FuseMounterTest, WhatServesHasNothingOfOurs) {
     EXPECT_NE(target, scratch_.Path("ours"));
     EXPECT_EQ(target.find("standard error"), std::string::npos);
   }
+}
+
+TEST_F(FuseMounterTest, MountsAgainWhatHasDied) {
+  const std::string path = scratch_.Path("a");
+  const oci::Digest root = Place();
+  const std::unique_ptr<Mounter> mounter = Make();
+  EXPECT_FALSE(*os::IsMountPoint(path));
+  for (const bool is_looked_at : {false, true}) {
+    ASSERT_TRUE(mounter->Mount(root, path).ok());
+    if (is_looked_at) {
+      EXPECT_TRUE(std::filesystem::is_directory(path));
+    }
+    EXPECT_TRUE(*os::IsMountPoint(path));
+    ASSERT_EQ(Served().size(), 1U);
+    ASSERT_EQ(::kill(static_cast<pid_t>(Served().front()), SIGKILL), 0);
+    EXPECT_TRUE(WaitUntil([&] { return !*os::IsMountPoint(path); }));
+    EXPECT_TRUE(WaitUntil([&] { return pool_->participant().SweepLocal() == 1; }));
+  }
+  const Status again = mounter->Mount(root, path);
+  ASSERT_TRUE(again.ok()) << again.ToString();
+  EXPECT_EQ(os::testing::ReadFile(path + "/file"), "content");
+  EXPECT_TRUE(mounter->Unmount(path).ok());
+  EXPECT_EQ(MountLine(path), "") << "the dead one was left below";
 }
 
 TEST_F(FuseMounterTest, IsALayerForEverybody) {

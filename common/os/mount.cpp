@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -76,11 +77,14 @@ Status MountFilesystem(const MountRequest& request) {
 
 Result<bool> IsMountPoint(const std::string& path) {
   struct statx info {};
-  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &info) !=
-      0) {
+  // Nobody is asked: of what is dead nobody would answer.
+  constexpr int kFlags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+  if (::statx(AT_FDCWD, path.c_str(), kFlags, STATX_TYPE, &info) != 0) {
     return Status::FromErrno(errno, path);
   }
-  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+  if ((info.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) return false;
+  struct statfs statistics {};
+  return ::statfs(path.c_str(), &statistics) == 0 || errno != ENOTCONN;
 }
 
 Status Unmount(const std::string& path) {

@@ -24,7 +24,8 @@ struct MountRequest {
 // message; kNotFound if the kernel does not know the type. Needs CAP_SYS_ADMIN.
 Status MountFilesystem(const MountRequest& request);
 
-// Whether something is mounted on that directory. Errors: by errno.
+// Whether something is mounted on that directory and not dead, as what a program served that has
+// ended. Errors: by errno.
 Result<bool> IsMountPoint(const std::string& path);
 
 // Takes what is mounted there away, at once for names; who uses it keeps it as long. Nothing there
