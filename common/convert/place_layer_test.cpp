@@ -48,10 +48,11 @@ struct Layer {
   std::optional<oci::Digest> diff_id;
 };
 
-// Two directories nobody names, and bytes behind the end marks.
+// Five directories nobody names, the last inode among them, and bytes behind the end marks.
 Layer Zipped(unsigned seed = 0) {
   TarBuilder tar;
   tar.File("a/b/c", std::string(3 * kMiB, 'x')).File("seed", std::to_string(seed));
+  tar.HardLink("d/e/f/again", "seed");
   const std::string bytes = tar.Finish() + std::string(9000, '\0');
   return {bytes, oci::testing::Gzip(bytes)};
 }
@@ -133,7 +134,7 @@ TEST_F(PlaceLayerTest, WhatOneMadeTheOtherFindsWithAllThatIsToBeSaidOfIt) {
     EXPECT_EQ(made->built->root, made->root);
     EXPECT_EQ(made->diff_id, layer.diff_id);
     EXPECT_EQ(made->tar_bytes, layer.tar.size());
-    EXPECT_EQ(made->implicit_directories, 2U);
+    EXPECT_EQ(made->implicit_directories, 5U);
     ++opened;
     for (const AliasKind found_by : {AliasKind::kDiffId, AliasKind::kBlob}) {
       Result<PlacedLayer> found = Place(*two, layer, found_by);
