@@ -13,6 +13,8 @@ from e2e.harness.pool import Pool
 from e2e.harness.pool_story import HOST_IDS
 from e2e.oci import layout
 
+pytestmark = pytest.mark.part("containerd")
+
 POOL_BYTES = 512 << 20
 POOL = "images"
 
@@ -23,7 +25,8 @@ def nodes(request, start_vms, new_memory, daxfs_module, cache, tmp_path_factory)
     memory = new_memory(POOL_BYTES)
     pool = Pool(memory, tmp_path_factory.mktemp("pool"))
     made = []
-    for name, host_id in zip("ab", HOST_IDS):
+    # 1.6 has no proxy differ: nothing of it reaches another host by ctr.
+    for name, host_id in zip("a" if request.param == "1.6" else "ab", HOST_IDS):
         vm = start_vms(f"{request.param}-{name}", memory=memory, memory_mib=1536)[0]
         phys, size = vm.nvdimm
         module.load(vm, daxfs_module, f"host_id={host_id} attach={POOL},{phys:#x},{size}")
@@ -70,10 +73,9 @@ def test_containers_run_from_the_pool(nodes, demo_image, daxfs_module):
 
 
 def test_the_second_host_unpacks_nothing(nodes, demo_image, daxfs_module):
+    if len(nodes) == 1:
+        pytest.skip("1.6 has no proxy differ: ctr places nothing in the pool")
     second = nodes[1]
-    if second.version == "1.6":
-        assert "Apply" not in second.snapshotter.log()
-        return
     image = import_demo(second, demo_image / "image")
     layers = len(layout.layer_blobs(demo_image / "image"))
     assert len(committed(second)) == layers
@@ -86,6 +88,8 @@ def test_the_second_host_unpacks_nothing(nodes, demo_image, daxfs_module):
 
 def test_a_restart_disturbs_no_container(nodes):
     first = nodes[0]
+    if first.version == "1.6":
+        pytest.skip("the daemon is the same for every containerd: looked at with 2.x")
     image = first.ctr("images", "ls", "-q").stdout.split()[0]
     script = "i=0; while :; do i=$((i+1)); echo $i > /count; cat /bin/sh > /copy; sleep 0.1; done"
     first.ctr("run", "-d", "--snapshotter", "daxfs", image, "c-long", "/bin/sh", "-c", script)
