@@ -3,6 +3,9 @@
 by their layers' digests, containers run from mounts of daxfs, nothing is left of what was removed."""
 
 import json
+import os
+import re
+import subprocess
 import time
 
 import pytest
@@ -109,6 +112,23 @@ def test_a_restart_disturbs_no_container(nodes):
         time.sleep(1)
         first.ctr("task", "rm", "c-long", check=False)
         first.ctr("container", "rm", "c-long")
+
+
+def test_containerds_own_tests_pass(nodes):
+    """core/snapshots/testsuite: a daemon of its own for each, over the pool and the kernel module."""
+    first = nodes[0]
+    if first.version == "1.6":
+        pytest.skip("the suite is that of 2.x")
+    suite = first.vm.share / "suite.test"
+    subprocess.run(["go", "test", "-c", "-o", suite, "."], check=True, cwd=module.REPOSITORY / "tests" / "containerd",
+                   env=dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly", GOTOOLCHAIN="local"))
+    for name, options in (("overlayfs", ""), ("daxfs", "redirect_dir=on")):
+        done = first.vm.run(["/mnt/share/suite.test", "-test.v", "-daemon", "/usr/local/sbin/daxfs-snapshotter",
+                             "-pool", POOL, "-backend", "kernel", "-name", name, "-overlay-options", options,
+                             "-test.root"], check=False, timeout=300)
+        results = re.findall(r"^    --- (\w+): TestSnapshotter/(\w+)", done.stdout, re.M)
+        assert done.rc == 0 and len(results) == 21, done.stdout[-4000:] + done.stderr[-4000:]
+        assert {result for result, _ in results} == {"PASS"}, results
 
 
 def test_nothing_is_left_of_what_was_removed(nodes):

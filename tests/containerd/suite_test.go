@@ -29,11 +29,17 @@ var (
 	daemon  = flag.String("daemon", "", "the program daxfs-snapshotter")
 	name    = flag.String("name", "overlayfs", "the name the suite knows the snapshotter by; some of its tests depend on it")
 	options = flag.String("overlay-options", "", "options for every OverlayFS mount, with commas between")
+	pool    = flag.String("pool", "", "the pool images are in: a name or a path")
+	backend = flag.String("backend", "auto", "who mounts images")
+	fuse    = flag.String("fuse-program", "/usr/bin/daxfs-fuse", "the program daxfs-fuse")
 )
 
 // configure writes the daemon's configuration into dir.
 func configure(dir, root, socket string) (string, error) {
 	text := fmt.Sprintf("root: %s\naddress: %s\n", root, socket)
+	if *pool != "" {
+		text += fmt.Sprintf("pool: %s\nbackend: %s\nfuse_program: %s\n", *pool, *backend, *fuse)
+	}
 	if *options != "" {
 		text += "overlay_options:\n"
 		for _, option := range strings.Split(*options, ",") {
