@@ -333,11 +333,11 @@ TEST_F(PlaceLayerTest, OverOthersDirectoriesNobodyNamedAreTheirs) {
   };
   Result<PlacedLayer> plain = PlaceLayerOver(*one, request, none, monitor);
   ASSERT_TRUE(plain.ok()) << plain.status().ToString();
-  EXPECT_EQ(plain->implicit_directories, 2U);
+  EXPECT_EQ(plain->implicit_directories, 5U);
   EXPECT_EQ(opened_, 1);
   const Result<PlacedLayer> over = PlaceLayerOver(*one, request, sticky, monitor);
   ASSERT_TRUE(over.ok()) << over.status().ToString();
-  EXPECT_EQ(over->implicit_directories, 1U);
+  EXPECT_EQ(over->implicit_directories, 4U);
   EXPECT_EQ(over->diff_id, plain->diff_id);
   EXPECT_EQ(over->tar_bytes, plain->tar_bytes);
   EXPECT_NE(over->root, plain->root);
