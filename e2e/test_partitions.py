@@ -118,7 +118,7 @@ def test_it_is_not_collected_while_another_host_reads_it(story, mounted):
     digest = json.loads(beside.pool("ls", "--json"))["digest"]
     mounted.run("umount /image")
     wait_until(lambda: json.loads(beside.pool("ls", "--json"))["uses"] == 0, "the use is left")
-    assert "freed 1 objects" in guest(vms[0], "daxfsctl", "pool", "gc", POOL).stdout
+    assert "freed 1 object of" in guest(vms[0], "daxfsctl", "pool", "gc", POOL).stdout
     done = mounted.run(f"mount -i -t daxfs -o ro,image={digest} pool:apart /image", check=False)
     assert done.rc != 0 and "not in pool" in said(mounted)
     guest(vms[0], "daxfs-build", "dir:/mnt/share/tree", "--pool", POOL, "--name", "built-by-a")
@@ -143,7 +143,7 @@ def test_a_host_that_lost_its_power_keeps_nothing_once_that_is_said(story, start
     guest(vms[0], "daxfsctl", "pool", "rm", POOL, "built-by-a")
     assert "freed 0 objects" in guest(vms[0], "daxfsctl", "pool", "gc", POOL).stdout, "nobody has said so"
     beside.pool("fence", IDS["vm-b"], "--powered-off")
-    assert "freed 1 objects" in guest(vms[0], "daxfsctl", "pool", "gc", POOL).stdout
+    assert "freed 1 object of" in guest(vms[0], "daxfsctl", "pool", "gc", POOL).stdout
     # It comes back, in its next life: what it mounts counts again.
     guest(vms[0], "daxfs-build", "dir:/mnt/share/tree", "--pool", POOL, "--name", "built-by-a")
     vms[1] = start_vms("vm-b", memory=memory)[0]
