@@ -10,18 +10,6 @@
 namespace daxfs::imagebuilder {
 namespace {
 
-const char* HowText(pool::How how) {
-  switch (how) {
-    case pool::How::kFound:
-      return "found";
-    case pool::How::kWaited:
-      return "waited";
-    case pool::How::kBuilt:
-      return "built";
-  }
-  return "";
-}
-
 class InPool final : public Destination {
  public:
   InPool(std::unique_ptr<pool::Participant> participant, const Options& options)
@@ -77,7 +65,7 @@ class InPool final : public Destination {
     uses_.push_back(std::move(use));
     ImageReport report;
     report.summary = summary;
-    report.how = HowText(how);
+    report.how = pool::HowText(how);
     return report;
   }
 

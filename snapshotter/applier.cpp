@@ -11,18 +11,6 @@
 namespace daxfs::snapshotter {
 namespace {
 
-const char* HowText(pool::How how) {
-  switch (how) {
-    case pool::How::kFound:
-      return "found";
-    case pool::How::kWaited:
-      return "waited";
-    case pool::How::kBuilt:
-      return "built";
-  }
-  return "";
-}
-
 // Ends the work when nobody waits for it any more.
 class Watch final : public convert::Monitor {
  public:
@@ -60,7 +48,7 @@ Result<Tar> Applier::Apply(const ApplyRequest& request) {
   RETURN_IF_ERROR(snapshotter_.SetImage(target, {placed.root, placed.diff_id}));
   log_.Info("layer", {{"blob", blob.digest.ToString()},
                       {"diff_id", placed.diff_id.ToString()},
-                      {"how", HowText(placed.how)},
+                      {"how", pool::HowText(placed.how)},
                       {"bytes", placed.tar_bytes},
                       {"implicit_directories", placed.implicit_directories}});
   return Tar{placed.diff_id, placed.tar_bytes};

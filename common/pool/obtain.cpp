@@ -45,6 +45,18 @@ Result<Obtained> BuildAnnounced(Participant& participant, const Key& key, Buildi
 
 }  // namespace
 
+const char* HowText(How how) {
+  switch (how) {
+    case How::kFound:
+      return "found";
+    case How::kWaited:
+      return "waited";
+    case How::kBuilt:
+      return "built";
+  }
+  return "";
+}
+
 Result<Obtained> Obtain(Participant& participant, const Key& key, const Build& build,
                         const ObtainOptions& options) {
   Patience patience(options.patience);

@@ -16,6 +16,9 @@ enum class How {
   kBuilt,   // by this one
 };
 
+// "found", "waited" or "built".
+const char* HowText(How how);
+
 struct Obtained {
   Use use;
   How how = How::kBuilt;
