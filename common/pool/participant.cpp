@@ -32,15 +32,6 @@ std::uint64_t Participant::LockMark(const os::FileLock& lock) const {
   return (identity_.boot << 32U) | ((number ^ (number >> 32U)) & 0xffffffffU) | 1U;
 }
 
-// A lock proves something only of who would hold the same file. Processes of one boot that see
-// different directories (containers, $DAXFS_RUN_DIR) know nothing of each other.
-bool Participant::ProvesDeath(std::uint32_t slot, const os::FileLock& lock) const {
-  daxfs_participant_info info;
-  daxfs_participant_read(&memory_->words(), slot, &info);
-  const std::uint64_t mine = LockMark(lock);
-  return info.lock == 0 || info.lock == mine || (info.lock >> 32U) != (mine >> 32U);
-}
-
 Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory> memory,
                                                          const HostIdentity& host,
                                                          const std::string& name) {
@@ -100,13 +91,13 @@ Status Participant::TakeSlot(const std::string& name) {
     ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Try(LockPath(slot)));
     if (!lock) continue;
     if (local) continue;  // somebody's that died; it is swept once there is a slot to sweep from
-    if (daxfs_attach(&words, slot, host_) != 0) continue;
+    __u64 attached = 0;
+    if (daxfs_attach(&words, slot, host_, LockMark(*lock), &attached) != 0) continue;
     life_ = std::move(lock);
     slot_ = slot;
-    slot_word_ = daxfs_load(&words.slots[slot]);
+    slot_word_ = attached;
     RETURN_IF_ERROR(memory_->LiveAs(slot, slot_word_));
     daxfs_participant_info info = {};
-    info.lock = LockMark(*life_);
     info.heartbeat = info.started = os::WallClockSeconds();
     info.pid = os::ProcessId();
     info.kind = DAXFS_PARTICIPANT_PROGRAM;
@@ -188,10 +179,12 @@ bool Participant::SweepLocked(std::uint32_t slot) {
   if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED) {
     if (daxfs_word_slot(word) != host_ || daxfs_slot_is_kernel(word) != 0) return false;
     Result<std::optional<os::FileLock>> taken = os::FileLock::Try(LockPath(slot));
-    // As long as we have its lock nobody else of this host takes the slot.
-    if (!taken.ok() || !*taken || !ProvesDeath(slot, **taken)) return false;
+    // As long as we have its lock nobody else who sees that directory takes the slot. It proves
+    // something only of who would hold the same file: processes of one boot that see different
+    // directories (containers, $DAXFS_RUN_DIR) know nothing of each other.
+    if (!taken.ok() || !*taken) return false;
     life = *std::move(taken);
-    if (daxfs_mark_dead(&words, slot, word) != 0) return false;
+    if (daxfs_prove_dead(&words, slot, word, LockMark(*life)) != 0) return false;
   } else if (daxfs_word_state(word) != DAXFS_SLOT_DEAD) {
     return false;
   }

@@ -198,7 +198,6 @@ class Participant {
   Status TakeSlot(const std::string& name);
   std::string LockPath(std::uint32_t slot) const;
   std::uint64_t LockMark(const os::FileLock& lock) const;
-  bool ProvesDeath(std::uint32_t slot, const os::FileLock& lock) const;
   bool IsFenced() const;
   // The lock over this slot's words, which are its own. Errors: kAborted if they are not any more.
   Result<std::unique_lock<std::mutex>> Enter();

@@ -411,9 +411,11 @@ void daxfs_merges_sweep(const struct daxfs_pool *pool, __u32 dead);
 /**
  * daxfs_attach() - free -> attached(@host); look-ups may follow
  * @host: its number, and DAXFS_HOST_KERNEL for a kernel
+ * @lock: the mark of the file whose lock the caller holds as long as it lives; 0: none
+ * @word: the slot's word, as long as it is the caller's
  * Return: 0; -EBUSY
  */
-int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host);
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word);
 
 /**
  * daxfs_detach() - an orderly end: attached -> free, in the next incarnation
@@ -426,6 +428,14 @@ void daxfs_detach(const struct daxfs_pool *pool, __u32 slot);
  * Requires: its life is over, seen by a proof or stated. Return: 0; -ESTALE it has changed.
  */
 int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word);
+
+/**
+ * daxfs_prove_dead() - daxfs_mark_dead() by who holds the lock that the participant would hold
+ * @lock: its mark. The record of one that died while it attached may not name a lock yet.
+ * Return: 0; -ESTALE it has changed; -EPERM it has another lock of this boot; -EBUSY it is
+ * attaching, or another proves the same.
+ */
+int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 lock);
 
 /**
  * daxfs_contention_write() - what the participant in @slot has counted so far

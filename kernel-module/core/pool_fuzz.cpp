@@ -61,7 +61,8 @@ std::vector<__u8> MakePool(const daxfs_pool_info& info) {
   const __u8 id[16] = {1};
   __u32 host = 0;
   daxfs_host_join(&pool, id, "fuzz", &host);
-  for (__u32 slot = 0; slot < 2; ++slot) daxfs_attach(&pool, slot, host);
+  __u64 word = 0;
+  for (__u32 slot = 0; slot < 2; ++slot) daxfs_attach(&pool, slot, host, 7, &word);
   daxfs_chunk_split(&pool, 6);
   for (__u32 row = 0; row < 3; ++row) {
     __u64 generation = 0;
@@ -140,7 +141,8 @@ void FindAll(const daxfs_pool& pool, const daxfs_pool& home, const daxfs_index& 
 
 // What a program does that takes part, in a slot it takes for its own.
 void TakePart(const daxfs_pool& pool) {
-  if (daxfs_attach(&pool, 3, 1) != 0) return;
+  __u64 word = 0;
+  if (daxfs_attach(&pool, 3, 1, 7, &word) != 0) return;
   for (__u32 i = 0; i < pool.partition_count; ++i) {
     const daxfs_pool& home = i == pool.partition ? pool : pool.partitions[i];
     FindAll(pool, home, home.aliases, DAXFS_ALIAS_ROOT);

@@ -36,7 +36,7 @@ class Index : public testing::Test {
     pool.use_words = 1;
     pool.partition_count = 1;
     for (auto& row : row_words) daxfs_store(&row, daxfs_word_make(DAXFS_ROW_READY, 0, 1));
-    pool.names = {words.data(), bodies.data(), &used,    DAXFS_NAME_WORDS,
+    pool.names = {words.data(), bodies.data(), &used,   DAXFS_NAME_WORDS,
                   buckets,      overflow,      {7, 11}, DAXFS_ROLE_SHARED};
   }
   daxfs_alias Insert(const daxfs_key& key, __u64 target) {

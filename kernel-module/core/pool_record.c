@@ -132,7 +132,6 @@ void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,
 	record->pid = __cpu_to_le32(participant->pid);
 	record->kind = __cpu_to_le32(participant->kind);
 	memcpy(record->name, participant->name, sizeof(record->name));
-	record->lock = __cpu_to_le64(participant->lock);
 	daxfs_stored(pool->role, record, sizeof(*record), DAXFS_RULE(CALLER_WRITES));
 	daxfs_contention_write(pool, slot, nothing);
 }
@@ -148,7 +147,7 @@ void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
 	participant->kind = get32(&record->kind);
 	memcpy(participant->name, record->name, sizeof(record->name));
 	participant->name[sizeof(record->name)] = 0;
-	participant->lock = get64(&record->lock);
+	participant->lock = daxfs_load(&record->lock);
 }
 
 /* Never 0; who has the same key has the same id, or one chance in 2^64. */

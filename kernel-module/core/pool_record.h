@@ -58,6 +58,7 @@ struct daxfs_participant_info {
 	__u64 lock;	/* programs of a host: whose file lock proves that it lives; see pool.md */
 };
 
+/** daxfs_participant_write() - all but @lock, which is daxfs_attach()'s */
 void daxfs_participant_write(const struct daxfs_pool *pool, __u32 slot,
 			     const struct daxfs_participant_info *participant);
 void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,

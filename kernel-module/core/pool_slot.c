@@ -2,18 +2,51 @@
 /* Participants: how one begins, and how what a dead one left is undone. */
 #include "pool_index.h"
 
-int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host)
+static __u64 lock_of(const struct daxfs_pool *pool, __u32 slot)
 {
-	__u64 word = daxfs_load(&pool->slots[slot]);
-	__u64 attached = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, daxfs_word_generation(word));
+	return pool->slot_records ? daxfs_load(&pool->slot_records[slot].lock) : 0;
+}
 
-	if (daxfs_word_state(word) != DAXFS_SLOT_FREE ||
-	    daxfs_cas(&pool->slots[slot], word, attached) != word)
+/* Whoever changes a record's lock decides about the life in its slot: it begins, or is over. */
+static int decide(const struct daxfs_pool *pool, __u32 slot, __u64 lock, __u64 next)
+{
+	if (!pool->slot_records)
+		return 0;
+	return daxfs_cas(&pool->slot_records[slot].lock, lock, next) == lock ? 0 : -EBUSY;
+}
+
+/*
+ * Between its slot's word and its lock a participant may die, or be taken for dead by who knows
+ * of no lock; and who was slow may meet the next one's.
+ */
+static int begin_life(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 before,
+		      __u64 lock)
+{
+	int error = decide(pool, slot, before, lock);
+
+	if (error && DAXFS_RULE(ATTACH_DECIDES)) {
+		daxfs_mark_dead(pool, slot, word);
+		return error;
+	}
+	if (daxfs_load(&pool->slots[slot]) == word || !DAXFS_RULE(ATTACH_RECHECK))
+		return 0;
+	decide(pool, slot, lock, 0);
+	return -EBUSY;
+}
+
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word)
+{
+	__u64 free = daxfs_load(&pool->slots[slot]);
+	__u64 before = lock_of(pool, slot);
+
+	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, daxfs_word_generation(free));
+	if (daxfs_word_state(free) != DAXFS_SLOT_FREE ||
+	    daxfs_cas(&pool->slots[slot], free, *word) != free)
 		return -EBUSY;
 	/* A host that loses its power finds in memory whose uses are there too. */
 	daxfs_stored(pool->role, &pool->slots[slot], sizeof(word), DAXFS_RULE(ATTACH_WRITE));
 	/* No fence: the first reference under this slot has one, so it sees dying, or is seen. */
-	return 0;
+	return begin_life(pool, slot, *word, before, lock);
 }
 
 void daxfs_contention_write(const struct daxfs_pool *pool, __u32 slot, const __u64 *counts)
@@ -87,6 +120,13 @@ static int end_life(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64
 	return 0;
 }
 
+/* Of whose lock was this life? Nobody's, before the next one. */
+static void unlock(const struct daxfs_pool *pool, __u32 slot)
+{
+	if (pool->slot_records && DAXFS_RULE(LIFE_UNLOCKS))
+		daxfs_store(&pool->slot_records[slot].lock, 0);
+}
+
 static void clear_uses(const struct daxfs_pool *pool, __u32 slot)
 {
 	struct daxfs_word *uses = pool->uses + (__u64)slot * daxfs_slot_words(pool);
@@ -106,6 +146,7 @@ void daxfs_detach(const struct daxfs_pool *pool, __u32 slot)
 	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
 		return;	/* it was stated to be dead; then it is swept */
 	clear_uses(pool, slot);
+	unlock(pool, slot);
 	/* A release: who attaches to the slot finds it without uses. */
 	end_life(pool, slot, word, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
 }
@@ -188,6 +229,7 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 	if (error)
 		return error;
 	clear_uses(pool, dead);
+	unlock(pool, dead);
 	for (i = 0; i < pool->row_count; i++)
 		sweep_row(pool, slot, dead, i);
 	if (DAXFS_RULE(SWEEP_MERGES))
@@ -215,6 +257,17 @@ int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word)
 	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
 		return -ESTALE;
 	return end_life(pool, slot, word, dead);
+}
+
+int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 lock)
+{
+	__u64 found = lock_of(pool, slot);
+
+	if (found && found != lock && found >> 32 == lock >> 32)
+		return -EPERM;
+	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, found == lock ? 0 : lock))
+		return -EBUSY;
+	return daxfs_mark_dead(pool, slot, word);
 }
 
 void daxfs_fence_host(const struct daxfs_pool *pool, __u32 slot, __u32 host)

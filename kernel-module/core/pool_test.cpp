@@ -26,8 +26,12 @@ class Pool : public testing::Test {
     pool.partition_count = 1;
     pool.owner_count = 2;
     pool.hold_count = 1;
-    EXPECT_EQ(daxfs_attach(&pool, 0, 3), 0);
-    EXPECT_EQ(daxfs_attach(&pool, 1, 3), 0);
+    EXPECT_EQ(Attach(0, 3), 0);
+    EXPECT_EQ(Attach(1, 3), 0);
+  }
+  int Attach(__u32 slot, __u32 host, __u64 lock = 0) {
+    __u64 word = 0;
+    return daxfs_attach(&pool, slot, host, lock, &word);
   }
   __u32 RowState(__u32 row) { return daxfs_word_state(daxfs_load(&rows[row])); }
   // Publishes `row` with chunk 0; slot 0 has the builder's use of it.
@@ -80,7 +84,7 @@ TEST_F(Pool, WhatIsTakenIsBusy) {
   EXPECT_EQ(daxfs_chunk_take(&pool, 0, 4, other), -EBUSY);
   EXPECT_EQ(daxfs_chunk_free_orphan(&pool, 0), -EBUSY);
   EXPECT_EQ(daxfs_chunk_free_orphan(&pool, 1), -EBUSY);
-  EXPECT_EQ(daxfs_attach(&pool, 1, 3), -EBUSY);
+  EXPECT_EQ(Attach(1, 3), -EBUSY);
   EXPECT_EQ(daxfs_use_take(&pool, 1, 4, other), -ENOENT);  // not published yet
   EXPECT_EQ(daxfs_row_abandon(&pool, 0, 4, other), -ESTALE);
   EXPECT_EQ(daxfs_row_abandon(&pool, 1, 4, other), 0);
@@ -144,7 +148,7 @@ TEST_F(Pool, AHoldKeepsAndDyingIsRescued) {
 
 TEST_F(Pool, WhoLeavesInOrderLeavesNothing) {
   daxfs_detach(&pool, 1);
-  EXPECT_EQ(daxfs_attach(&pool, 1, DAXFS_HOST_KERNEL | 5), 0);
+  EXPECT_EQ(Attach(1, DAXFS_HOST_KERNEL | 5), 0);
   EXPECT_EQ(daxfs_word_slot(daxfs_load(&slots[1])), 5U);
   EXPECT_TRUE(daxfs_slot_is_kernel(daxfs_load(&slots[1])));
   EXPECT_FALSE(daxfs_slot_is_kernel(daxfs_load(&slots[0])));
@@ -159,13 +163,41 @@ TEST_F(Pool, WhoLeavesInOrderLeavesNothing) {
   EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[1])), DAXFS_SLOT_DEAD);
 }
 
+TEST_F(Pool, ALockProvesADeathOfItsOwnFileOrOfAnEarlierBootOnly) {
+  constexpr __u64 kBoot = 5ULL << 32, kOther = 6ULL << 32;
+  std::array<daxfs_pool_slot, 2> records = {};
+  pool.slot_records = records.data();
+  daxfs_detach(&pool, 1);
+  const auto lock = [&] { return daxfs_load(&records[1].lock); };
+  for (const __u64 of : {kBoot | 1, kOther | 2}) {
+    __u64 word = 0;
+    EXPECT_EQ(daxfs_attach(&pool, 1, 3, of, &word), 0);
+    EXPECT_EQ(word, daxfs_load(&slots[1]));
+    EXPECT_EQ(lock(), of);
+    const bool same_boot = of >> 32 == kBoot >> 32;
+    EXPECT_EQ(daxfs_prove_dead(&pool, 1, word, kBoot | 2), same_boot ? -EPERM : 0);
+    EXPECT_EQ(daxfs_prove_dead(&pool, 1, word, of), same_boot ? 0 : -ESTALE);
+    EXPECT_EQ(daxfs_sweep(&pool, 0, 1), 0);
+    EXPECT_EQ(lock(), 0U);
+  }
+  // It died before it had its lock in the record, in which the last one's is no more.
+  __u64 word = daxfs_load(&slots[1]);
+  daxfs_store(&slots[1], daxfs_word_make(DAXFS_SLOT_ATTACHED, 3, daxfs_word_generation(word)));
+  word = daxfs_load(&slots[1]);
+  EXPECT_EQ(daxfs_prove_dead(&pool, 1, word, kBoot | 2), 0);
+  EXPECT_EQ(daxfs_sweep(&pool, 0, 1), 0);
+  EXPECT_EQ(daxfs_attach(&pool, 1, 3, kBoot | 1, &word), 0);
+  daxfs_detach(&pool, 1);
+  EXPECT_EQ(lock(), 0U);
+}
+
 TEST_F(Pool, AHostStatedToBeOffHasNothingLeft) {
   const __u64 generation = Publish(3);
   __u64 word = 0, built = 0;
   EXPECT_EQ(daxfs_hold_take(&pool, 0, 0, &pool, 3, generation, nullptr, &word), 0);
   EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &built), 0);
   daxfs_detach(&pool, 1);
-  EXPECT_EQ(daxfs_attach(&pool, 1, 9), 0);
+  EXPECT_EQ(Attach(1, 9), 0);
   daxfs_fence_host(&pool, 1, 8);
   EXPECT_EQ(daxfs_load(&hold[0]), word) << "another host";
   daxfs_fence_host(&pool, 1, 3);

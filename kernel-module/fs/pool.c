@@ -144,10 +144,10 @@ static int take_slot(struct fs_context *fc, struct daxfs_member *member)
 	u32 i;
 
 	for (i = 0; i < member->pool.slot_count; i++) {
-		if (daxfs_attach(&member->pool, i, member->host | DAXFS_HOST_KERNEL))
+		if (daxfs_attach(&member->pool, i, member->host | DAXFS_HOST_KERNEL, 0,
+				 &member->word))
 			continue;
 		member->slot = i;
-		member->word = daxfs_load(&member->pool.slots[i]);
 		scnprintf(own.name, sizeof(own.name), "kernel %.25s", init_utsname()->release);
 		daxfs_participant_write(&member->pool, i, &own);
 		return 0;

@@ -2,10 +2,14 @@
 #include "pool_world.hpp"
 
 #include <bit>
+#include <cstddef>
 
 daxfs_rules daxfs_sim_rules_left_out = 0;
 
 namespace daxfs::sim {
+
+constexpr size_t kRecordWords = sizeof(daxfs_pool_slot) / sizeof(daxfs_word),
+                 kLockWord = offsetof(daxfs_pool_slot, lock) / sizeof(daxfs_word);
 
 PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
   const uint32_t slots = static_cast<uint32_t>(spec_.programs.size());
@@ -20,9 +24,12 @@ PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
   body_at_ = name_at_ + names_;
   mark_at_ = body_at_ + names_ * size_t{DAXFS_ALIAS_WORDS};
   scratch_at_ = mark_at_ + 1;
-  words_.resize(scratch_at_ + kScratch);
+  record_at_ = scratch_at_ + kScratch;
+  words_.resize(record_at_ + (spec_.records ? slots * kRecordWords : 0));
   pool_.rows = words_.data();
   pool_.slots = &words_[slot_at_];
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): a record is words here
+  if (spec_.records) pool_.slot_records = reinterpret_cast<daxfs_pool_slot*>(&words_[record_at_]);
   pool_.uses = &words_[use_at_];
   pool_.owners = &words_[owner_at_];
   pool_.granules = &words_[granule_at_];
@@ -61,6 +68,7 @@ void PoolWorld::Reset() {
 // Elsewhere keys differ in their first number alone, so that all have one tag.
 bool PoolWorld::Constant(size_t index) const {
   if (index < slot_at_) return (spec_.still & kRows) != 0;
+  if (index >= record_at_) return (index - record_at_) % kRecordWords != kLockWord;
   if (index == mark_at_) return (spec_.still & kMark) != 0;
   if (index < body_at_ || index > mark_at_) return false;
   if ((spec_.still & kBodies) != 0) return true;
@@ -80,6 +88,10 @@ void PoolWorld::Departed(size_t participant, Exit how) {
 
 void PoolWorld::SetRow(uint32_t row, uint32_t state, uint64_t generation) {
   words_[row].raw = daxfs_word_make(state, 0, generation);
+}
+
+void PoolWorld::SetLock(uint32_t slot, uint64_t lock) {
+  words_[record_at_ + slot * kRecordWords + kLockWord].raw = lock;
 }
 
 uint32_t PoolWorld::Put(uint64_t key, uint64_t target) {
@@ -302,10 +314,10 @@ std::string PoolWorld::AtEnd() {
 }
 
 std::string PoolWorld::WordName(size_t index) const {
-  static const char* const kNames[] = {"row",  "slot",  "uses", "owner", "granule",
-                                       "hold", "alias", "body", "mark",  "scratch"};
-  const size_t begins[] = {0,        slot_at_, use_at_,  owner_at_, granule_at_,
-                           hold_at_, name_at_, body_at_, mark_at_,  scratch_at_};
+  static const char* const kNames[] = {"row",   "slot", "uses", "owner",   "granule", "hold",
+                                       "alias", "body", "mark", "scratch", "record"};
+  const size_t begins[] = {0,        slot_at_, use_at_,  owner_at_,   granule_at_, hold_at_,
+                           name_at_, body_at_, mark_at_, scratch_at_, record_at_};
   size_t kind = std::size(begins) - 1;
   while (begins[kind] > index) --kind;
   const size_t number = index - begins[kind];

@@ -37,6 +37,7 @@ class PoolWorld : public World {
     bool large = false;        // too many states for a unit test
     bool endless = false;      // too many to go through at all: by chance only
     uint32_t attached = 0xff;  // a bit a slot; the others begin free
+    bool records = false;      // of slots, of which only the locks change
     std::function<void(PoolWorld&)> begin = {};
     std::function<std::string(PoolWorld&)> end = {};
   };
@@ -85,6 +86,7 @@ class PoolWorld : public World {
   void SetRow(uint32_t row, uint32_t state, uint64_t generation);
   void SetOwner(uint32_t chunk, uint64_t owner) { words_[owner_at_ + chunk].raw = owner; }
   void SetGranule(uint32_t granule, uint64_t owner) { words_[granule_at_ + granule].raw = owner; }
+  void SetLock(uint32_t slot, uint64_t lock);
   void SetUse(uint32_t slot, uint32_t row) { words_[use_at_ + slot].raw |= 1ULL << row; }
   void OwnsNothing(uint32_t row);  // that is looked at
   void Owns(uint32_t row, uint64_t generation, uint64_t chunks_and_granules);
@@ -119,7 +121,7 @@ class PoolWorld : public World {
   Spec spec_;
   uint32_t names_;
   size_t slot_at_, use_at_, owner_at_, granule_at_, hold_at_, name_at_, body_at_, mark_at_,
-      scratch_at_;
+      scratch_at_, record_at_;
   std::vector<daxfs_word> words_;
   std::array<uint64_t, kGhosts> ghosts_ = {};
   daxfs_pool pool_ = {};

@@ -60,8 +60,73 @@ Program Finder(uint32_t chunk = 0) {
 Program Newcomer() {
   return [](PoolWorld& world, uint32_t) {
     world.AwaitSlot(0, DAXFS_SLOT_FREE);
-    if (daxfs_attach(&world.pool(), 0, 0) == 0) world.Use(0, 1);
+    __u64 word = 0;
+    if (daxfs_attach(&world.pool(), 0, 0, 0, &word) == 0) world.Use(0, 1);
   };
+}
+
+// A lock's mark: of which boot, and of a file in which directory.
+constexpr uint64_t Mark(uint64_t directory) { return 1ULL << 32 | directory; }
+
+// Attaches to slot 0 by the lock in a directory of its own, and takes a use.
+Program Locked() {
+  return [](PoolWorld& world, uint32_t self) {
+    __u64 word = 0;
+    if (daxfs_attach(&world.pool(), 0, 0, Mark(self + 1), &word) != 0) return;
+    if (daxfs_use_take(&world.pool(), 0, 0, 1) == 0) {
+      world.Reported(self, daxfs_reference(0, 1));
+      world.Pass(0);
+      world.Reported(self, 0);
+    }
+    daxfs_detach(&world.pool(), 0);
+  };
+}
+
+// Has the lock for slot 0 in another directory, proves what that can prove, and sweeps what is
+// dead.
+Program Prover(int times) {
+  return [times](PoolWorld& world, uint32_t self) {
+    world.AwaitSlot(0, DAXFS_SLOT_ATTACHED);
+    const uint64_t word = daxfs_load(&world.pool().slots[0]);
+    if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED)
+      daxfs_prove_dead(&world.pool(), 0, word, Mark(self + 1));
+    for (int i = 0; i < times; ++i) {
+      world.AwaitSlot(0, DAXFS_SLOT_DEAD);
+      daxfs_sweep(&world.pool(), self, 0);
+      daxfs_collect(&world.pool(), self, 0);
+    }
+  };
+}
+
+// Was in slot 0, by another directory's lock.
+Program Predecessor() {
+  return [](PoolWorld& world, uint32_t) { daxfs_detach(&world.pool(), 0); };
+}
+
+// Dies somewhere; slot 1 says when.
+Program Attacher() {
+  return [](PoolWorld& world, uint32_t) {
+    __u64 word = 0;
+    world.AwaitSlot(0, DAXFS_SLOT_FREE);
+    daxfs_attach(&world.pool(), 0, 0, Mark(1), &word);
+  };
+}
+
+// Sees the same directory as the attacher, and so has its lock when that has died.
+Program ProverOfTheSame() {
+  return [](PoolWorld& world, uint32_t self) {
+    const daxfs_pool& pool = world.pool();
+    world.AwaitSlot(1, DAXFS_SLOT_DEAD);
+    daxfs_sweep(&pool, self, 1);
+    daxfs_prove_dead(&pool, 0, daxfs_load(&pool.slots[0]), Mark(1));
+    daxfs_sweep(&pool, self, 0);
+    world.ghost(0) = 1;
+  };
+}
+
+std::string AttachedByTheDead(PoolWorld& world) {
+  const bool attached = daxfs_word_state(world.Raw(1)) == DAXFS_SLOT_ATTACHED;  // slot 0
+  return attached && world.ghost(0) == 1 ? "a slot of the dead is left over" : "";
 }
 
 // Leaves in order, so that the next one may come.
@@ -285,6 +350,20 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
       {.name = "D-bytes", .programs = {BytesBuilder(), BytesReader()}, .ready = 0},
       {.name = "X-attach-collect", .programs = {Newcomer(), Collector()}, .attached = 0xfe},
       {.name = "X-leave-attach-collect", .programs = {Leaver(), Newcomer(), Collector()}},
+      {.name = "K-attach-or-proof",
+       .programs = {Locked(), Prover(1), Collector()},
+       .attached = 0xfe,
+       .records = true},
+      {.name = "K-two-attach-one-proof",
+       .programs = {Locked(), Prover(2), Locked()},
+       .attached = 0xfe,
+       .records = true},
+      {.name = "K-attacher-dies",
+       .programs = {Predecessor(), Attacher(), ProverOfTheSame()},
+       .departures = {{1, Exit::kDies}},
+       .records = true,
+       .begin = [](PoolWorld& world) { world.SetLock(0, Mark(7)); },
+       .end = AttachedByTheDead},
       {.name = "Z-hand-over", .programs = {Recipient(), Donor(), Collector()}},
   };
 }

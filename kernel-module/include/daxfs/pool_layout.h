@@ -180,7 +180,7 @@ struct daxfs_pool_slot {
 	daxfs_le32 pid;
 	daxfs_le32 kind;		/* DAXFS_PARTICIPANT_* */
 	__u8 name[32];
-	daxfs_le64 lock;		/* whose lock says that it lives, and which boot; or 0 */
+	struct daxfs_word lock;		/* whose lock says that it lives, and which boot; or 0 */
 	struct daxfs_word contention[DAXFS_CONTENTION_COUNT];
 };
 DAXFS_ASSERT_SIZE(struct daxfs_pool_slot, 128);
