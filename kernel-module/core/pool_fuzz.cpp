@@ -61,8 +61,10 @@ std::vector<__u8> MakePool(const daxfs_pool_info& info) {
   const __u8 id[16] = {1};
   __u32 host = 0;
   daxfs_host_join(&pool, id, "fuzz", &host);
-  __u64 word = 0;
-  for (__u32 slot = 0; slot < 2; ++slot) daxfs_attach(&pool, slot, host, 7, &word);
+  for (__u32 slot = 0; slot < 2; ++slot) {
+    __u64 word = 0;
+    daxfs_attach(&pool, slot, host, 7, &word);
+  }
   daxfs_chunk_split(&pool, 6);
   for (__u32 row = 0; row < 3; ++row) {
     __u64 generation = 0;
