@@ -9,7 +9,7 @@
 #include "common/base/log.hpp"
 #include "common/base/status.hpp"
 #include "common/oci/digest.hpp"
-#include "common/pool/participant.hpp"
+#include "common/pool/membership.hpp"
 #include "snapshotter/content.hpp"
 #include "snapshotter/snapshotter.hpp"
 
@@ -32,9 +32,9 @@ struct ApplyRequest {
 // somebody has placed, or is placing, is not read again. Thread safe. Borrows all.
 class Applier {
  public:
-  Applier(Snapshotter& snapshotter, pool::Participant& participant, Content& content,
+  Applier(Snapshotter& snapshotter, pool::Membership& membership, Content& content,
           base::Logger& log)
-      : snapshotter_(snapshotter), participant_(participant), content_(content), log_(log) {}
+      : snapshotter_(snapshotter), membership_(membership), content_(content), log_(log) {}
 
   // Errors: kUnimplemented for mounts that are not ours and layers that are no tar, for others to
   // try; kDataLoss, kInvalidArgument for a layer that is wrong; kResourceExhausted for a full pool,
@@ -43,7 +43,7 @@ class Applier {
 
  private:
   Snapshotter& snapshotter_;
-  pool::Participant& participant_;
+  pool::Membership& membership_;
   Content& content_;
   base::Logger& log_;
 };

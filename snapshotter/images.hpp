@@ -29,8 +29,21 @@ class Images {
   // Who holds nothing is no error.
   virtual Status Drop(const std::string& holder) = 0;
   // Drops what is held by those whose name begins so and who are none of `holders`: of a store that
-  // was restored, of a change a crash has cut off.
-  virtual Status Reconcile(const std::string& prefix, const std::vector<std::string>& holders) = 0;
+  // was restored, of a change a crash has cut off. Those of `holders` who hold nothing: what they
+  // held was lost.
+  virtual Result<std::vector<std::string>> Reconcile(const std::string& prefix,
+                                                     const std::vector<std::string>& holders) = 0;
+  // How often the pool was joined, 0: never yet. When that changes all that was held is lost, and
+  // what is mounted may be others' bytes.
+  virtual std::uint64_t Joined() = 0;
+
+  // Whether it can be had now. Errors: kUnavailable without a pool.
+  virtual Result<bool> IsPlaced(const LayerImage& image) = 0;
+  // The image of the same layer once more, over the directories of the layers below, the uppermost
+  // first: of others, or made from what containerd has. It is held when this returns. Errors:
+  // kNotFound if nobody has it any more, with what to do.
+  virtual Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
+                                     const std::vector<std::string>& below) = 0;
 
   // Of pool memory, and in the image. Errors: kNotFound.
   virtual Result<Usage> Measure(const LayerImage& image) = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshotter/janitor.hpp"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -33,18 +34,49 @@ Janitor::~Janitor() {
 void Janitor::Add(std::int64_t id) {
   {
     const std::lock_guard lock(mutex_);
+    // One that is being tried may have begun before what this is about.
+    if (std::find(waiting_.begin(), waiting_.end(), id) != waiting_.end()) return;
     waiting_.push_back(id);
     ++told_;
   }
   changed_.notify_all();
 }
 
+void Janitor::RetryLocked() {
+  for (const auto& [id, status] : failed_) {
+    if (IsWaitingLocked(id)) continue;
+    waiting_.push_back(id);
+    ++told_;
+  }
+  changed_.notify_all();
+}
+
+void Janitor::Retry() {
+  const std::lock_guard lock(mutex_);
+  RetryLocked();
+}
+
+bool Janitor::IsWaitingLocked(std::int64_t id) const {
+  return running_ == id || std::find(waiting_.begin(), waiting_.end(), id) != waiting_.end();
+}
+
+bool Janitor::IsWaiting(std::int64_t id) {
+  const std::lock_guard lock(mutex_);
+  return IsWaitingLocked(id);
+}
+
+std::optional<Status> Janitor::Outcome(std::int64_t id, std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  const bool tried =
+      changed_.wait_for(lock, patience, [this, id] { return stop_ || !IsWaitingLocked(id); });
+  if (!tried || stop_) return std::nullopt;
+  const auto failed = failed_.find(id);
+  return failed == failed_.end() ? Status::Ok() : failed->second;
+}
+
 void Janitor::Drain() {
   std::unique_lock lock(mutex_);
-  waiting_.insert(waiting_.end(), failed_.begin(), failed_.end());
-  told_ += failed_.size();
-  failed_.clear();
-  changed_.notify_all();
+  RetryLocked();
   changed_.wait(lock, [this, until = told_] { return stop_ || tried_ >= until; });
 }
 
@@ -55,14 +87,18 @@ void Janitor::Run() {
     if (stop_) return;
     const std::int64_t id = waiting_.front();
     waiting_.pop_front();
+    running_ = id;
     lock.unlock();
     const Status status = Guarded(work_, id);
-    if (!status.ok()) {
+    lock.lock();
+    running_.reset();
+    ++tried_;
+    const auto before = failed_.find(id);
+    if (!status.ok() && (before == failed_.end() || before->second.message() != status.message())) {
       log_.Warning(what_ + " is put off", {{"number", id}, {"err", status.message()}});
     }
-    lock.lock();
-    ++tried_;
-    if (!status.ok()) failed_.push_back(id);
+    if (status.ok()) failed_.erase(id);
+    if (!status.ok()) failed_.insert_or_assign(id, status);
     changed_.notify_all();
   }
 }

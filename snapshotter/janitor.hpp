@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "common/base/log.hpp"
 #include "common/base/status.hpp"
@@ -16,7 +18,8 @@
 namespace daxfs::snapshotter {
 
 // Does what may take long, or may fail now and work later, in a thread of its own: once for each
-// number it is told, and again for those it failed for when Drain is called.
+// number it is told, and again for those it failed for when Drain or Retry is called. The log has
+// a failure once, until it is another.
 class Janitor {
  public:
   using Work = std::function<Status(std::int64_t id)>;
@@ -29,9 +32,17 @@ class Janitor {
   void Add(std::int64_t id);
   // Waits until everything told so far was tried, what failed before once more.
   void Drain();
+  // Tries once more, in its thread, what failed before.
+  void Retry();
+  // How it went with `id`, waiting no longer than that until it was tried; nothing if it was not.
+  std::optional<Status> Outcome(std::int64_t id, std::chrono::milliseconds patience);
+  // Whether it is told and yet to be tried.
+  bool IsWaiting(std::int64_t id);
 
  private:
   void Run();
+  void RetryLocked();
+  bool IsWaitingLocked(std::int64_t id) const;
 
   const std::string what_;
   const Work work_;
@@ -39,7 +50,8 @@ class Janitor {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::int64_t> waiting_;  // under mutex_, as all below
-  std::vector<std::int64_t> failed_;
+  std::optional<std::int64_t> running_;
+  std::map<std::int64_t, Status> failed_;
   std::uint64_t told_ = 0;   // so many were added to waiting_
   std::uint64_t tried_ = 0;  // and so many of them tried
   bool stop_ = false;

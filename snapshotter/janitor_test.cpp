@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <map>
+#include <mutex>
 #include <stdexcept>
 
 namespace daxfs::snapshotter {
@@ -43,6 +45,36 @@ TEST(Janitor, TriesAllAndWhatFailedAgain) {
   janitor.Drain();
   janitor.Drain();
   EXPECT_THAT(tries, ElementsAre(Pair(1, 1), Pair(2, 2), Pair(3, 3)));
+}
+
+TEST(Janitor, SaysHowItWentWithOne) {
+  constexpr std::chrono::milliseconds kLong{60000};
+  Lines lines;
+  base::Logger log(lines, {});
+  std::mutex gate;
+  std::atomic<bool> works = false;
+  Janitor janitor(
+      "sweeping",
+      [&](std::int64_t) -> Status {
+        const std::lock_guard lock(gate);
+        return works ? Status::Ok() : NotFoundError("nowhere");
+      },
+      log);
+  EXPECT_TRUE(janitor.Outcome(5, kLong)->ok()) << "nobody told it";
+  {
+    const std::lock_guard closed(gate);
+    janitor.Add(5);
+    EXPECT_TRUE(janitor.IsWaiting(5));
+    EXPECT_FALSE(janitor.Outcome(5, std::chrono::milliseconds(1)));
+  }
+  EXPECT_EQ(janitor.Outcome(5, kLong)->code(), StatusCode::kNotFound);
+  janitor.Retry();
+  EXPECT_EQ(janitor.Outcome(5, kLong)->code(), StatusCode::kNotFound);
+  EXPECT_EQ(lines.text.find("nowhere"), lines.text.rfind("nowhere")) << "said once";
+  works = true;
+  janitor.Retry();
+  EXPECT_TRUE(janitor.Outcome(5, kLong)->ok());
+  EXPECT_FALSE(janitor.IsWaiting(5));
 }
 
 TEST(Janitor, EndsWithWorkLeft) {

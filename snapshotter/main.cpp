@@ -18,10 +18,10 @@
 #include "common/os/signal_watcher.hpp"
 #include "common/os/system.hpp"
 #include "common/os/unix_socket.hpp"
-#include "common/pool/config.hpp"
-#include "common/pool/participant.hpp"
+#include "common/pool/membership.hpp"
 #include "common/rpc/server.hpp"
 #include "snapshotter/applier.hpp"
+#include "snapshotter/catalog.hpp"
 #include "snapshotter/config.hpp"
 #include "snapshotter/content.hpp"
 #include "snapshotter/diff_service.hpp"
@@ -76,40 +76,42 @@ Result<os::UniqueFd> Listen(const std::string& address) {
 
 // What a configured pool needs; without one everything is empty.
 struct Pool {
-  std::shared_ptr<pool::Participant> participant;
+  std::unique_ptr<Content> content;
+  std::unique_ptr<NamedImages> named;
+  std::unique_ptr<Catalog> catalog;
+  std::unique_ptr<pool::Membership> membership;
   std::unique_ptr<Mounter> mounter;
   std::unique_ptr<Images> images;
 };
 
-Result<Pool> OpenPool(const Config& config, base::Logger& log) {
-  Pool opened;
+// The pool may come later: who asks for it meanwhile is told why it cannot be used.
+Pool ConnectPool(const Config& config, base::Logger& log) {
+  Pool made;
   if (config.pool.empty()) {
     log.Warning("no pool is configured: layers become directories, and other hosts get none");
-    opened.images = std::make_unique<NoImages>();
-    return opened;
+    made.images = std::make_unique<NoImages>();
+    return made;
   }
-  ASSIGN_OR_RETURN(const pool::PoolConfig where, pool::ResolvePool(config.pool));
-  ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
-                   pool::Memory::Open(where.devices, os::Access::kWrite));
-  ASSIGN_OR_RETURN(const pool::HostIdentity host, pool::ThisHost());
-  ASSIGN_OR_RETURN(opened.participant,
-                   pool::Participant::Attach(std::move(memory), host, "daxfs-snapshotter"));
-  ASSIGN_OR_RETURN(opened.mounter,
-                   MakeMounter(config.backend, config.pool, config.fuse_program, log));
-  opened.images = std::make_unique<PoolImages>(opened.participant, *opened.mounter, log);
-  return opened;
+  made.content = ContentInFiles(config.content, ContentOverRpc(config.containerd));
+  made.named = NamedImagesOverRpc(config.containerd);
+  made.catalog = std::make_unique<Catalog>(*made.named, *made.content);
+  made.membership = std::make_unique<pool::Membership>(config.pool, "daxfs-snapshotter");
+  made.mounter = MakeMounterLater(config.backend, config.pool, config.fuse_program, log);
+  made.images = std::make_unique<PoolImages>(*made.membership, *made.mounter, *made.catalog,
+                                             *made.content, log);
+  const Status joined = made.membership->Get().status();
+  if (!joined.ok()) log.Warning("the pool cannot be used yet", {{"err", joined.message()}});
+  return made;
 }
 
 Status Serve(const Config& config, base::Logger& log) {
   RETURN_IF_ERROR(os::HoldSignals());
-  ASSIGN_OR_RETURN(const Pool pool, OpenPool(config, log));
+  const Pool pool = ConnectPool(config, log);
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshotter> snapshotter,
                    Snapshotter::Open({config.root, OverlayOptions(config)}, *pool.images, log));
-  const std::unique_ptr<Content> content =
-      ContentInFiles(config.content, ContentOverRpc(config.containerd));
   std::unique_ptr<Applier> applier;
-  if (pool.participant) {
-    applier = std::make_unique<Applier>(*snapshotter, *pool.participant, *content, log);
+  if (pool.membership) {
+    applier = std::make_unique<Applier>(*snapshotter, *pool.membership, *pool.content, log);
   }
   CallLog calls(log);
   const std::unique_ptr<grpc::Service> snapshots = MakeSnapshotsService(*snapshotter, calls);

@@ -32,6 +32,11 @@ class Mounter {
 Result<std::unique_ptr<Mounter>> MakeMounter(const std::string& backend, const std::string& pool,
                                              const std::string& fuse_program, base::Logger& log);
 
+// The same, made when something is to be mounted or unmounted for the first time that it can be: a
+// pool may come later. Borrows the log.
+std::unique_ptr<Mounter> MakeMounterLater(const std::string& backend, const std::string& pool,
+                                          const std::string& fuse_program, base::Logger& log);
+
 // Each of them alone. Errors: kFailedPrecondition, likewise.
 Result<std::unique_ptr<Mounter>> MakeKernelMounter(const std::string& pool);
 Result<std::unique_ptr<Mounter>> MakeFuseMounter(const std::string& pool,

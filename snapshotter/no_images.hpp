@@ -20,18 +20,27 @@ class NoImages final : public Images {
     return Missing();
   }
   Status Drop(const std::string& /*holder*/) override { return Status::Ok(); }
-  Status Reconcile(const std::string& /*prefix*/,
-                   const std::vector<std::string>& /*holders*/) override {
-    return Status::Ok();
+  Result<std::vector<std::string>> Reconcile(const std::string& /*prefix*/,
+                                             const std::vector<std::string>& holders) override {
+    return holders;
+  }
+  std::uint64_t Joined() override { return 0; }
+  Result<bool> IsPlaced(const LayerImage& /*image*/) override { return false; }
+  Result<LayerImage> Restore(const LayerImage& image, const std::string& /*holder*/,
+                             const std::vector<std::string>& /*below*/) override {
+    return Gone(image);
   }
   Result<Usage> Measure(const LayerImage& /*image*/) override { return Missing(); }
   Status Mount(const LayerImage& image, const std::string& /*path*/) override {
-    return NotFoundError("image " + image.root.ToString() +
-                         ": no pool is configured; name the pool it is in as `pool:`");
+    return Gone(image);
   }
   Status Unmount(const std::string& path) override { return os::Unmount(path); }
 
  private:
+  static Status Gone(const LayerImage& image) {
+    return NotFoundError("image " + image.root.ToString() +
+                         ": no pool is configured; name the pool it is in as `pool:`");
+  }
   static Status Missing() { return FailedPreconditionError("no pool is configured"); }
 };
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshotter/pool_images.hpp"
 
-#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "common/format/image.hpp"
 #include "common/os/mount.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/view.hpp"
+#include "snapshotter/place_blob.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
@@ -16,23 +17,21 @@ constexpr pool::HoldKind kKind = pool::HoldKind::kSnapshot;
 
 }  // namespace
 
-PoolImages::PoolImages(std::shared_ptr<pool::Participant> participant, Mounter& mounter,
-                       base::Logger& log)
-    : participant_(std::move(participant)), mounter_(mounter), log_(log) {}
-
-Result<pool::Use> PoolImages::Take(const LayerImage& image) {
+Result<PoolImages::Taken> PoolImages::Take(const LayerImage& image) {
+  ASSIGN_OR_RETURN(std::shared_ptr<pool::Participant> participant, membership_.Get());
   ASSIGN_OR_RETURN(std::optional<pool::Use> use,
-                   participant_->Find({pool::AliasKind::kRoot, image.root.bytes}));
-  if (use) return *std::move(use);
+                   participant->Find({pool::AliasKind::kRoot, image.root.bytes}));
+  if (use) return Taken{std::move(participant), *std::move(use)};
   return NotFoundError("image " + image.root.ToString() + " of layer " + image.diff_id.ToString() +
-                       " is not in the pool any more: remove what was pulled and pull it again");
+                       " is not in the pool any more");
 }
 
 Result<std::optional<LayerImage>> PoolImages::FindChain(const oci::Digest& chain) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
   ASSIGN_OR_RETURN(std::optional<pool::Use> use,
-                   participant_->Find({pool::AliasKind::kChain, chain.bytes}));
+                   participant->Find({pool::AliasKind::kChain, chain.bytes}));
   if (!use) return std::optional<LayerImage>();
-  ASSIGN_OR_RETURN(const pool::Mapped mapped, pool::Mapped::Open(*participant_, *std::move(use)));
+  ASSIGN_OR_RETURN(const pool::Mapped mapped, pool::Mapped::Open(*participant, *std::move(use)));
   ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
   const format::ImageInfo info = image.Info();
   if (!info.source) return std::optional<LayerImage>();  // of no layer
@@ -41,38 +40,68 @@ Result<std::optional<LayerImage>> PoolImages::FindChain(const oci::Digest& chain
 
 Status PoolImages::AddChain(const LayerImage& image, const oci::Digest& chain,
                             const std::optional<oci::Digest>& parent) {
-  ASSIGN_OR_RETURN(const pool::Use use, Take(image));
+  ASSIGN_OR_RETURN(const Taken taken, Take(image));
   pool::Digest below{};
   if (parent) below = parent->bytes;
-  return participant_->AddAlias(use, {pool::AliasKind::kChain, chain.bytes},
-                                parent ? &below : nullptr);
+  return taken.participant->AddAlias(taken.use, {pool::AliasKind::kChain, chain.bytes},
+                                     parent ? &below : nullptr);
 }
 
 Status PoolImages::Hold(const LayerImage& image, const std::string& holder) {
-  ASSIGN_OR_RETURN(const pool::Use use, Take(image));
-  return participant_->Hold(use, kKind, holder);
+  ASSIGN_OR_RETURN(const Taken taken, Take(image));
+  return taken.participant->Hold(taken.use, kKind, holder);
 }
 
 Status PoolImages::Drop(const std::string& holder) {
-  const Status dropped = participant_->DropHold(kKind, holder);
+  ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
+  const Status dropped = participant->DropHold(kKind, holder);
   return dropped.code() == StatusCode::kNotFound ? Status::Ok() : dropped;
 }
 
-Status PoolImages::Reconcile(const std::string& prefix, const std::vector<std::string>& holders) {
-  for (const pool::HoldView& hold : pool::ListHolds(participant_->memory())) {
-    const bool ours = hold.host == participant_->host() &&
+Result<std::vector<std::string>> PoolImages::Reconcile(const std::string& prefix,
+                                                       const std::vector<std::string>& holders) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
+  std::set<std::string> lost(holders.begin(), holders.end());
+  const std::set<std::string> wanted = lost;
+  for (const pool::HoldView& hold : pool::ListHolds(participant->memory())) {
+    const bool ours = hold.host == participant->host() &&
                       hold.kind == static_cast<std::uint32_t>(kKind) &&
                       hold.name.rfind(prefix, 0) == 0;
-    if (!ours || std::find(holders.begin(), holders.end(), hold.name) != holders.end()) continue;
+    if (!ours) continue;
+    lost.erase(hold.name);
+    if (wanted.contains(hold.name)) continue;
     RETURN_IF_ERROR(Drop(hold.name));
     log_.Info("a hold nobody has any more is dropped", {{"holder", hold.name}});
   }
-  return Status::Ok();
+  return std::vector<std::string>(lost.begin(), lost.end());
+}
+
+Result<bool> PoolImages::IsPlaced(const LayerImage& image) {
+  const Result<Taken> taken = Take(image);
+  if (taken.status().code() == StatusCode::kNotFound) return false;
+  RETURN_IF_ERROR(taken.status());
+  return true;
+}
+
+Result<LayerImage> PoolImages::Restore(const LayerImage& image, const std::string& holder,
+                                       const std::vector<std::string>& below) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
+  ASSIGN_OR_RETURN(const StoredLayer stored, catalog_.FindLayer(image.diff_id));
+  ASSIGN_OR_RETURN(const convert::PlacedLayer placed,
+                   PlaceBlob(*participant, content_, {stored.blob, stored.name_space, below}));
+  if (placed.diff_id != image.diff_id) {
+    return DataLossError("layer " + stored.blob.digest.ToString() + " has diffID " +
+                         placed.diff_id.ToString() + ", not " + image.diff_id.ToString() +
+                         " as its image says");
+  }
+  RETURN_IF_ERROR(participant->Hold(placed.use, kKind, holder));
+  return LayerImage{placed.root, placed.diff_id};
 }
 
 Result<Usage> PoolImages::Measure(const LayerImage& image) {
-  ASSIGN_OR_RETURN(pool::Use use, Take(image));
-  ASSIGN_OR_RETURN(const pool::Mapped mapped, pool::Mapped::Open(*participant_, std::move(use)));
+  ASSIGN_OR_RETURN(Taken taken, Take(image));
+  ASSIGN_OR_RETURN(const pool::Mapped mapped,
+                   pool::Mapped::Open(*taken.participant, std::move(taken.use)));
   ASSIGN_OR_RETURN(const format::Image opened, format::Image::FromBytes(mapped.bytes()));
   const format::ImageInfo info = opened.Info();
   return Usage{static_cast<std::int64_t>(info.image_bytes), static_cast<std::int64_t>(info.inodes)};

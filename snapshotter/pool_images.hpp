@@ -6,33 +6,53 @@
 #include <string>
 
 #include "common/base/log.hpp"
-#include "common/pool/participant.hpp"
+#include "common/pool/membership.hpp"
+#include "snapshotter/catalog.hpp"
+#include "snapshotter/content.hpp"
 #include "snapshotter/images.hpp"
 #include "snapshotter/mounter.hpp"
 
 namespace daxfs::snapshotter {
 
-// The images of one pool, mounted by a Mounter.
+// The images of one pool, mounted by a Mounter. What the pool has lost comes from containerd.
 class PoolImages final : public Images {
  public:
-  // Borrows the mounter and the log.
-  PoolImages(std::shared_ptr<pool::Participant> participant, Mounter& mounter, base::Logger& log);
+  // Borrows all.
+  PoolImages(pool::Membership& membership, Mounter& mounter, Catalog& catalog, Content& content,
+             base::Logger& log)
+      : membership_(membership),
+        mounter_(mounter),
+        catalog_(catalog),
+        content_(content),
+        log_(log) {}
 
   Result<std::optional<LayerImage>> FindChain(const oci::Digest& chain) override;
   Status AddChain(const LayerImage& image, const oci::Digest& chain,
                   const std::optional<oci::Digest>& parent) override;
   Status Hold(const LayerImage& image, const std::string& holder) override;
   Status Drop(const std::string& holder) override;
-  Status Reconcile(const std::string& prefix, const std::vector<std::string>& holders) override;
+  Result<std::vector<std::string>> Reconcile(const std::string& prefix,
+                                             const std::vector<std::string>& holders) override;
+  std::uint64_t Joined() override { return membership_.Joined(); }
+  Result<bool> IsPlaced(const LayerImage& image) override;
+  Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
+                             const std::vector<std::string>& below) override;
   Result<Usage> Measure(const LayerImage& image) override;
   Status Mount(const LayerImage& image, const std::string& path) override;
   Status Unmount(const std::string& path) override;
 
  private:
-  Result<pool::Use> Take(const LayerImage& image);
+  // A use, and whose it is.
+  struct Taken {
+    std::shared_ptr<pool::Participant> participant;
+    pool::Use use;
+  };
+  Result<Taken> Take(const LayerImage& image);
 
-  const std::shared_ptr<pool::Participant> participant_;
+  pool::Membership& membership_;
   Mounter& mounter_;
+  Catalog& catalog_;
+  Content& content_;
   base::Logger& log_;
   std::mutex mounting_;  // one mounts at a time, and looks first
 };

@@ -44,16 +44,17 @@ Snapshotter::Snapshotter(const Options& options, os::FileLock lock, std::unique_
       disposal_(
           "removing a snapshot's directory", [this](std::int64_t id) { return Dispose(id); }, log),
       counting_(
-          "counting what a snapshot takes", [this](std::int64_t id) { return Count(id); }, log) {}
+          "counting what a snapshot takes", [this](std::int64_t id) { return Count(id); }, log),
+      restorer_(
+          *store_, directories_, images, [this](const Snapshot& snapshot) { Announce(snapshot); },
+          log) {}
 
 // What changes cut off by a crash have left, without waiting for it.
 Status Snapshotter::Recover() {
   ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store_->List(Filter()));
   std::vector<std::int64_t> known;
-  std::vector<std::string> holders;
   for (const Snapshot& snapshot : snapshots) {
     known.push_back(snapshot.layer.id);
-    if (snapshot.layer.image) holders.push_back(HolderOf(snapshot.layer.id));
     if (snapshot.info.kind == Kind::kCommitted && !snapshot.usage) counting_.Add(known.back());
   }
   std::sort(known.begin(), known.end());
@@ -64,10 +65,8 @@ Status Snapshotter::Recover() {
     if (id > newest) RETURN_IF_ERROR(Dispose(id));
     if (id < newest && !std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
   }
-  const Status reconciled = images_.Reconcile(HolderPrefix(), holders);
-  if (!reconciled.ok()) {
-    log_.Warning("holds in the pool are not reconciled", {{"err", reconciled.message()}});
-  }
+  const Status settled = restorer_.Settle();
+  if (!settled.ok()) log_.Warning("the pool is not settled", {{"err", settled.message()}});
   return Status::Ok();
 }
 
@@ -135,7 +134,8 @@ Result<std::vector<Mount>> Snapshotter::Create(Kind kind, const std::string& key
   ASSIGN_OR_RETURN(const Snapshot made,
                    store_->Create(kind, key, parent, labels,
                                   [this](const Snapshot& snapshot) { return Make(snapshot); }));
-  Result<std::vector<Mount>> mounts = MountsOf(made);
+  // Containerd holds a lock meanwhile.
+  Result<std::vector<Mount>> mounts = MountsOf(made, Patience::kSecond);
   // Who asked knows nothing of it.
   if (!mounts.ok()) static_cast<void>(Remove(key));
   return mounts;
@@ -153,7 +153,7 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
   const oci::Digest chain = *oci::Digest::Parse(reference);
   const auto create = [&](const std::string& name) {
     return store_->CreateCommitted(name, parent, labels, *image, chain, [&](const Snapshot& s) {
-      RETURN_IF_ERROR(images_.Hold(*image, HolderOf(s.layer.id)));
+      RETURN_IF_ERROR(images_.Hold(*image, store_->HolderOf(s.layer.id)));
       return Make(s);
     });
   };
@@ -174,13 +174,29 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
 }
 
 // Locks nothing: what is mounted stays, and two that mount at once mount once (Images).
-Result<std::vector<Mount>> Snapshotter::MountsOf(const Snapshot& snapshot) {
+Result<std::vector<Mount>> Snapshotter::MountsOf(const Snapshot& snapshot, Patience patience) {
+  RETURN_IF_ERROR(restorer_.Settle());
+  Result<std::vector<Mount>> mounts = Compose(snapshot);
+  if (mounts.status().code() != StatusCode::kNotFound) return mounts;
+  RETURN_IF_ERROR(RestoreLayers(snapshot, patience));
+  ASSIGN_OR_RETURN(const Snapshot restored, store_->GetById(snapshot.layer.id));
+  return Compose(restored);
+}
+
+// Of its parents and its own.
+Status Snapshotter::RestoreLayers(const Snapshot& snapshot, Patience patience) {
+  const bool own = snapshot.layer.image || snapshot.parents.empty();
+  const std::int64_t id = own ? snapshot.layer.id : snapshot.parents.front().id;
+  return patience == Patience::kAll ? restorer_.Restore(id) : restorer_.RestoreSoon(id);
+}
+
+Result<std::vector<Mount>> Snapshotter::Compose(const Snapshot& snapshot) {
   const Layer& own = snapshot.layer;
   Pieces pieces;
   pieces.kind = snapshot.info.kind;
   pieces.upper = own.image ? directories_.Over(own.id) : directories_.Layer(own.id);
   pieces.work = directories_.Work(own.id);
-  ASSIGN_OR_RETURN(pieces.lowers, LayersBelow(snapshot));
+  ASSIGN_OR_RETURN(pieces.lowers, MountBelow(snapshot));
   if (own.image) {
     ASSIGN_OR_RETURN(std::string layer, MountLayer(own));
     pieces.lowers.insert(pieces.lowers.begin(), std::move(layer));
@@ -196,6 +212,15 @@ Result<std::string> Snapshotter::MountLayer(const Layer& layer) {
 }
 
 Result<std::vector<std::string>> Snapshotter::LayersBelow(const Snapshot& snapshot) {
+  RETURN_IF_ERROR(restorer_.Settle());
+  Result<std::vector<std::string>> paths = MountBelow(snapshot);
+  if (paths.status().code() != StatusCode::kNotFound) return paths;
+  RETURN_IF_ERROR(RestoreLayers(snapshot, Patience::kAll));
+  ASSIGN_OR_RETURN(const Snapshot restored, store_->GetById(snapshot.layer.id));
+  return MountBelow(restored);
+}
+
+Result<std::vector<std::string>> Snapshotter::MountBelow(const Snapshot& snapshot) {
   std::vector<std::string> paths;
   for (const Layer& layer : snapshot.parents) {
     ASSIGN_OR_RETURN(std::string path, MountLayer(layer));
@@ -209,7 +234,7 @@ Result<std::vector<Mount>> Snapshotter::Mounts(const std::string& key) {
   if (snapshot.info.kind == Kind::kCommitted) {
     return FailedPreconditionError(Quoted(key) + " is not active or a view");
   }
-  return MountsOf(snapshot);
+  return MountsOf(snapshot, Patience::kAll);
 }
 
 Status Snapshotter::Commit(const CommitRequest& request) {
@@ -254,7 +279,7 @@ Status Snapshotter::Remove(const std::string& key) {
 Status Snapshotter::Dispose(std::int64_t id) {
   RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
   RETURN_IF_ERROR(directories_.Remove(id));
-  return images_.Drop(HolderOf(id));
+  return images_.Drop(store_->HolderOf(id));
 }
 
 Result<Info> Snapshotter::Stat(const std::string& key) {
@@ -325,7 +350,7 @@ Result<Snapshot> Snapshotter::FindTarget(const std::vector<Mount>& mounts) {
 
 Status Snapshotter::SetImage(const Snapshot& target, const LayerImage& image) {
   return store_->SetImage(target.layer.id, image, [&](const Snapshot& snapshot) {
-    RETURN_IF_ERROR(images_.Hold(image, HolderOf(snapshot.layer.id)));
+    RETURN_IF_ERROR(images_.Hold(image, store_->HolderOf(snapshot.layer.id)));
     const Status made = os::MakeDirectory(directories_.Over(snapshot.layer.id), 0755);
     return made.code() == StatusCode::kAlreadyExists ? Status::Ok() : made;
   });

@@ -13,6 +13,7 @@
 #include "snapshotter/directories.hpp"
 #include "snapshotter/images.hpp"
 #include "snapshotter/janitor.hpp"
+#include "snapshotter/restorer.hpp"
 #include "snapshotter/snapshot.hpp"
 #include "snapshotter/store.hpp"
 
@@ -48,12 +49,14 @@ class Snapshotter {
   Result<std::vector<Info>> List(const std::vector<std::string>& filters);
   Result<Usage> Measure(const std::string& key, const std::function<bool()>& cancelled);
   Status Cleanup();
+  // Whether its image is being placed again.
+  bool IsRestoring(std::int64_t id) { return restorer_.IsRestoring(id); }
 
   // The active snapshot these mounts are of, if a layer can be applied to it: it is ours, and
   // nothing was written or applied. Errors: kUnimplemented, for others to try, if it is not.
   Result<Snapshot> FindTarget(const std::vector<Mount>& mounts);
-  // The directories of its parents' layers, the uppermost first, all mounted. Errors: kNotFound if
-  // an image has gone.
+  // The directories of its parents' layers, the uppermost first, all mounted. What is not in the
+  // pool any more is placed again first. Errors: kNotFound if it cannot be had, with what to do.
   Result<std::vector<std::string>> LayersBelow(const Snapshot& snapshot);
   // That image is the snapshot's layer. Errors: as Store::SetImage, Images::Hold.
   Status SetImage(const Snapshot& target, const LayerImage& image);
@@ -62,9 +65,6 @@ class Snapshotter {
   Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<Store> store,
               Directories directories, Images& images, base::Logger& log);
   Status Recover();
-  // Who holds a snapshot's image in the pool, whichever hosts and stores there are.
-  std::string HolderPrefix() const { return store_->instance() + "/"; }
-  std::string HolderOf(std::int64_t id) const { return HolderPrefix() + std::to_string(id); }
   Result<std::vector<Mount>> Create(Kind kind, const std::string& key, const std::string& parent,
                                     const Labels& labels);
   Result<std::vector<Mount>> Stage(const std::string& key, const std::string& reference,
@@ -73,7 +73,12 @@ class Snapshotter {
   Status AdoptIfPlaced(const std::string& reference, const std::string& parent,
                        const Labels& labels);
   Status Make(const Snapshot& snapshot);
-  Result<std::vector<Mount>> MountsOf(const Snapshot& snapshot);
+  // Whether who asks waits for layers that have to be placed again.
+  enum class Patience { kSecond, kAll };
+  Result<std::vector<Mount>> MountsOf(const Snapshot& snapshot, Patience patience);
+  Result<std::vector<Mount>> Compose(const Snapshot& snapshot);
+  Status RestoreLayers(const Snapshot& snapshot, Patience patience);
+  Result<std::vector<std::string>> MountBelow(const Snapshot& snapshot);
   Result<std::string> MountLayer(const Layer& layer);
   void Announce(const Snapshot& committed);
   Result<Usage> MeasureLayer(const Snapshot& snapshot, const std::function<bool()>& cancelled);
@@ -88,6 +93,7 @@ class Snapshotter {
   base::Logger& log_;
   Janitor disposal_;
   Janitor counting_;
+  Restorer restorer_;
 };
 
 }  // namespace daxfs::snapshotter

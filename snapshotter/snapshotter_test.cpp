@@ -6,8 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "common/os/file_tree.hpp"
 #include "common/os/testing/scratch.hpp"
@@ -35,49 +39,99 @@ LayerImage ImageOf(unsigned char number) {
 class FakeImages final : public Images {
  public:
   Result<std::optional<LayerImage>> FindChain(const oci::Digest& chain) override {
+    const std::lock_guard lock(mutex);
     RETURN_IF_ERROR(fails);
     const auto found = chains.find(chain);
     return found == chains.end() ? std::optional<LayerImage>() : found->second;
   }
   Status AddChain(const LayerImage& image, const oci::Digest& chain,
                   const std::optional<oci::Digest>& /*parent*/) override {
+    const std::lock_guard lock(mutex);
     chains[chain] = image;
     return Status::Ok();
   }
   Status Hold(const LayerImage& image, const std::string& holder) override {
+    const std::lock_guard lock(mutex);
     RETURN_IF_ERROR(hold_fails);
+    if (gone.contains(image.root)) return NotFoundError("it is gone");
     holds[holder] = image;
     return Status::Ok();
   }
   Status Drop(const std::string& holder) override {
+    const std::lock_guard lock(mutex);
     holds.erase(holder);
     return Status::Ok();
   }
-  Status Reconcile(const std::string& prefix, const std::vector<std::string>& holders) override {
+  Result<std::vector<std::string>> Reconcile(const std::string& prefix,
+                                             const std::vector<std::string>& holders) override {
+    const std::lock_guard lock(mutex);
+    RETURN_IF_ERROR(fails);
     std::erase_if(holds, [&](const auto& hold) {
       return hold.first.rfind(prefix, 0) == 0 &&
              std::find(holders.begin(), holders.end(), hold.first) == holders.end();
     });
-    return Status::Ok();
+    std::vector<std::string> lost = holders;
+    std::erase_if(lost, [&](const std::string& holder) { return holds.contains(holder); });
+    return lost;
+  }
+  std::uint64_t Joined() override { return joined; }
+  Result<bool> IsPlaced(const LayerImage& image) override {
+    const std::lock_guard lock(mutex);
+    return !gone.contains(image.root);
+  }
+  Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
+                             const std::vector<std::string>& below) override {
+    const std::lock_guard lock(mutex);
+    RETURN_IF_ERROR(restore_fails);
+    restored_over.push_back(below);
+    gone.erase(image.root);
+    const LayerImage again = {another_root ? *another_root : image.root, image.diff_id};
+    holds[holder] = again;
+    return again;
   }
   Result<snapshotter::Usage> Measure(const LayerImage& /*image*/) override {
+    const std::lock_guard lock(mutex);
     return snapshotter::Usage{1234, 5};
   }
-  Status Mount(const LayerImage& /*image*/, const std::string& path) override {
+  Status Mount(const LayerImage& image, const std::string& path) override {
+    const std::lock_guard lock(mutex);
     RETURN_IF_ERROR(fails);
+    if (mounted.contains(path)) return Status::Ok();
+    if (gone.contains(image.root)) return NotFoundError("it is gone");
     mounted.insert(path);
     return Status::Ok();
   }
   Status Unmount(const std::string& path) override {
+    const std::lock_guard lock(mutex);
     mounted.erase(path);
     return Status::Ok();
   }
 
+  std::mutex mutex;
   std::map<oci::Digest, LayerImage> chains;
   std::map<std::string, LayerImage> holds;
+  std::size_t Held() {
+    const std::lock_guard lock(mutex);
+    return holds.size();
+  }
+  // As a pool that is made anew.
+  void Lose(bool everything) {
+    const std::lock_guard lock(mutex);
+    if (everything) {
+      for (const auto& [holder, image] : holds) gone.insert(image.root);
+    }
+    holds.clear();
+    ++joined;
+  }
+
   std::set<std::string> mounted;
+  std::set<oci::Digest> gone;
+  std::vector<std::vector<std::string>> restored_over;
+  std::optional<oci::Digest> another_root;
+  std::atomic<std::uint64_t> joined = 1;
   Status fails;
   Status hold_fails;
+  Status restore_fails;
 };
 
 class SnapshotterTest : public testing::Test {
@@ -310,6 +364,80 @@ TEST_F(SnapshotterTest, RootsOfMappedContainersBelongToTheirRoot) {
   const Labels wrong = {{"containerd.io/snapshot/uidmapping", "1:2:3"}};
   EXPECT_EQ(snapshotter_->Prepare("b", "", wrong).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(snapshotter_->Stat("b").status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(SnapshotterTest, HoldsThatWereLostAreTakenAgain) {
+  Pull(1, "chain1", "");
+  PrepareOne("container", "chain1");
+  const std::map<std::string, LayerImage> before = images_.holds;
+  ASSERT_EQ(before.size(), 1U);
+  ASSERT_THAT(images_.mounted, ElementsAre(Path(1, "fs")));
+  images_.Lose(false);
+  images_.mounted.insert("stale");  // nobody else's mount is touched
+  EXPECT_TRUE(snapshotter_->Mounts("container").ok());
+  EXPECT_EQ(images_.holds, before);
+  EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), "stale"));
+  EXPECT_THAT(images_.restored_over, IsEmpty());
+}
+
+TEST_F(SnapshotterTest, WhatWasMountedOfALostPoolIsNotUsed) {
+  Pull(1, "chain1", "");
+  PrepareOne("container", "chain1");
+  images_.Lose(false);
+  images_.hold_fails = UnavailableError("not yet");
+  images_.fails = UnavailableError("not yet");
+  EXPECT_EQ(snapshotter_->Mounts("container").status().code(), StatusCode::kUnavailable);
+  images_.fails = images_.hold_fails = Status::Ok();
+  EXPECT_TRUE(snapshotter_->Mounts("container").ok());
+  EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs")));
+}
+
+TEST_F(SnapshotterTest, LayersThatHaveGoneArePlacedAgainTheLowestFirst) {
+  Pull(1, "chain1", "");
+  Pull(2, "chain2", "chain1");
+  PrepareOne("container", "chain2");
+  images_.Lose(true);
+  const Result<std::vector<Mount>> mounts = snapshotter_->Mounts("container");
+  ASSERT_TRUE(mounts.ok()) << mounts.status().message();
+  EXPECT_THAT(images_.restored_over, ElementsAre(IsEmpty(), ElementsAre(Path(1, "fs"))));
+  EXPECT_EQ(images_.holds.size(), 2U);
+  EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), Path(2, "fs")));
+}
+
+TEST_F(SnapshotterTest, AnImageThatCameOutOtherwiseIsWhatTheSnapshotHas) {
+  Pull(1, "chain1", "");
+  images_.Lose(true);
+  images_.another_root = Numbered(77);
+  EXPECT_TRUE(snapshotter_->Prepare("container", "chain1", {}).ok());
+  Reopen();
+  ASSERT_EQ(images_.holds.size(), 1U);
+  EXPECT_EQ(images_.holds.begin()->second.root, Numbered(77));
+}
+
+TEST_F(SnapshotterTest, ALayerNobodyHasIsNamedAndNothingIsLeftOfWhoAsked) {
+  Pull(1, "chain1", "");
+  PrepareOne("old", "chain1");
+  images_.Lose(true);
+  images_.restore_fails = NotFoundError("layer of image web: ctr content fetch web");
+  const Status mounts = snapshotter_->Mounts("old").status();
+  EXPECT_EQ(mounts.code(), StatusCode::kNotFound);
+  EXPECT_THAT(mounts.message(), HasSubstr("content fetch web"));
+  const Status prepared = snapshotter_->Prepare("new", "chain1", {}).status();
+  EXPECT_EQ(prepared.code(), StatusCode::kNotFound);
+  EXPECT_THAT(prepared.message(), HasSubstr("content fetch web"));
+  EXPECT_EQ(snapshotter_->Stat("new").status().code(), StatusCode::kNotFound);
+  EXPECT_TRUE(snapshotter_->Remove("old").ok()) << "what is lost can be removed";
+  images_.restore_fails = Status::Ok();
+  EXPECT_TRUE(snapshotter_->Prepare("new", "chain1", {}).ok()) << "and had again later";
+}
+
+TEST_F(SnapshotterTest, NobodyHasToAskForWhatWasLost) {
+  Pull(1, "chain1", "");
+  images_.Lose(true);
+  for (int i = 0; i < 300 && images_.Held() == 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  EXPECT_EQ(images_.Held(), 1U);
 }
 
 }  // namespace

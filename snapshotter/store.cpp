@@ -157,6 +157,18 @@ Result<std::optional<std::int64_t>> FindParent(Database& database, const std::st
   return std::optional<std::int64_t>(statement.Number(0));
 }
 
+Result<std::vector<Snapshot>> ListFrom(Database& database, const Filter& filter) {
+  std::vector<Snapshot> result;
+  Statement all = database.Prepare("SELECT " DAXFS_SNAPSHOT_COLUMNS " ORDER BY s.id");
+  for (;;) {
+    ASSIGN_OR_RETURN(const bool found, all.Step());
+    if (!found) return result;
+    Snapshot snapshot = FromRow(all);
+    RETURN_IF_ERROR(AddLabels(database, &snapshot));
+    if (filter.Matches(snapshot.info)) result.push_back(std::move(snapshot));
+  }
+}
+
 Status SetLabels(Database& database, std::int64_t id, const Labels& labels) {
   RETURN_IF_ERROR(database.Prepare("DELETE FROM labels WHERE snapshot = ?").Bind(id).Run());
   for (const auto& [key, value] : labels) {
@@ -399,6 +411,23 @@ Status Store::SetImage(std::int64_t id, const LayerImage& image, const Within& w
   });
 }
 
+Status Store::ReplaceImage(std::int64_t id, const LayerImage& image) {
+  return Change([&] {
+    return writer_->Prepare("UPDATE snapshots SET root = ?, diff_id = ? WHERE id = ?")
+        .Bind(ToColumn(image.root))
+        .Bind(ToColumn(image.diff_id))
+        .Bind(id)
+        .Run();
+  });
+}
+
+Status Store::WhileUnchanged(const std::function<Status(const std::vector<Snapshot>&)>& body) {
+  return Change([&]() -> Status {
+    ASSIGN_OR_RETURN(const std::vector<Snapshot> all, ListFrom(*writer_, Filter()));
+    return body(all);
+  });
+}
+
 Status Store::SetUsage(std::int64_t id, const Usage& usage) {
   return Change([&] {
     return writer_->Prepare("UPDATE snapshots SET bytes = ?, inodes = ? WHERE id = ?")
@@ -431,17 +460,7 @@ Result<std::optional<Snapshot>> Store::FindReference(const std::string& referenc
 }
 
 Result<std::vector<Snapshot>> Store::List(const Filter& filter) {
-  return Read([&]() -> Result<std::vector<Snapshot>> {
-    std::vector<Snapshot> result;
-    Statement all = reader_->Prepare("SELECT " DAXFS_SNAPSHOT_COLUMNS " ORDER BY s.id");
-    for (;;) {
-      ASSIGN_OR_RETURN(const bool found, all.Step());
-      if (!found) return result;
-      Snapshot snapshot = FromRow(all);
-      RETURN_IF_ERROR(AddLabels(*reader_, &snapshot));
-      if (filter.Matches(snapshot.info)) result.push_back(std::move(snapshot));
-    }
-  });
+  return Read([&] { return ListFrom(*reader_, filter); });
 }
 
 }  // namespace daxfs::snapshotter

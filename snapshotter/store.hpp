@@ -57,6 +57,9 @@ class Store {
 
   // Different for every store that was ever made: what it holds elsewhere carries it.
   const std::string& instance() const { return instance_; }
+  // Who holds a snapshot's image in the pool, whichever hosts and stores there are.
+  std::string HolderPrefix() const { return instance_ + "/"; }
+  std::string HolderOf(std::int64_t id) const { return HolderPrefix() + std::to_string(id); }
 
   // What belongs to a change and lies outside: called inside the transaction, which a failure
   // undoes.
@@ -83,6 +86,11 @@ class Store {
   // An active snapshot has that image for its layer. Errors: kNotFound if it has gone meanwhile;
   // kFailedPrecondition if it is no longer active or has one.
   Status SetImage(std::int64_t id, const LayerImage& image, const Within& within);
+  // The snapshot, whatever it is, has that image instead of the one it had. Nothing happens if it
+  // has gone.
+  Status ReplaceImage(std::int64_t id, const LayerImage& image);
+  // All there are, without parents, while nothing changes.
+  Status WhileUnchanged(const std::function<Status(const std::vector<Snapshot>&)>& body);
   // Of a committed one; nothing happens if it has gone.
   Status SetUsage(std::int64_t id, const Usage& usage);
 

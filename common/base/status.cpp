@@ -108,5 +108,8 @@ Status ResourceExhaustedError(std::string message) {
 Status DataLossError(std::string message) { return {StatusCode::kDataLoss, std::move(message)}; }
 Status InternalError(std::string message) { return {StatusCode::kInternal, std::move(message)}; }
 Status CancelledError(std::string message) { return {StatusCode::kCancelled, std::move(message)}; }
+Status UnavailableError(std::string message) {
+  return {StatusCode::kUnavailable, std::move(message)};
+}
 
 }  // namespace daxfs

@@ -75,6 +75,7 @@ Status ResourceExhaustedError(std::string message);
 Status DataLossError(std::string message);
 Status InternalError(std::string message);
 Status CancelledError(std::string message);
+Status UnavailableError(std::string message);
 
 // A value or the Status that says why there is none.
 template <typename T>

@@ -45,12 +45,19 @@ Result<SharedMemory> SharedMemory::Open(const std::string& path, Access access) 
   void* address =
       ::mmap(nullptr, length, PROT_READ | (writes ? PROT_WRITE : 0), MAP_SHARED, fd.get(), 0);
   if (address == MAP_FAILED) return Status::FromErrno(errno, "mmap(" + path + ")");
-  return SharedMemory(std::move(fd), address, length);
+  return SharedMemory(path, std::move(fd), address, length);
 }
 
 Status SharedMemory::Ask(unsigned long request, const void* argument) const {
   return ::ioctl(fd_.get(), request, argument) == 0 ? Status::Ok()
                                                     : Status::FromErrno(errno, "ioctl");
+}
+
+bool SharedMemory::IsStillThere() const {
+  struct stat opened {};
+  struct stat there {};
+  return ::fstat(fd_.get(), &opened) == 0 && ::stat(path_.c_str(), &there) == 0 &&
+         opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
 }
 
 Result<std::uint64_t> SharedMemory::Size() const {

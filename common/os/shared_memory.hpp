@@ -23,7 +23,8 @@ class SharedMemory {
   static Result<SharedMemory> Open(const std::string& path, Access access);
 
   SharedMemory(SharedMemory&& other) noexcept
-      : fd_(std::move(other.fd_)),
+      : path_(std::move(other.path_)),
+        fd_(std::move(other.fd_)),
         address_(std::exchange(other.address_, nullptr)),
         length_(std::exchange(other.length_, 0)) {}
   SharedMemory& operator=(SharedMemory&&) = delete;
@@ -32,6 +33,8 @@ class SharedMemory {
   // Valid as long as this object. Writing requires that it was opened for that.
   std::span<std::byte> bytes() const { return {static_cast<std::byte*>(address_), length_}; }
   int fd() const { return fd_.get(); }
+  // Whether its path still names that file or device.
+  bool IsStillThere() const;
   // What is behind it now: a file may be shorter or longer than what is mapped. Errors: by errno.
   Result<std::uint64_t> Size() const;
   // A file gets that size; a device has the one it has. Errors: by errno.
@@ -49,9 +52,10 @@ class SharedMemory {
   Status Ask(unsigned long request, const void* argument) const;
 
  private:
-  SharedMemory(UniqueFd fd, void* address, std::size_t length)
-      : fd_(std::move(fd)), address_(address), length_(length) {}
+  SharedMemory(std::string path, UniqueFd fd, void* address, std::size_t length)
+      : path_(std::move(path)), fd_(std::move(fd)), address_(address), length_(length) {}
 
+  std::string path_;
   UniqueFd fd_;
   void* address_;
   std::size_t length_;

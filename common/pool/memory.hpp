@@ -70,6 +70,9 @@ class Memory {
   const std::string& name() const { return mapped_->name; }
   Uuid uuid() const;
   Uuid epoch() const;
+  // Whether that pool is still where it was opened: nobody has put other files there, nor made
+  // another pool of the same.
+  bool IsStillThere() const;
 
   // What this process loses to others is counted there, in DAXFS_CONTENTION_COUNT numbers.
   void CountInto(__u64* contention) { mapped_->partitions[partition_].contention = contention; }

@@ -123,6 +123,10 @@ class Participant {
   // Ends as a killed process does: nothing is undone, and its lock is gone. For tests.
   void DieForTesting();
 
+  // False from the moment on that its host is stated to be off, or another pool is where this one
+  // was. It stays false.
+  bool IsMember() const { return !IsFenced() && memory_->IsStillThere(); }
+
   const Memory& memory() const { return *memory_; }
   std::uint32_t slot() const { return slot_; }
   std::uint32_t host() const { return host_; }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/place_blob.hpp"
+
+#include <memory>
+
+#include "common/oci/blob_reader.hpp"
+#include "common/oci/manifest.hpp"
+
+namespace daxfs::snapshotter {
+namespace {
+
+// Ends the work when nobody waits for it any more.
+class Watch final : public convert::Monitor {
+ public:
+  explicit Watch(const std::function<bool()>& cancelled) : cancelled_(cancelled) {}
+  Status Advance(std::uint64_t /*source_bytes*/, std::uint64_t /*entries*/) override {
+    if (cancelled_()) return CancelledError("nobody waits for the layer any more");
+    return Status::Ok();
+  }
+
+ private:
+  const std::function<bool()>& cancelled_;
+};
+
+}  // namespace
+
+Result<convert::PlacedLayer> PlaceBlob(pool::Participant& participant, Content& content,
+                                       const PlaceBlobRequest& request) {
+  const Blob& blob = request.blob;
+  RETURN_IF_ERROR(oci::CheckLayerType(blob.media_type));
+  Watch watch(request.cancelled);
+  convert::PlaceLayerRequest place;
+  place.key = {pool::AliasKind::kBlob, blob.digest.bytes};
+  place.stored_digest = blob.digest;
+  place.waiting.waiting = [&](std::uint64_t /*progress_bytes*/) { return watch.Advance(0, 0); };
+  place.open = [&]() -> Result<std::unique_ptr<oci::PositionedReader>> {
+    ASSIGN_OR_RETURN(std::unique_ptr<oci::ByteReader> stored,
+                     content.Open(blob, request.name_space));
+    return std::unique_ptr<oci::PositionedReader>(
+        std::make_unique<oci::BlobReader>(std::move(stored), blob.digest, blob.size_bytes));
+  };
+  return convert::PlaceLayerOver(participant, place, convert::FindInDirectories(request.below),
+                                 watch);
+}
+
+}  // namespace daxfs::snapshotter

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "common/base/status.hpp"
+#include "common/convert/place_layer.hpp"
+#include "common/pool/participant.hpp"
+#include "snapshotter/content.hpp"
+
+namespace daxfs::snapshotter {
+
+struct PlaceBlobRequest {
+  Blob blob;
+  std::string name_space;          // containerd's, that may see it
+  std::vector<std::string> below;  // directories of the layers below, the uppermost first
+  std::function<bool()> cancelled = [] { return false; };  // asked now and then
+};
+
+// The image of a layer of containerd's content store in the pool: found, waited for, or made.
+// Errors: as convert::PlaceLayerOver and Content::Open; kCancelled.
+Result<convert::PlacedLayer> PlaceBlob(pool::Participant& participant, Content& content,
+                                       const PlaceBlobRequest& request);
+
+}  // namespace daxfs::snapshotter

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/restorer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <utility>
+
+namespace daxfs::snapshotter {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr seconds kLook{1};
+constexpr int kLooksUntilRetry = 10;
+// Containerd holds a lock that all its clients want.
+constexpr seconds kPatience{1};
+
+}  // namespace
+
+Restorer::Restorer(Store& store, const Directories& directories, Images& images,
+                   std::function<void(const Snapshot&)> placed, base::Logger& log)
+    : store_(store),
+      directories_(directories),
+      images_(images),
+      placed_(std::move(placed)),
+      log_(log),
+      restoring_(
+          "placing a layer again", [this](std::int64_t id) { return Restore(id); }, log),
+      tending_([this] { Tend(); }) {}
+
+Restorer::~Restorer() {
+  {
+    const std::lock_guard lock(tend_mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  tending_.join();
+}
+
+// Nobody may ask for anything for long, and others collect what is not held.
+void Restorer::Tend() {
+  std::unique_lock lock(tend_mutex_);
+  for (int looks = 1; !wake_.wait_for(lock, kLook, [this] { return stop_; }); ++looks) {
+    lock.unlock();
+    const Status settled = Settle();
+    if (!settled.ok()) log_.Warning("the pool is not settled", {{"err", settled.message()}});
+    if (looks % kLooksUntilRetry == 0) restoring_.Retry();
+    lock.lock();
+  }
+}
+
+Status Restorer::Settle() {
+  const std::uint64_t joined = images_.Joined();
+  const std::lock_guard lock(settle_mutex_);
+  if (joined == settled_) return Status::Ok();
+  // Whoever takes a hold does so inside a change.
+  RETURN_IF_ERROR(store_.WhileUnchanged(
+      [this](const std::vector<Snapshot>& snapshots) { return SettleAll(snapshots); }));
+  settled_ = joined;
+  return Status::Ok();
+}
+
+Status Restorer::SettleAll(const std::vector<Snapshot>& snapshots) {
+  std::map<std::string, Layer> layers;
+  std::vector<std::string> holders;
+  for (const Snapshot& snapshot : snapshots) {
+    if (!snapshot.layer.image) continue;
+    holders.push_back(store_.HolderOf(snapshot.layer.id));
+    layers[holders.back()] = snapshot.layer;
+  }
+  ASSIGN_OR_RETURN(const std::vector<std::string> lost,
+                   images_.Reconcile(store_.HolderPrefix(), holders));
+  std::size_t missing = 0;
+  for (const std::string& holder : lost) {
+    const Layer& layer = layers.at(holder);
+    // Who has it open keeps it.
+    RETURN_IF_ERROR(images_.Unmount(directories_.Layer(layer.id)));
+    if (images_.Hold(*layer.image, holder).ok()) continue;
+    restoring_.Add(layer.id);
+    ++missing;
+  }
+  if (lost.empty()) return Status::Ok();
+  log_.Warning("holds were lost in the pool", {{"layers", lost.size()}, {"missing", missing}});
+  return Status::Ok();
+}
+
+Status Restorer::Restore(std::int64_t id) {
+  const std::lock_guard lock(restore_mutex_);
+  const Result<Snapshot> snapshot = store_.GetById(id);
+  if (snapshot.status().code() == StatusCode::kNotFound) return Status::Ok();
+  RETURN_IF_ERROR(snapshot.status());
+  std::vector<Layer> layers(snapshot->parents.rbegin(), snapshot->parents.rend());
+  layers.push_back(snapshot->layer);
+  std::vector<std::string> below;
+  for (const Layer& layer : layers) {
+    if (layer.image) RETURN_IF_ERROR(RestoreLayer(layer, below));
+    below.insert(below.begin(), directories_.Layer(layer.id));
+  }
+  return Status::Ok();
+}
+
+Status Restorer::RestoreLayer(const Layer& layer, const std::vector<std::string>& below) {
+  const std::string holder = store_.HolderOf(layer.id);
+  LayerImage image = *layer.image;
+  const Status held = images_.Hold(image, holder);
+  if (held.code() == StatusCode::kNotFound) {
+    ASSIGN_OR_RETURN(image, images_.Restore(image, holder, below));
+    RETURN_IF_ERROR(store_.ReplaceImage(layer.id, image));
+    log_.Info("a layer is placed again",
+              {{"diff_id", image.diff_id.ToString()}, {"image", image.root.ToString()}});
+    const Result<Snapshot> snapshot = store_.GetById(layer.id);
+    if (snapshot.ok()) placed_(*snapshot);
+  } else {
+    RETURN_IF_ERROR(held);
+  }
+  return images_.Mount(image, directories_.Layer(layer.id));
+}
+
+Status Restorer::RestoreSoon(std::int64_t id) {
+  restoring_.Add(id);
+  const std::optional<Status> outcome = restoring_.Outcome(id, kPatience);
+  if (outcome) return *outcome;
+  return UnavailableError(
+      "a layer that is not in the pool any more is being placed again: try again");
+}
+
+}  // namespace daxfs::snapshotter

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/log.hpp"
+#include "common/base/status.hpp"
+#include "snapshotter/directories.hpp"
+#include "snapshotter/images.hpp"
+#include "snapshotter/janitor.hpp"
+#include "snapshotter/store.hpp"
+
+namespace daxfs::snapshotter {
+
+// Images of snapshots that are not in the pool any more: it was made anew, wiped with the power, or
+// this host was stated to be off. What still is there is held again, the rest is placed again.
+// Thread safe.
+class Restorer {
+ public:
+  // `placed` hears of each snapshot whose image is there again. Borrows all.
+  Restorer(Store& store, const Directories& directories, Images& images,
+           std::function<void(const Snapshot&)> placed, base::Logger& log);
+  ~Restorer();
+  Restorer(const Restorer&) = delete;
+  Restorer& operator=(const Restorer&) = delete;
+
+  // If the pool was joined since this was called last: holds of no snapshot are dropped, and of who
+  // has lost its hold nothing is mounted any more; what is missing is being placed from then on.
+  Status Settle();
+  // What the snapshot and those below it have is in the pool, held and mounted. Takes as long as
+  // that takes. Errors: kNotFound if nobody has a layer any more, with what to do.
+  Status Restore(std::int64_t id);
+  // The same in the background. Errors: kUnavailable if a second was not enough.
+  Status RestoreSoon(std::int64_t id);
+  bool IsRestoring(std::int64_t id) { return restoring_.IsWaiting(id); }
+
+ private:
+  Status SettleAll(const std::vector<Snapshot>& snapshots);
+  Status RestoreLayer(const Layer& layer, const std::vector<std::string>& below);
+  void Tend();
+
+  Store& store_;
+  const Directories& directories_;
+  Images& images_;
+  const std::function<void(const Snapshot&)> placed_;
+  base::Logger& log_;
+  std::mutex settle_mutex_;
+  std::uint64_t settled_ = 0;  // when it was joined so often; under settle_mutex_
+  std::mutex restore_mutex_;   // one at a time: they share layers
+  Janitor restoring_;
+  std::mutex tend_mutex_;
+  std::condition_variable wake_;
+  bool stop_ = false;  // under tend_mutex_
+  std::thread tending_;
+};
+
+}  // namespace daxfs::snapshotter
