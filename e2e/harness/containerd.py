@@ -17,7 +17,8 @@ START_SECONDS = 60
 
 
 class Daemon:
-    """A program that runs in the guest until it is stopped; what it says is in LOGS/NAME."""
+    """A program that runs in the guest until it is stopped; what it says is in LOGS/NAME. `socket`: a path or a port
+    on loopback."""
 
     def __init__(self, vm, name, command, socket):
         self.vm, self.name, self.command, self.socket = vm, name, command, socket
@@ -28,7 +29,9 @@ class Daemon:
         self.vm.run(f"mkdir -p {LOGS} /run/daxfs")
         self.running = self.vm.popen(f"exec {self.command} >> {LOGS}/{self.name} 2>&1", timeout=FOREVER)
         end = time.monotonic() + START_SECONDS
-        probe = f"import socket; socket.socket(socket.AF_UNIX).connect('{self.socket}')"
+        connect = (f"create_connection(('127.0.0.1', {self.socket}))" if isinstance(self.socket, int) else
+                   f"socket(socket.AF_UNIX).connect('{self.socket}')")
+        probe = f"import socket; socket.{connect}"
         while self.vm.run(["python3", "-c", probe], check=False).rc != 0:
             assert time.monotonic() < end, f"{self.name} does not serve:\n{self.log()}"
             assert not self.running.wait(0.2), f"{self.name} has ended:\n{self.log()}"

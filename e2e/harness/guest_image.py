@@ -12,7 +12,7 @@ import shutil
 from e2e.harness import apt
 
 SUITE = "bookworm"
-PACKAGES = ("acl", "attr", "bash", "busybox-static", "containerd", "daxctl", "e2fsprogs",
+PACKAGES = ("acl", "attr", "bash", "busybox-static", "containerd", "daxctl", "docker-registry", "e2fsprogs",
             "gdb-minimal", "iproute2", "kmod", "libcap2-bin", "ndctl", "procps", "python3",
             "python3-minimal", "runc", "strace", "util-linux", "xfsprogs")
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")

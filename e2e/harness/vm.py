@@ -95,13 +95,14 @@ def die_with_parent():
 
 class Vm:
     """One guest. `share` is a folder of the host it reads at /mnt/share, `out` one it writes at
-    /mnt/out; `disks` are image files it sees as /dev/vdb and on, read-only.
+    /mnt/out; `disks` are image files it sees as /dev/vdb and on, read-only; `state` is one
+    it sees behind them and may write: what is there another machine finds, after this one.
 
     Start machines from the main thread only: QEMU ends with the thread that started it.
     """
 
     def __init__(self, kernel, root_image, memory=None, name="vm", memory_mib=1024, cpus=2,
-                 append="", disks=()):
+                 append="", disks=(), state=None):
         if cpus < 2:
             raise ValueError("with one processor TCG's atomics on shared memory are not atomic")
         self.kernel = kernel
@@ -112,6 +113,7 @@ class Vm:
         self.cpus = cpus
         self.append = append
         self.disks = disks
+        self.state = state
         self.retries = 0
         self.boot_seconds = None
         self.work = Path(tempfile.mkdtemp(prefix=f"daxfs-{name}-"))
@@ -226,6 +228,7 @@ class Vm:
             ("device", "virtio-rng-pci"),
             ("drive", f"file={self.root_image},if=virtio,format=raw,snapshot=on,cache=unsafe"),
             *(("drive", f"file={disk},if=virtio,format=raw,readonly=on") for disk in self.disks),
+            *((("drive", f"file={self.state},if=virtio,format=raw"),) if self.state else ()),
             ("virtfs", f"{NINE_P},mount_tag=modules,path={self.kernel.modules},readonly=on"),
             ("virtfs", f"{NINE_P},mount_tag=share,path={self.share},readonly=on"),
             ("virtfs", f"{NINE_P},mount_tag=out,path={self.out}"),

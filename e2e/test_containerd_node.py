@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to nodes: two guests pull one image from a registry, the second transfers no layer; containers are
+executed in, written to, committed; the power goes and takes the pool along, and they run again."""
+
+import json
+import subprocess
+
+import pytest
+
+from e2e.harness import daxfs, module, registry
+from e2e.harness.containerd import CONTENT, Node
+from e2e.harness.pool import Pool
+from e2e.harness.pool_story import HOST_IDS
+from e2e.oci import layout
+
+pytestmark = pytest.mark.part("containerd")
+
+POOL_BYTES = 512 << 20
+POOL = "images"
+STATE_BYTES = 1 << 30
+IMAGE = f"{registry.ADDRESS}/demo:latest"
+
+
+class Host:
+    """A machine with a disk that outlives its power, containerd, the snapshotter and a registry."""
+
+    def __init__(self, cluster, name, host_id):
+        self.cluster, self.name, self.host_id = cluster, name, host_id
+        self.state = cluster.folder / f"state-{name}"
+        with self.state.open("wb") as file:
+            file.truncate(STATE_BYTES)
+        subprocess.run(["mkfs.ext4", "-q", self.state], check=True)
+        self.vm = self.node = self.registry = None
+
+    def boot(self):
+        """From no power to serving daemons."""
+        cluster = self.cluster
+        self.vm = cluster.start_vms(self.name, memory=cluster.memory, memory_mib=1536, state=self.state)[0]
+        vm = self.vm
+        vm.run("mkdir -p /state && mount /dev/vdb /state && mkdir -p /state/containerd /state/daxfs /var/lib/containerd"
+               " /var/lib/daxfs && mount --bind /state/containerd /var/lib/containerd"
+               " && mount --bind /state/daxfs /var/lib/daxfs")
+        phys, size = vm.nvdimm
+        module.load(vm, cluster.module, f"host_id={self.host_id} attach={POOL},{phys:#x},{size}")
+        vm.run(f"mkdir -p /etc/daxfs && echo {self.host_id} > /etc/daxfs/host-id")
+        registry.store(cluster.image, vm.share / "registry", "demo")
+        self.registry = registry.Registry(vm)
+        self.registry.start()
+        self.node = Node(vm, cluster.cache, "2.x", POOL)
+        self.node.start()
+
+    def pull(self):
+        """Pulls the image; bytes of its layers that came out of the registry."""
+        layers = layout.layer_blobs(self.cluster.image)
+        before = self.registry.sent(layers)
+        self.node.ctr("images", "pull", "--plain-http", "--snapshotter", "daxfs", IMAGE)
+        return self.registry.sent(layers) - before
+
+    def run(self, name, *command):
+        """What a container that ends says."""
+        return self.node.ctr("run", "--rm", "--snapshotter", "daxfs", IMAGE, name, *command).stdout
+
+
+class Cluster:
+    """Two hosts on one pool."""
+
+    def __init__(self, start_vms, memory, suite_module, cache, image, folder):
+        self.start_vms, self.memory, self.module, self.cache = start_vms, memory, suite_module, cache
+        self.image, self.folder = image, folder
+        self.pool = Pool(memory, folder)
+        self.hosts = [Host(self, name, host_id) for name, host_id in zip("ab", HOST_IDS)]
+
+
+@pytest.fixture(scope="module")
+def cluster(start_vms, new_memory, daxfs_module, cache, demo_image, tmp_path_factory):
+    made = Cluster(start_vms, new_memory(POOL_BYTES), daxfs_module, cache, demo_image / "image",
+                   tmp_path_factory.mktemp("cluster"))
+    for host in made.hosts:
+        host.boot()
+    return made
+
+
+def layer_mounts(host):
+    """Mounts of layers, each of which is really one of the module."""
+    rows = [row for row in host.node.mounts() if row[1] == "daxfs"]
+    for where, _, source in rows:
+        print(f"{where}: {source}")
+        daxfs.assert_daxfs(host.vm, host.cluster.module, where)
+    return rows
+
+
+def test_the_first_host_pulls_and_places(cluster):
+    first = cluster.hosts[0]
+    layers = layout.layer_blobs(cluster.image)
+    assert first.pull() == sum(layer.stat().st_size for layer in layers)
+    assert first.run("c-first", "/bin/sh", "-c", "echo first").split() == ["first"]
+    assert len(layer_mounts(first)) == len(layers)
+
+
+def test_the_second_host_transfers_no_layer(cluster):
+    second = cluster.hosts[1]
+    assert second.pull() == 0, "bytes of layers that the registry sent"
+    assert second.run("c-second", "/bin/sh", "-c", "echo second").split() == ["second"]
+    assert len(layer_mounts(second)) == len(layout.layer_blobs(cluster.image))
+    assert "Apply" not in second.node.snapshotter.log()
+
+
+def test_exec_write_commit_remove(cluster):
+    node = cluster.hosts[0].node
+    node.ctr("run", "-d", "--snapshotter", "daxfs", IMAGE, "c-work", "/bin/sleep", "1000")
+    node.ctr("task", "exec", "--exec-id", "e1", "c-work", "/bin/sh", "-c", "echo kept > /kept; rm /bin/sleep")
+    shown = node.ctr("task", "exec", "--exec-id", "e2", "c-work", "/bin/sh", "-c", "cat /kept; ls /bin/sleep || true")
+    assert shown.stdout.split() == ["kept"]
+    node.ctr("task", "kill", "-s", "KILL", "c-work")
+    node.vm.run("for i in $(seq 50); do env " + node.environment + " ctr task ls | grep -q 'c-work.*STOPPED' && break; "
+                "sleep 0.2; done")
+    node.ctr("task", "rm", "c-work")
+    node.ctr("snapshots", "--snapshotter", "daxfs", "commit", "worked", "c-work")
+    node.ctr("container", "rm", "c-work")
+    node.ctr("snapshots", "--snapshotter", "daxfs", "prepare", "from-worked", "worked")
+    mounts = node.ctr("snapshots", "--snapshotter", "daxfs", "mounts", "/mnt/worked", "from-worked").stdout
+    node.vm.run(f"mkdir -p /mnt/worked && {mounts.strip()}")
+    assert node.vm.run("cat /mnt/worked/kept; ls /mnt/worked/bin/sleep; umount /mnt/worked", check=False).stdout == "kept\n"
+    for key in ("from-worked", "worked"):
+        node.ctr("snapshots", "--snapshotter", "daxfs", "rm", key)
+
+
+def test_the_pool_goes_with_the_power_and_containers_run_again(cluster):
+    first, second = cluster.hosts
+    first.node.ctr("container", "create", "--snapshotter", "daxfs", IMAGE, "c-old", "/bin/sh", "-c",
+                   "cat /mark 2>/dev/null; echo marked > /mark; python3 -c 'print(6*7)'")
+    assert start(first, "c-old").split() == ["42"]
+    first.vm.run("sync")
+    for host in cluster.hosts:
+        host.vm.kill()
+    cluster.memory.clear()
+    cluster.pool = Pool(cluster.memory, cluster.folder)
+    first.boot()
+    assert start(first, "c-old").split() == ["marked", "42"], "what it had written is on its own disk"
+    assert len(layer_mounts(first)) == len(layout.layer_blobs(cluster.image))
+    assert "a layer is placed again" in first.node.snapshotter.log()
+    # The second has none of the layers' blobs, and needs none: the first has placed them.
+    second.boot()
+    assert second.vm.run(["ls", f"{CONTENT}/blobs/sha256"]).stdout.count("\n") < 4
+    assert second.run("c-second", "/bin/sh", "-c", "echo again").split() == ["again"]
+    shown = json.loads(cluster.pool.tool("daxfsctl", "pool", "info", cluster.memory.path, "--json").stdout)
+    assert shown["holds"]["used"] == 2 * len(layout.layer_blobs(cluster.image)), shown["holds"]
+
+
+def start(host, container):
+    """Starts a container that is there, and removes its task; what it said."""
+    said = host.node.ctr("task", "start", container).stdout
+    host.node.ctr("task", "rm", container, check=False)
+    return said
