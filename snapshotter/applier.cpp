@@ -41,10 +41,12 @@ Result<Tar> Applier::Apply(const ApplyRequest& request) {
     return std::unique_ptr<oci::PositionedReader>(
         std::make_unique<oci::BlobReader>(std::move(stored), blob.digest, blob.size_bytes));
   };
-  ASSIGN_OR_RETURN(std::vector<std::string> below, snapshotter_.LayersBelow(target));
+  ASSIGN_OR_RETURN(std::vector<std::string> layers, snapshotter_.LayersBelow(target));
+  convert::Below below;
+  below.nothing = Snapshotter::IsLowest(target);
+  below.find = convert::FindInDirectories(std::move(layers));
   ASSIGN_OR_RETURN(const convert::PlacedLayer placed,
-                   convert::PlaceLayerOver(participant_, place,
-                                           convert::FindInDirectories(std::move(below)), watch));
+                   convert::PlaceLayerOver(participant_, place, below, watch));
   RETURN_IF_ERROR(snapshotter_.SetImage(target, {placed.root, placed.diff_id}));
   log_.Info("layer", {{"blob", blob.digest.ToString()},
                       {"diff_id", placed.diff_id.ToString()},

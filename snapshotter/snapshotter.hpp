@@ -55,6 +55,8 @@ class Snapshotter {
   // The directories of its parents' layers, the uppermost first, all mounted. Errors: kNotFound if
   // an image has gone.
   Result<std::vector<std::string>> LayersBelow(const Snapshot& snapshot);
+  // Whether nothing can come below its layer: it has no parent, and none is to be said later.
+  static bool IsLowest(const Snapshot& snapshot);
   // That image is the snapshot's layer. Errors: as Store::SetImage, Images::Hold.
   Status SetImage(const Snapshot& target, const LayerImage& image);
 
