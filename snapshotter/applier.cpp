@@ -13,7 +13,10 @@ Result<Tar> Applier::Apply(const ApplyRequest& request) {
   RETURN_IF_ERROR(oci::CheckLayerType(request.blob.media_type));
   ASSIGN_OR_RETURN(const Snapshot target, snapshotter_.FindTarget(request.mounts));
   ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
-  ASSIGN_OR_RETURN(std::vector<std::string> below, snapshotter_.LayersBelow(target));
+  ASSIGN_OR_RETURN(std::vector<std::string> layers, snapshotter_.LayersBelow(target));
+  convert::Below below;
+  below.nothing = Snapshotter::IsLowest(target);
+  below.find = convert::FindInDirectories(std::move(layers));
   ASSIGN_OR_RETURN(
       const convert::PlacedLayer placed,
       PlaceBlob(*participant, content_,

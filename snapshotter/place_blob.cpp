@@ -39,8 +39,7 @@ Result<convert::PlacedLayer> PlaceBlob(pool::Participant& participant, Content& 
     return std::unique_ptr<oci::PositionedReader>(
         std::make_unique<oci::BlobReader>(std::move(stored), blob.digest, blob.size_bytes));
   };
-  return convert::PlaceLayerOver(participant, place, convert::FindInDirectories(request.below),
-                                 watch);
+  return convert::PlaceLayerOver(participant, place, request.below, watch);
 }
 
 }  // namespace daxfs::snapshotter

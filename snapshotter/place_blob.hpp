@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "common/base/status.hpp"
 #include "common/convert/place_layer.hpp"
@@ -14,8 +13,8 @@ namespace daxfs::snapshotter {
 
 struct PlaceBlobRequest {
   Blob blob;
-  std::string name_space;          // containerd's, that may see it
-  std::vector<std::string> below;  // directories of the layers below, the uppermost first
+  std::string name_space;  // containerd's, that may see it
+  convert::Below below;
   std::function<bool()> cancelled = [] { return false; };  // asked now and then
 };
 

@@ -87,8 +87,12 @@ Result<LayerImage> PoolImages::Restore(const LayerImage& image, const std::strin
                                        const std::vector<std::string>& below) {
   ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
   ASSIGN_OR_RETURN(const StoredLayer stored, catalog_.FindLayer(image.diff_id));
-  ASSIGN_OR_RETURN(const convert::PlacedLayer placed,
-                   PlaceBlob(*participant, content_, {stored.blob, stored.name_space, below}));
+  convert::Below over;
+  over.nothing = below.empty();
+  over.find = convert::FindInDirectories(below);
+  ASSIGN_OR_RETURN(
+      const convert::PlacedLayer placed,
+      PlaceBlob(*participant, content_, {stored.blob, stored.name_space, std::move(over)}));
   if (placed.diff_id != image.diff_id) {
     return DataLossError("layer " + stored.blob.digest.ToString() + " has diffID " +
                          placed.diff_id.ToString() + ", not " + image.diff_id.ToString() +

@@ -229,6 +229,10 @@ Result<std::vector<std::string>> Snapshotter::MountBelow(const Snapshot& snapsho
   return paths;
 }
 
+bool Snapshotter::IsLowest(const Snapshot& snapshot) {
+  return snapshot.parents.empty() && !snapshot.info.labels.contains(kParentLabel);
+}
+
 Result<std::vector<Mount>> Snapshotter::Mounts(const std::string& key) {
   ASSIGN_OR_RETURN(const Snapshot snapshot, store_->Get(key));
   if (snapshot.info.kind == Kind::kCommitted) {

@@ -58,6 +58,8 @@ class Snapshotter {
   // The directories of its parents' layers, the uppermost first, all mounted. What is not in the
   // pool any more is placed again first. Errors: kNotFound if it cannot be had, with what to do.
   Result<std::vector<std::string>> LayersBelow(const Snapshot& snapshot);
+  // Whether nothing can come below its layer: it has no parent, and none is to be said later.
+  static bool IsLowest(const Snapshot& snapshot);
   // That image is the snapshot's layer. Errors: as Store::SetImage, Images::Hold.
   Status SetImage(const Snapshot& target, const LayerImage& image);
 

@@ -303,6 +303,13 @@ TEST_F(SnapshotterTest, WhereTheParentIsSaidLaterALayerIsStaged) {
   EXPECT_EQ(snapshotter_->Stat("c/" + second.ToString())->parent, "p");
   EXPECT_THAT(PrepareOne("container", "c/" + second.ToString()).options,
               Contains("lowerdir=" + Path(3, "fs") + ":" + Path(2, "fs")));
+  const auto is_lowest = [this](const Mount& mount) {
+    return Snapshotter::IsLowest(*snapshotter_->FindTarget({mount}));
+  };
+  images_.chains.clear();
+  EXPECT_FALSE(is_lowest(PrepareOne("later", "", labels)));
+  EXPECT_FALSE(is_lowest(PrepareOne("over", "p")));
+  EXPECT_TRUE(is_lowest(PrepareOne("lowest", "")));
 }
 
 TEST_F(SnapshotterTest, WithoutThePoolOneIsPulledAsEver) {

@@ -46,30 +46,4 @@ FindLower FindInDirectories(std::vector<std::string> directories) {
   };
 }
 
-Result<std::uint64_t> ResolveImplicit(Tree& tree, XattrTable& xattrs, const FindLower& find) {
-  struct Place {
-    NodeId node;
-    std::string path;  // "" for the root
-  };
-  std::uint64_t resolved = 0;
-  std::vector<Place> places = {{Tree::kRoot, ""}};
-  while (!places.empty()) {
-    const Place place = std::move(places.back());
-    places.pop_back();
-    for (const auto& [name, child] : tree.ChildrenOf(place.node)) {
-      if (!tree.IsDirectory(child)) continue;
-      places.push_back({child, place.path.empty() ? name : place.path + "/" + name});
-      Node& node = tree.At(child);
-      if (!node.implicit) continue;
-      ASSIGN_OR_RETURN(const std::optional<LowerDirectory> lower, find(places.back().path));
-      if (!lower) continue;
-      node.attributes = lower->attributes;
-      ASSIGN_OR_RETURN(node.xattrs, xattrs.Intern(lower->xattrs));
-      node.implicit = false;
-      ++resolved;
-    }
-  }
-  return resolved;
-}
-
 }  // namespace daxfs::convert

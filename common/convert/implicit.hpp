@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -29,8 +28,13 @@ using FindLower = std::function<Result<std::optional<LowerDirectory>>(const std:
 // trusted.*.
 FindLower FindInDirectories(std::vector<std::string> directories);
 
-// Gives the directories no entry has named what those below have. They are implicit no longer.
-// Returns how many. Errors: those of `find`; kInvalidArgument for attributes no image can hold.
-Result<std::uint64_t> ResolveImplicit(Tree& tree, XattrTable& xattrs, const FindLower& find);
+// What is known of the layers below one that is applied. An image made without it serves all
+// chains.
+struct Below {
+  // There are none: what the layer deletes goes, and no mark of it stays for others to hide.
+  bool nothing = false;
+  // Asked for each directory that is made before an entry names it, if there is any.
+  FindLower find = {};
+};
 
 }  // namespace daxfs::convert

@@ -12,9 +12,6 @@
 namespace daxfs::convert {
 namespace {
 
-using testing::ElementsAre;
-using testing::Pair;
-
 class ImplicitTest : public testing::Test {
  protected:
   std::string Make(const std::string& name, mode_t mode) {
@@ -56,49 +53,8 @@ TEST_F(ImplicitTest, TheUppermostLayerThatHasTheNameDecides) {
   for (const auto& [path, expected] : cases) EXPECT_EQ(Found(path), expected) << path;
 }
 
-TEST_F(ImplicitTest, DirectoriesTakeWhatThoseBelowHave) {
-  Tree tree([](const Node&) {});
-  XattrTable xattrs;
-  Node directory;
-  directory.attributes.mode = kTypeDirectory | 0755U;
-  Node implicit = directory;
-  implicit.implicit = true;
-  const NodeId usr = *tree.Add(Tree::kRoot, "usr", implicit);
-  const NodeId lib = *tree.Add(usr, "lib", directory);
-  const NodeId deep = *tree.Add(lib, "deep", implicit);
-  const NodeId mine = *tree.Add(Tree::kRoot, "mine", implicit);
-  std::vector<std::string> asked;
-  const Result<std::uint64_t> resolved = ResolveImplicit(
-      tree, xattrs, [&](const std::string& path) -> Result<std::optional<LowerDirectory>> {
-        asked.push_back(path);
-        if (path == "mine") return std::optional<LowerDirectory>();
-        LowerDirectory lower;
-        lower.attributes.mode = kTypeDirectory | 01777U;
-        lower.attributes.uid = 7;
-        lower.xattrs["user.a"] = "b";
-        return std::optional<LowerDirectory>(lower);
-      });
-  ASSERT_TRUE(resolved.ok());
-  EXPECT_EQ(*resolved, 2U);
-  EXPECT_THAT(asked, testing::UnorderedElementsAre("usr", "usr/lib/deep", "mine"));
-  EXPECT_EQ(tree.At(usr).attributes.uid, 7U);
-  EXPECT_FALSE(tree.At(usr).implicit);
-  EXPECT_EQ(tree.At(lib).attributes.uid, 0U);
-  EXPECT_EQ(tree.At(deep).attributes.mode, kTypeDirectory | 01777U);
-  EXPECT_THAT(xattrs.Get(tree.At(deep).xattrs), ElementsAre(Pair("user.a", "b")));
-  EXPECT_TRUE(tree.At(mine).implicit);
-}
-
-TEST_F(ImplicitTest, FailuresEndIt) {
-  Tree tree([](const Node&) {});
-  XattrTable xattrs;
-  Node implicit;
-  implicit.attributes.mode = kTypeDirectory | 0755U;
-  implicit.implicit = true;
-  ASSERT_TRUE(tree.Add(Tree::kRoot, "a", implicit).ok());
-  EXPECT_EQ(
-      ResolveImplicit(tree, xattrs, FindInDirectories({scratch_.Path("none")})).status().code(),
-      StatusCode::kNotFound);
+TEST_F(ImplicitTest, ALayerThatIsNotThereIsAnError) {
+  EXPECT_EQ(FindInDirectories({scratch_.Path("none")})("a").status().code(), StatusCode::kNotFound);
 }
 
 }  // namespace

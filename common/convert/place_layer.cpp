@@ -60,6 +60,24 @@ Result<bool> AnyBelow(const format::Image& image, const FindLower& find) {
   return false;
 }
 
+// Whether anything in it is to hide what lies below.
+Result<bool> HasMarks(const format::Image& image) {
+  const std::uint64_t inodes = image.Info().inodes;
+  for (std::uint64_t number = 1; number <= inodes; ++number) {
+    ASSIGN_OR_RETURN(const format::Inode inode, image.InodeAt(number));
+    if (inode.mode >> 12U == kTypeCharacter >> 12U && inode.device_major == 0 &&
+        inode.device_minor == 0) {
+      return true;
+    }
+    if (inode.mode >> 12U != kTypeDirectory >> 12U) continue;
+    ASSIGN_OR_RETURN(const std::vector<format::XattrEntry> xattrs, image.Xattrs(inode));
+    for (const format::XattrEntry& xattr : xattrs) {
+      if (xattr.name == "trusted.overlay.opaque") return true;
+    }
+  }
+  return false;
+}
+
 // What an image says of the layer it was made of.
 Status Describe(const format::Image& image, const std::optional<oci::Digest>& diff_id,
                 PlacedLayer* placed) {
@@ -89,18 +107,26 @@ Status DescribeFound(pool::Participant& participant, const std::optional<oci::Di
   return Describe(image, diff_id, placed);
 }
 
+// Whether the image of a layer is another one where that is below.
+Result<bool> DiffersOver(pool::Participant& participant, const PlacedLayer& placed,
+                         const Below& below) {
+  if (!below.nothing && placed.implicit_directories == 0) return false;
+  ASSIGN_OR_RETURN(const pool::Mapped mapped, OpenAgain(participant, placed.use));
+  ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
+  return below.nothing ? HasMarks(image) : AnyBelow(image, below.find);
+}
+
 }  // namespace
 
 Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor,
-                               const FindLower& find) {
+                               const Below& below) {
   ASSIGN_OR_RETURN(std::unique_ptr<oci::PositionedReader> stored, request.open());
   oci::LayerStream stream(std::move(stored), request.stored_digest, request.diff_id);
   ImageBuilder image(sink, request.options);
   ASSIGN_OR_RETURN(
       const format::SourceInfo source,
-      ApplyStream({image.tree(), image.data(), image.xattrs(), request.options.profile}, stream,
-                  monitor));
-  if (find) RETURN_IF_ERROR(ResolveImplicit(image.tree(), image.xattrs(), find).status());
+      ApplyStream({image.tree(), image.data(), image.xattrs(), request.options.profile, below},
+                  stream, monitor));
   return image.Finish(source);
 }
 
@@ -137,26 +163,27 @@ Result<PlacedLayer> PlaceLayer(pool::Participant& participant, const PlaceLayerR
 }
 
 Result<PlacedLayer> PlaceLayerOver(pool::Participant& participant, const PlaceLayerRequest& request,
-                                   const FindLower& find, Monitor& monitor) {
-  ASSIGN_OR_RETURN(PlacedLayer placed, PlaceLayer(participant, request, monitor));
-  if (placed.implicit_directories == 0) return placed;
-  {
-    ASSIGN_OR_RETURN(const pool::Mapped mapped, OpenAgain(participant, placed.use));
-    ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
-    ASSIGN_OR_RETURN(const bool any, AnyBelow(image, find));
-    if (!any) return placed;
+                                   const Below& below, Monitor& monitor) {
+  Result<PlacedLayer> plain = PlaceLayer(participant, request, monitor);
+  if (plain.ok()) {
+    ASSIGN_OR_RETURN(const bool differs, DiffersOver(participant, *plain, below));
+    if (!differs) return plain;
+  } else if (!below.nothing || plain.status().code() != StatusCode::kInvalidArgument) {
+    // Where nothing is below, a layer may delete what it has itself.
+    return plain.status();
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Building> building,
                    participant.Begin(pool::ObjectKind::kImage));
   PoolSink sink(*building);
-  ASSIGN_OR_RETURN(const ImageSummary built, MakeLayer(request, sink, monitor, find));
+  ASSIGN_OR_RETURN(const ImageSummary built, MakeLayer(request, sink, monitor, below));
   ASSIGN_OR_RETURN(pool::Building::Published published, building->Publish(built.root.bytes));
-  placed.use = std::move(published.use);
-  placed.root = built.root;
-  placed.implicit_directories = built.implicit_directories;
-  placed.how = published.existed ? pool::How::kFound : pool::How::kBuilt;
-  placed.built = built;
-  return placed;
+  return PlacedLayer{.use = std::move(published.use),
+                     .root = built.root,
+                     .diff_id = {built.source->digest},
+                     .tar_bytes = built.source->size_bytes,
+                     .implicit_directories = built.implicit_directories,
+                     .how = published.existed ? pool::How::kFound : pool::How::kBuilt,
+                     .built = built};
 }
 
 }  // namespace daxfs::convert

@@ -43,7 +43,7 @@ struct PlacedLayer {
 // `waiting` mean nothing here. Errors: kDataLoss if a digest is another; those of `open`, of the
 // layer (as ApplyTar) and of the sink.
 Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor,
-                               const FindLower& find = {});
+                               const Below& below = {});
 
 // The image of a layer in a pool, found by its key, waited for, or made. It can be found by the
 // layer's diffID from then on, and by the digest of the stored bytes if this one has read them:
@@ -53,9 +53,9 @@ Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Mon
 Result<PlacedLayer> PlaceLayer(pool::Participant& participant, const PlaceLayerRequest& request,
                                Monitor& monitor);
 
-// The same of a layer over others: where it names a file but not its directory, the directory has
-// what `find` says it has there. An image that differs for it can be found by its root alone.
+// The same of a layer of which is known what is below: as ApplyTar says. An image that differs for
+// it can be found by its root alone.
 Result<PlacedLayer> PlaceLayerOver(pool::Participant& participant, const PlaceLayerRequest& request,
-                                   const FindLower& find, Monitor& monitor);
+                                   const Below& below, Monitor& monitor);
 
 }  // namespace daxfs::convert

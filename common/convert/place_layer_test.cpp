@@ -322,10 +322,10 @@ TEST_F(PlaceLayerTest, OverOthersDirectoriesNobodyNamedAreTheirs) {
   const Layer layer = Zipped();
   testing::CountingMonitor monitor;
   const PlaceLayerRequest request = Request(layer, AliasKind::kBlob);
-  const FindLower none = [](const std::string&) -> Result<std::optional<LowerDirectory>> {
-    return std::optional<LowerDirectory>();
-  };
-  const FindLower sticky = [](const std::string& path) -> Result<std::optional<LowerDirectory>> {
+  Below none;
+  none.find = [](const std::string&) { return std::optional<LowerDirectory>(); };
+  Below sticky;
+  sticky.find = [](const std::string& path) -> Result<std::optional<LowerDirectory>> {
     if (path != "a") return std::optional<LowerDirectory>();
     LowerDirectory lower;
     lower.attributes.mode = kTypeDirectory | 01777U;
@@ -347,6 +347,45 @@ TEST_F(PlaceLayerTest, OverOthersDirectoriesNobodyNamedAreTheirs) {
       one->Find({AliasKind::kBlob, layer.stored_digest->bytes});
   EXPECT_EQ((*found)->ref(), plain->use.ref());
   EXPECT_EQ(PlaceLayerOver(*one, request, sticky, monitor)->how, How::kFound);
+}
+
+TEST_F(PlaceLayerTest, WithNothingBelowNoMarksStay) {
+  const auto one = Attach(1);
+  testing::CountingMonitor monitor;
+  const auto layer = [](const TarBuilder& tar) {
+    const std::string bytes = tar.Finish();
+    return Layer(bytes, oci::testing::Gzip(bytes));
+  };
+  const struct {
+    TarBuilder tar;
+    bool differs;
+  } table[] = {
+      {TarBuilder().File("a/b", "x"), false},
+      {TarBuilder().File("a/.wh.b", ""), true},
+      {TarBuilder().File("a/.wh..wh..opq", ""), true},
+      {TarBuilder().Add(oci::testing::Owned('3', "device", 0, 0, 0)), false},
+  };
+  for (const auto& row : table) {
+    const PlaceLayerRequest request = Request(layer(row.tar), AliasKind::kBlob);
+    const Result<PlacedLayer> plain = PlaceLayer(*one, request, monitor);
+    ASSERT_TRUE(plain.ok()) << plain.status().ToString();
+    for (int again = 0; again < 2; ++again) {
+      const Result<PlacedLayer> lowest = PlaceLayerOver(*one, request, {.nothing = true}, monitor);
+      ASSERT_TRUE(lowest.ok()) << lowest.status().ToString();
+      EXPECT_EQ(lowest->root != plain->root, row.differs);
+      EXPECT_EQ(lowest->diff_id, plain->diff_id);
+      EXPECT_EQ(lowest->tar_bytes, plain->tar_bytes);
+    }
+  }
+  // It may delete what it has itself, which no layer over others may.
+  const Layer own = layer(TarBuilder().File("a", "x").File(".wh.a", ""));
+  const PlaceLayerRequest request = Request(own, AliasKind::kBlob);
+  EXPECT_EQ(PlaceLayerOver(*one, request, {}, monitor).status().code(),
+            StatusCode::kInvalidArgument);
+  const Result<PlacedLayer> lowest = PlaceLayerOver(*one, request, {.nothing = true}, monitor);
+  ASSERT_TRUE(lowest.ok()) << lowest.status().ToString();
+  EXPECT_EQ(lowest->diff_id, own.diff_id);
+  EXPECT_EQ(lowest->tar_bytes, own.tar.size());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/convert/profile.hpp"
 
+#include <cstddef>
 #include <limits>
 
 namespace daxfs::convert {
@@ -34,6 +35,15 @@ bool KeepsXattr(Profile profile, std::uint32_t mode, std::string_view name) {
   const std::uint32_t type = mode & kTypeMask;
   if (name.starts_with("user.")) return type == kTypeFile || type == kTypeDirectory;
   return name.starts_with("system.posix_acl_") && type != kTypeSymlink;
+}
+
+bool IsCapability(std::string_view value) {
+  // Little endian: version 2 or 3 in the uppermost byte, the flag "effective" in the lowest bit.
+  constexpr std::size_t kSize2 = 20;
+  constexpr std::size_t kSize3 = 24;
+  if (value.size() != kSize2 && value.size() != kSize3) return false;
+  const char version = value.size() == kSize2 ? 2 : 3;
+  return (value[0] == 0 || value[0] == 1) && value[1] == 0 && value[2] == 0 && value[3] == version;
 }
 
 }  // namespace daxfs::convert

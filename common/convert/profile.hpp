@@ -17,4 +17,7 @@ void ApplyProfile(Profile profile, Attributes* attributes);
 // the kernel does not have, user.* on what is neither file nor directory, ACLs of symbolic links.
 bool KeepsXattr(Profile profile, std::uint32_t mode, std::string_view name);
 
+// Whether the kernel takes that for the extended attribute security.capability (cap_convert_nscap).
+bool IsCapability(std::string_view value);
+
 }  // namespace daxfs::convert

@@ -15,6 +15,9 @@ namespace {
 constexpr std::string_view kWhiteoutPrefix = ".wh.";
 constexpr std::string_view kWhiteoutMetaPrefix = ".wh..wh.";
 constexpr std::string_view kOpaqueMarker = ".wh..wh..opq";
+constexpr const char* kOpaqueXattr = "trusted.overlay.opaque";
+constexpr const char* kCapabilityXattr = "security.capability";
+constexpr std::uint32_t kSetGroupId = 02000;
 constexpr std::size_t kPathMax = 4096;  // PATH_MAX: containerd cannot make longer ones either
 
 std::uint32_t ModeOf(oci::TarType type) {
@@ -74,7 +77,9 @@ class StoredBytesMonitor final : public Monitor {
 
 Result<NodeId> TarApplier::MakeParents(const std::vector<std::string>& path) {
   NodeId at = Tree::kRoot;
+  std::string name;
   for (const std::string& part : path) {
+    name += (name.empty() ? "" : "/") + part;
     if (!target_.tree.IsDirectory(at)) return InvalidArgumentError("a parent is no directory");
     const std::optional<NodeId> child = target_.tree.Child(at, part);
     if (child.has_value()) {
@@ -84,13 +89,27 @@ Result<NodeId> TarApplier::MakeParents(const std::vector<std::string>& path) {
     if (implicit_budget_-- == 0) {
       return ResourceExhaustedError("more than 1000000 directories that no entry names");
     }
-    Node node;
-    node.attributes.mode = kTypeDirectory | 0755;
-    node.implicit = true;
+    ASSIGN_OR_RETURN(Node node, UnnamedDirectory(at, name));
     ASSIGN_OR_RETURN(at, target_.tree.Add(at, part, std::move(node)));
   }
   if (!target_.tree.IsDirectory(at)) return InvalidArgumentError("a parent is no directory");
   return at;
+}
+
+Result<Node> TarApplier::UnnamedDirectory(NodeId parent, const std::string& path) {
+  Node node;
+  node.attributes.mode = kTypeDirectory | 0755;
+  node.implicit = true;
+  const Attributes& above = target_.tree.At(parent).attributes;
+  // mkdir(2) does so.
+  if (IsLayer() && (above.mode & kSetGroupId) != 0) node.attributes.gid = above.gid;
+  if (!target_.below.find) return node;
+  ASSIGN_OR_RETURN(const std::optional<LowerDirectory> lower, target_.below.find(path));
+  if (!lower) return node;
+  node.attributes = lower->attributes;
+  ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(lower->xattrs));
+  node.implicit = false;
+  return node;
 }
 
 Status TarApplier::Apply(const oci::TarEntry& entry, oci::TarReader& reader, Monitor& monitor) {
@@ -193,6 +212,10 @@ Status TarApplier::SetXattrs(NodeId id, const oci::TarEntry& entry) {
     }
   }
   for (const auto& [name, value] : entry.xattrs) {
+    if (IsLayer() && name == kCapabilityXattr && !IsCapability(value)) {
+      return InvalidArgumentError(name + " of " + std::to_string(value.size()) +
+                                  " bytes that are no file capabilities");
+    }
     if (KeepsXattr(target_.profile, node.attributes.mode, name)) xattrs[name] = value;
   }
   ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
@@ -216,27 +239,54 @@ Status TarApplier::ReadData(const oci::TarEntry& entry, oci::TarReader& reader, 
 
 Status TarApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entry) {
   Tree& tree = target_.tree;
-  if (place.name == kOpaqueMarker) {
-    Node& directory = tree.At(place.directory);
-    if (target_.xattrs.Get(directory.xattrs).contains("trusted.overlay.opaque"))
-      return Status::Ok();
-    XattrMap xattrs = target_.xattrs.Get(directory.xattrs);
-    xattrs["trusted.overlay.opaque"] = "y";
-    ASSIGN_OR_RETURN(directory.xattrs, target_.xattrs.Intern(xattrs));
-    return Status::Ok();
-  }
+  if (place.name == kOpaqueMarker) return MakeOpaque(place.directory);
   const std::string hidden = place.name.substr(kWhiteoutPrefix.size());
   if (hidden.empty() || hidden == "." || hidden == "..") {
     return InvalidArgumentError("invalid whiteout name");
   }
-  if (tree.Child(place.directory, hidden).has_value()) {
-    return InvalidArgumentError("whiteout of an entry of its own layer");
+  const bool own = tree.Child(place.directory, hidden).has_value();
+  if (target_.below.nothing) {
+    if (own) tree.Remove(place.directory, hidden);
+    return Status::Ok();
   }
+  if (own) return InvalidArgumentError("whiteout of an entry of its own layer");
   Node node;
   node.attributes.mode = kTypeCharacter;
   node.attributes.uid = entry.uid;
   node.attributes.gid = entry.gid;
   return tree.Add(place.directory, hidden, std::move(node)).status();
+}
+
+Status TarApplier::MakeOpaque(NodeId directory) {
+  if (target_.below.nothing) {
+    if (opaque_.insert(directory).second) RemoveUnnamed(directory);
+    return Status::Ok();
+  }
+  Node& node = target_.tree.At(directory);
+  XattrMap xattrs = target_.xattrs.Get(node.xattrs);
+  if (!xattrs.emplace(kOpaqueXattr, "y").second) return Status::Ok();
+  ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
+  return Status::Ok();
+}
+
+// With all that is in them, named or not (applyNaive walks over what it has unpacked).
+void TarApplier::RemoveUnnamed(NodeId directory) {
+  Tree& tree = target_.tree;
+  std::vector<NodeId> places = {directory};
+  while (!places.empty()) {
+    const NodeId at = places.back();
+    places.pop_back();
+    std::vector<std::string> unnamed;
+    for (const auto& [name, child] : tree.ChildrenOf(at)) {
+      if (!tree.IsDirectory(child)) continue;
+      if (tree.At(child).implicit) {
+        unnamed.push_back(name);
+      } else {
+        places.push_back(child);
+      }
+    }
+    for (const std::string& name : unnamed) tree.Remove(at, name);
+  }
 }
 
 // The parent is resolved, a symbolic link at the end is not followed (hardlinkRootPath).
@@ -277,9 +327,9 @@ Status TarApplier::TakeLinkAttributes(NodeId id, const oci::TarEntry& entry) {
   node.attributes.rdev_major = before.rdev_major;
   node.attributes.rdev_minor = before.rdev_minor;
   // containerd chowns through the new name, and chown takes file capabilities away.
-  if (target_.xattrs.Get(node.xattrs).contains("security.capability")) {
+  if (target_.xattrs.Get(node.xattrs).contains(kCapabilityXattr)) {
     XattrMap xattrs = target_.xattrs.Get(node.xattrs);
-    xattrs.erase("security.capability");
+    xattrs.erase(kCapabilityXattr);
     ASSIGN_OR_RETURN(node.xattrs, target_.xattrs.Intern(xattrs));
   }
   return SetXattrs(id, entry);

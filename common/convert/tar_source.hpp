@@ -3,11 +3,13 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "common/base/status.hpp"
 #include "common/convert/image_builder.hpp"
+#include "common/convert/implicit.hpp"
 #include "common/format/image.hpp"
 #include "common/oci/layer_stream.hpp"
 #include "common/oci/tar_reader.hpp"
@@ -20,6 +22,7 @@ struct TarTarget {
   DataWriter& data;
   XattrTable& xattrs;
   Profile profile = Profile::kLayer;
+  Below below = {};
 };
 
 // Applies a tar to a tree. Common to both profiles:
@@ -33,6 +36,10 @@ struct TarTarget {
 //  - ".wh.NAME" becomes a character device 0:0 called NAME, with the time 0 where containerd leaves
 //    that of the extraction; ".wh..wh..opq" the xattr trusted.overlay.opaque=y of its directory;
 //    AUFS leftovers (other ".wh..wh.*") are dropped;
+//  - with nothing below there are no such marks: a whiteout removes what the layer itself has put
+//    there, an opaque directory loses the parents in it that no entry has named;
+//  - parents nobody names have what the layers below have there, and else the group of a directory
+//    whose set-group-ID bit is set;
 //  - a hard link takes its header's owner, mode and times to the file; its target must be there;
 //  - types that only GNU tar writes (old sparse files, contiguous files, labels) are refused;
 //  - rules of ApplyProfile and KeepsXattr.
@@ -72,7 +79,10 @@ class TarApplier {
   Status ApplyAt(const Place& place, const oci::TarEntry& entry, oci::TarReader& reader,
                  Monitor& monitor);
   Result<NodeId> MakeParents(const std::vector<std::string>& path);
+  Result<Node> UnnamedDirectory(NodeId parent, const std::string& path);
   Status ApplyWhiteout(const Place& place, const oci::TarEntry& entry);
+  Status MakeOpaque(NodeId directory);
+  void RemoveUnnamed(NodeId directory);
   Status TakeLinkAttributes(NodeId id, const oci::TarEntry& entry);
   Status ApplyHardLink(const Place& place, const oci::TarEntry& entry);
   Status ApplyArchiveLink(const Place& place, const oci::TarEntry& entry);
@@ -87,6 +97,7 @@ class TarApplier {
   const TarTarget target_;
   std::map<NodeId, Pending> pending_;  // by the node that keeps the place
   std::vector<std::string> path_;      // of the current entry, its parents resolved
+  std::set<NodeId> opaque_;            // with nothing below: the first mark of each counts
   // What a small tar may make of itself: components walked for links, parents nobody names.
   std::uint64_t link_budget_ = std::uint64_t{1} << 25U;
   std::uint64_t implicit_budget_ = 1000000;

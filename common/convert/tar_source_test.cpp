@@ -21,13 +21,16 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::LayerListing;
 
-std::vector<std::string> Lines(const TarBuilder& tar) {
-  Result<std::vector<std::string>> lines = LayerListing(tar);
+std::vector<std::string> Lines(const TarBuilder& tar, const Below& below = {}) {
+  Result<std::vector<std::string>> lines = LayerListing(tar, below);
   EXPECT_TRUE(lines.ok()) << lines.status().message();
   return lines.ok() ? *std::move(lines) : std::vector<std::string>{};
 }
 
 Status Error(const TarBuilder& tar) { return LayerListing(tar).status(); }
+
+// What setcap(8) writes.
+std::string Capability() { return {"\1\0\0\2\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20}; }
 
 TEST(TarSourceTest, RootEntryIsIgnored) {
   EXPECT_THAT(Lines(TarBuilder()
@@ -172,15 +175,31 @@ TEST(TarSourceTest, XattrsTheKernelWouldRefuseAreDropped) {
   TarBuilder tar;
   tar.Pax({{"SCHILY.xattr.trusted.overlay.opaque", "y"},
            {"SCHILY.xattr.user.x", "1"},
-           {"SCHILY.xattr.security.capability", std::string("\1\0", 2)},
+           {"SCHILY.xattr.security.capability", Capability()},
            {"SCHILY.xattr.nonsense.y", "1"},
            {"SCHILY.xattr.system.posix_acl_access", "a"}});
   tar.File("f", "");
   tar.Pax({{"SCHILY.xattr.user.x", "1"}, {"SCHILY.xattr.security.selinux", "s"}});
   tar.Symlink("l", "f");
-  EXPECT_THAT(Lines(tar), ElementsAre("/f 100644 0:0 0 0.0 1 security.capability=0100 "
+  EXPECT_THAT(Lines(tar), ElementsAre("/f 100644 0:0 0 0.0 1 security.capability="
+                                      "0100000200200000000000000000000000000000 "
                                       "system.posix_acl_access=61 user.x=31 ",
                                       "/l 120777 0:0 1 0.0 1 -> f security.selinux=73"));
+}
+
+TEST(TarSourceTest, CapabilitiesTheKernelWouldRefuseAreErrors) {
+  const std::string good = Capability();
+  const auto status = [](const std::string& value) {
+    return Error(TarBuilder().Pax({{"SCHILY.xattr.security.capability", value}}).File("f", ""));
+  };
+  EXPECT_TRUE(status(good).ok());
+  EXPECT_TRUE(status(std::string("\0\0\0\3", 4) + good.substr(4) + "root").ok());
+  for (const std::string& bad :
+       {std::string("c"), good.substr(0, 19), good + "root", good + std::string("\0", 1),
+        "\2" + good.substr(1), std::string("\1\0\0\3", 4) + good.substr(4)}) {
+    EXPECT_EQ(status(bad).code(), StatusCode::kInvalidArgument) << bad.size();
+    EXPECT_THAT(status(bad).message(), HasSubstr("no file capabilities"));
+  }
 }
 
 TEST(TarSourceTest, LargeXattrs) {
@@ -267,6 +286,85 @@ TEST(TarSourceTest, BadWhiteoutsAreErrors) {
               HasSubstr("own layer"));
 }
 
+TEST(TarSourceTest, WithNothingBelowWhatIsDeletedGoesAndNoMarkStays) {
+  TarSpec device = Owned('3', "dev", 0, 0, 0);
+  EXPECT_THAT(
+      Lines(TarBuilder()
+                .File(".wh.never", "")
+                .File("made/for/.wh.it", "")
+                .File("file", "x")
+                .File(".wh.file", "")
+                .Directory("d")
+                .File("d/e/f", "x")
+                .File(".wh.d", "")
+                .File(".wh.back", "")
+                .File("back", "x")
+                .Add(device),
+            {.nothing = true}),
+      ElementsAre("/back 100644 0:0 1 0.0 1 x", "/dev 20000 0:0 0 0.0 1 dev 0:0",
+                  "/made 40755 0:0 0 0.0 3 implicit", "/made/for 40755 0:0 0 0.0 2 implicit"));
+  for (const char* name : {".wh.", ".wh..", ".wh..."}) {
+    EXPECT_EQ(LayerListing(TarBuilder().File(name, ""), {.nothing = true}).status().code(),
+              StatusCode::kInvalidArgument);
+  }
+}
+
+// As containerd's walk over what it has unpacked: parents that no entry has named are not of that.
+TEST(TarSourceTest, WithNothingBelowOpaqueDirectoriesLoseWhatNobodyNamed) {
+  EXPECT_THAT(
+      Lines(TarBuilder()
+                .Directory("d")
+                .File("d/kept", "1")
+                .Directory("d/named")
+                .File("d/named/unnamed/gone", "2")
+                .File("d/unnamed/gone", "3")
+                .File("other/unnamed", "4")
+                .File("d/.wh..wh..opq", "")
+                .File("d/later/kept", "5")
+                .File("d/.wh..wh..opq", ""),
+            {.nothing = true}),
+      ElementsAre("/d 40755 0:0 0 0.0 4", "/d/kept 100644 0:0 1 0.0 1 1",
+                  "/d/later 40755 0:0 0 0.0 2 implicit", "/d/later/kept 100644 0:0 1 0.0 1 5",
+                  "/d/named 40755 0:0 0 0.0 2", "/other 40755 0:0 0 0.0 2 implicit",
+                  "/other/unnamed 100644 0:0 1 0.0 1 4"));
+}
+
+TEST(TarSourceTest, ParentsNobodyNamesHaveTheGroupOfTheirDirectoryIfThatPassesItOn) {
+  TarSpec passing = Owned('5', "d", 02755, 5, 0);
+  passing.gid = 7;
+  EXPECT_THAT(Lines(TarBuilder().Add(passing).File("d/e/f/g", "x")),
+              ElementsAre("/d 42755 5:7 0 0.0 3", "/d/e 40755 0:7 0 0.0 3 implicit",
+                          "/d/e/f 40755 0:0 0 0.0 2 implicit", "/d/e/f/g 100644 0:0 1 0.0 1 x"));
+}
+
+TEST(TarSourceTest, ParentsNobodyNamesAreThoseBelow) {
+  std::vector<std::string> asked;
+  Below below;
+  below.find = [&](const std::string& path) -> Result<std::optional<LowerDirectory>> {
+    asked.push_back(path);
+    if (path == "mine") return std::optional<LowerDirectory>();
+    LowerDirectory lower;
+    lower.attributes.mode = kTypeDirectory | 01777U;
+    lower.attributes.uid = 7;
+    lower.xattrs["user.a"] = "b";
+    return std::optional<LowerDirectory>(lower);
+  };
+  TarBuilder tar;
+  tar.Directory("named").File("named/a/b", "x").File("named/a/c", "y").File("mine/d", "z");
+  tar.File("late/f", "").Pax({{"SCHILY.xattr.user.b", "1"}}).Directory("late");
+  EXPECT_THAT(
+      Lines(tar, below),
+      ElementsAre("/late 40755 0:0 0 0.0 2 user.a=62 user.b=31", "/late/f 100644 0:0 0 0.0 1 ",
+                  "/mine 40755 0:0 0 0.0 2 implicit", "/mine/d 100644 0:0 1 0.0 1 z",
+                  "/named 40755 0:0 0 0.0 3", "/named/a 41777 7:0 0 0.0 2 user.a=62",
+                  "/named/a/b 100644 0:0 1 0.0 1 x", "/named/a/c 100644 0:0 1 0.0 1 y"));
+  EXPECT_THAT(asked, ElementsAre("named/a", "mine", "late"));
+  below.find = [](const std::string&) -> Result<std::optional<LowerDirectory>> {
+    return FailedPreconditionError("asked");
+  };
+  EXPECT_EQ(LayerListing(tar, below).status().code(), StatusCode::kFailedPrecondition);
+}
+
 TEST(TarSourceTest, AufsLeftoversAreDropped) {
   EXPECT_THAT(Lines(TarBuilder()
                         .Directory(".wh..wh.plnk")
@@ -279,7 +377,7 @@ TEST(TarSourceTest, AufsLeftoversAreDropped) {
 
 TEST(TarSourceTest, HardLinks) {
   TarBuilder tar;
-  tar.Pax({{"SCHILY.xattr.security.capability", "c"}, {"SCHILY.xattr.user.u", "u"}});
+  tar.Pax({{"SCHILY.xattr.security.capability", Capability()}, {"SCHILY.xattr.user.u", "u"}});
   tar.File("d/f", "data").Symlink("s", "d/f").Symlink("dir", "d");
   TarSpec link = Owned('1', "hard", 04711, 5, 77);
   link.link = "/d/../dir/f";

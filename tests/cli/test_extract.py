@@ -161,7 +161,7 @@ def test_a_tar_as_a_layer(build, ctl, tmp_path):
         "/d directory mode=0755 uid=0 gid=0 mtime=0.000000000 implicit",
         f"/d/\\xff= symlink {later.replace('0640', '0777')} target=\\xfe",
         f"/sparse file {later} size={len(sparse)} sha256={sha256(sparse)}",
-        "  xattr security.capability=a\\x00\\x0a\\x5c=\\xff",
+        "  xattr security.label=a\\x00\\x0a\\x5c=\\xff",
         "/twice hardlink target=/sparse",
     ], [("sparse", sparse)])
     tar = subprocess.run([ctl.path, "image", "extract", image, "-o", "tar:-"], check=True, capture_output=True).stdout

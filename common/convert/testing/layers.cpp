@@ -34,19 +34,20 @@ Result<std::vector<std::string>> WithoutRoot(Result<std::vector<std::string>> li
 
 }  // namespace
 
-Status ApplyTar(BuiltImage& image, const std::string& tar) {
+Status ApplyTar(BuiltImage& image, const std::string& tar, const Below& below) {
   ImageBuilder& builder = image.builder();
-  return ApplyTarTo({builder.tree(), builder.data(), builder.xattrs(), builder.options().profile},
-                    tar);
+  const Profile profile = builder.options().profile;
+  return ApplyTarTo({builder.tree(), builder.data(), builder.xattrs(), profile, below}, tar);
 }
 
 format::SourceInfo SourceOf(const std::string& tar) {
   return {oci::Sha256::Of(std::as_bytes(std::span(tar))).bytes, tar.size()};
 }
 
-Result<std::vector<std::string>> LayerListing(const oci::testing::TarBuilder& tar) {
+Result<std::vector<std::string>> LayerListing(const oci::testing::TarBuilder& tar,
+                                              const Below& below) {
   BuiltImage image;
-  RETURN_IF_ERROR(ApplyTar(image, tar.Finish()));
+  RETURN_IF_ERROR(ApplyTar(image, tar.Finish(), below));
   return WithoutRoot(Finished(image));
 }
 
