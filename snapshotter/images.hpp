@@ -23,6 +23,9 @@ class Images {
   virtual Status AddChain(const LayerImage& image, const oci::Digest& chain,
                           const std::optional<oci::Digest>& parent) = 0;
 
+  // Whether the image is in the pool. Errors: kUnavailable without a pool.
+  virtual Result<bool> IsPlaced(const LayerImage& image) = 0;
+
   // The image stays until the holder drops it, a name of one's own that holds one image at a time.
   // Errors: kNotFound if it has gone.
   virtual Status Hold(const LayerImage& image, const std::string& holder) = 0;

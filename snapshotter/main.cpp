@@ -21,6 +21,7 @@
 #include "common/pool/config.hpp"
 #include "common/pool/participant.hpp"
 #include "common/rpc/server.hpp"
+#include "snapshotter/admin_service.hpp"
 #include "snapshotter/applier.hpp"
 #include "snapshotter/config.hpp"
 #include "snapshotter/content.hpp"
@@ -100,6 +101,24 @@ Result<Pool> OpenPool(const Config& config, base::Logger& log) {
   return opened;
 }
 
+// Since when it runs is for the caller.
+Standing StandingOf(const Config& config, const Pool& pool) {
+  Standing standing;
+  standing.version = DAXFS_VERSION_TEXT;
+  standing.root = config.root;
+  standing.pool = config.pool;
+  standing.containerd = config.containerd;
+  standing.content = config.content;
+  if (pool.participant) standing.pool_uuid = pool::UuidText(pool.participant->memory().uuid());
+  if (pool.mounter) standing.backend = pool.mounter->name();
+  return standing;
+}
+
+std::int64_t NowNs() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
 Status Serve(const Config& config, base::Logger& log) {
   RETURN_IF_ERROR(os::HoldSignals());
   ASSIGN_OR_RETURN(const Pool pool, OpenPool(config, log));
@@ -114,9 +133,16 @@ Status Serve(const Config& config, base::Logger& log) {
   CallLog calls(log);
   const std::unique_ptr<grpc::Service> snapshots = MakeSnapshotsService(*snapshotter, calls);
   const std::unique_ptr<grpc::Service> differ = MakeDiffService(applier.get(), calls);
+  const auto standing = [&, started_ns = NowNs()] {
+    Standing now = StandingOf(config, pool);
+    now.started_ns = started_ns;
+    return now;
+  };
+  const std::unique_ptr<grpc::Service> admin = MakeAdminService(*snapshotter, standing, calls);
   ASSIGN_OR_RETURN(os::UniqueFd listener, Listen(config.address));
-  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                   rpc::Server::Start(std::move(listener), {snapshots.get(), differ.get()}, log));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<rpc::Server> server,
+      rpc::Server::Start(std::move(listener), {snapshots.get(), differ.get(), admin.get()}, log));
   log.Info("serving", {{"address", config.address}, {"root", config.root}});
   os::NotifyReady("serving");
   while (os::WaitForSignal() != os::DaemonSignal::kStop) continue;

@@ -7,7 +7,7 @@
 namespace daxfs::snapshotter {
 
 // No pool is configured: nothing is placed, and layers are directories.
-class NoImages final : public Images {
+class NoImages : public Images {
  public:
   Result<std::optional<LayerImage>> FindChain(const oci::Digest& /*chain*/) override {
     return std::optional<LayerImage>();
@@ -16,6 +16,7 @@ class NoImages final : public Images {
                   const std::optional<oci::Digest>& /*parent*/) override {
     return Missing();
   }
+  Result<bool> IsPlaced(const LayerImage& /*image*/) override { return false; }
   Status Hold(const LayerImage& /*image*/, const std::string& /*holder*/) override {
     return Missing();
   }

@@ -48,6 +48,12 @@ Status PoolImages::AddChain(const LayerImage& image, const oci::Digest& chain,
                                 parent ? &below : nullptr);
 }
 
+Result<bool> PoolImages::IsPlaced(const LayerImage& image) {
+  ASSIGN_OR_RETURN(const std::optional<pool::Use> use,
+                   participant_->Find({pool::AliasKind::kRoot, image.root.bytes}));
+  return use.has_value();
+}
+
 Status PoolImages::Hold(const LayerImage& image, const std::string& holder) {
   ASSIGN_OR_RETURN(const pool::Use use, Take(image));
   return participant_->Hold(use, kKind, holder);

@@ -21,6 +21,7 @@ class PoolImages final : public Images {
   Result<std::optional<LayerImage>> FindChain(const oci::Digest& chain) override;
   Status AddChain(const LayerImage& image, const oci::Digest& chain,
                   const std::optional<oci::Digest>& parent) override;
+  Result<bool> IsPlaced(const LayerImage& image) override;
   Status Hold(const LayerImage& image, const std::string& holder) override;
   Status Drop(const std::string& holder) override;
   Status Reconcile(const std::string& prefix, const std::vector<std::string>& holders) override;

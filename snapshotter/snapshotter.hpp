@@ -18,6 +18,17 @@
 
 namespace daxfs::snapshotter {
 
+// A snapshot as people see it.
+struct Sight {
+  // Of its own layer. Missing: its image is not in the pool. Unknown: that cannot be asked.
+  enum class State { kUnknown, kDirectory, kPlaced, kMissing };
+
+  Snapshot snapshot;  // without parents
+  State state = State::kUnknown;
+  std::string directory;  // of its files, or where its image is mounted
+  bool mounted = false;   // an image, there
+};
+
 // What containerd.services.snapshots.v1 asks for, over a store, directories and images. A committed
 // snapshot is a layer: an image of the pool, or a directory that others have filled. Thread safe.
 // Errors have the codes of containerd's own snapshotters.
@@ -48,6 +59,10 @@ class Snapshotter {
   Result<std::vector<Info>> List(const std::vector<std::string>& filters);
   Result<Usage> Measure(const std::string& key, const std::function<bool()>& cancelled);
   Status Cleanup();
+
+  // Those with one of these keys or numbers, or all if there are none, by number; what is not there
+  // is left out.
+  Result<std::vector<Sight>> Look(const std::vector<std::string>& keys);
 
   // The active snapshot these mounts are of, if a layer can be applied to it: it is ours, and
   // nothing was written or applied. Errors: kUnimplemented, for others to try, if it is not.

@@ -44,6 +44,7 @@ class FakeImages final : public Images {
     chains[chain] = image;
     return Status::Ok();
   }
+  Result<bool> IsPlaced(const LayerImage& /*image*/) override { return true; }
   Status Hold(const LayerImage& image, const std::string& holder) override {
     RETURN_IF_ERROR(hold_fails);
     holds[holder] = image;
