@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -19,6 +21,7 @@
 #include "common/os/system.hpp"
 #include "common/os/unix_socket.hpp"
 #include "common/pool/config.hpp"
+#include "common/pool/inspect.hpp"
 #include "common/pool/participant.hpp"
 #include "common/rpc/server.hpp"
 #include "snapshotter/admin_service.hpp"
@@ -26,6 +29,8 @@
 #include "snapshotter/config.hpp"
 #include "snapshotter/content.hpp"
 #include "snapshotter/diff_service.hpp"
+#include "snapshotter/live.hpp"
+#include "snapshotter/metrics.hpp"
 #include "snapshotter/mounter.hpp"
 #include "snapshotter/no_images.hpp"
 #include "snapshotter/pool_images.hpp"
@@ -36,16 +41,18 @@ namespace {
 
 constexpr std::chrono::seconds kDrain{10};
 
-// A line for each call: what failed in a way nobody expects as a warning, all else for debugging.
+// A line for each call, which is counted: what failed in a way nobody expects as a warning, all
+// else for debugging.
 class CallLog final : public rpc::CallObserver {
  public:
-  explicit CallLog(base::Logger& log) : log_(log) {}
+  CallLog(base::Logger& log, Metrics& metrics) : log_(log), metrics_(metrics) {}
   void Ended(std::string_view method, std::string_view subject, const Status& status,
              std::chrono::nanoseconds took) override {
     const auto us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
     const base::LogLevel level =
         IsExpected(status) ? base::LogLevel::kDebug : base::LogLevel::kWarning;
     log_.Log(level, method, {{"key", subject}, {"took_us", us}, {"status", status.ToString()}});
+    metrics_.Ended(method, subject, status, took);
   }
 
  private:
@@ -56,17 +63,8 @@ class CallLog final : public rpc::CallObserver {
            status.code() == StatusCode::kUnimplemented;
   }
   base::Logger& log_;
+  Metrics& metrics_;
 };
-
-// OverlayFS keeps no index of the layers below: containers share them.
-std::vector<std::string> OverlayOptions(const Config& config) {
-  std::vector<std::string> options = config.overlay_options;
-  std::error_code error;
-  if (std::filesystem::exists("/sys/module/overlay/parameters/index", error)) {
-    options.insert(options.begin(), "index=off");
-  }
-  return options;
-}
 
 Result<os::UniqueFd> Listen(const std::string& address) {
   ASSIGN_OR_RETURN(os::UniqueFd inherited, os::InheritedSocket());
@@ -82,7 +80,7 @@ struct Pool {
   std::unique_ptr<Images> images;
 };
 
-Result<Pool> OpenPool(const Config& config, base::Logger& log) {
+Result<Pool> OpenPool(const Config& config, Metrics& metrics, base::Logger& log) {
   Pool opened;
   if (config.pool.empty()) {
     log.Warning("no pool is configured: layers become directories, and other hosts get none");
@@ -95,8 +93,9 @@ Result<Pool> OpenPool(const Config& config, base::Logger& log) {
   ASSIGN_OR_RETURN(const pool::HostIdentity host, pool::ThisHost());
   ASSIGN_OR_RETURN(opened.participant,
                    pool::Participant::Attach(std::move(memory), host, "daxfs-snapshotter"));
-  ASSIGN_OR_RETURN(opened.mounter,
+  ASSIGN_OR_RETURN(std::unique_ptr<Mounter> mounter,
                    MakeMounter(config.backend, config.pool, config.fuse_program, log));
+  opened.mounter = CountMounts(std::move(mounter), metrics);
   opened.images = std::make_unique<PoolImages>(opened.participant, *opened.mounter, log);
   return opened;
 }
@@ -119,9 +118,31 @@ std::int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
-Status Serve(const Config& config, base::Logger& log) {
+// What metrics look at.
+Sources SourcesOf(Snapshotter& snapshotter, const Pool& pool) {
+  return {[&] { return snapshotter.Look({}); },
+          [&]() -> std::optional<pool::UsageView> {
+            if (!pool.participant) return std::nullopt;
+            return pool::Usage(pool.participant->memory());
+          }};
+}
+
+// Reads the configuration as it is now.
+using ReadAgain = std::function<std::variant<CommandLine, Leave>()>;
+
+// Returns when the daemon is to end.
+void FollowSignals(Live& live, const ReadAgain& read_again) {
+  while (os::WaitForSignal() != os::DaemonSignal::kStop) {
+    os::NotifyReloading();
+    live.Reload(read_again());
+    os::NotifyReady("serving");
+  }
+}
+
+Status Serve(const Config& config, const ReadAgain& read_again, base::Logger& log) {
   RETURN_IF_ERROR(os::HoldSignals());
-  ASSIGN_OR_RETURN(const Pool pool, OpenPool(config, log));
+  Metrics metrics(DAXFS_VERSION_TEXT);
+  ASSIGN_OR_RETURN(const Pool pool, OpenPool(config, metrics, log));
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshotter> snapshotter,
                    Snapshotter::Open({config.root, OverlayOptions(config)}, *pool.images, log));
   const std::unique_ptr<Content> content =
@@ -130,9 +151,9 @@ Status Serve(const Config& config, base::Logger& log) {
   if (pool.participant) {
     applier = std::make_unique<Applier>(*snapshotter, *pool.participant, *content, log);
   }
-  CallLog calls(log);
+  CallLog calls(log, metrics);
   const std::unique_ptr<grpc::Service> snapshots = MakeSnapshotsService(*snapshotter, calls);
-  const std::unique_ptr<grpc::Service> differ = MakeDiffService(applier.get(), calls);
+  const std::unique_ptr<grpc::Service> differ = MakeDiffService(applier.get(), metrics, calls);
   const auto standing = [&, started_ns = NowNs()] {
     Standing now = StandingOf(config, pool);
     now.started_ns = started_ns;
@@ -145,7 +166,8 @@ Status Serve(const Config& config, base::Logger& log) {
       rpc::Server::Start(std::move(listener), {snapshots.get(), differ.get(), admin.get()}, log));
   log.Info("serving", {{"address", config.address}, {"root", config.root}});
   os::NotifyReady("serving");
-  while (os::WaitForSignal() != os::DaemonSignal::kStop) continue;
+  Live live(config, *snapshotter, metrics, SourcesOf(*snapshotter, pool), log);
+  FollowSignals(live, read_again);
   log.Info("stopping");
   os::NotifyStopping();
   server->Stop(kDrain);
@@ -169,7 +191,8 @@ int Main(int argc, char** argv) {
   base::StderrSink sink;
   line.log.color = os::ShowsColor(STDERR_FILENO);
   base::Logger log(sink, line.log);
-  const Status status = Serve(line.config, log);
+  const auto read_again = [&] { return ParseCommandLine(argc, argv); };
+  const Status status = Serve(line.config, read_again, log);
   if (status.ok()) return 0;
   log.Failure("daxfs-snapshotter", status);
   return 1;
