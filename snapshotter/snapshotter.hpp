@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,6 +19,18 @@
 #include "snapshotter/store.hpp"
 
 namespace daxfs::snapshotter {
+
+// A snapshot as people see it.
+struct Sight {
+  // Of its own layer. Missing: its image is not in the pool. Restoring: but will be. Unknown: that
+  // cannot be asked.
+  enum class State { kUnknown, kDirectory, kPlaced, kMissing, kRestoring };
+
+  Snapshot snapshot;  // without parents
+  State state = State::kUnknown;
+  std::string directory;  // of its files, or where its image is mounted
+  bool mounted = false;   // an image, there
+};
 
 // What containerd.services.snapshots.v1 asks for, over a store, directories and images. A committed
 // snapshot is a layer: an image of the pool, or a directory that others have filled. Thread safe.
@@ -49,8 +62,13 @@ class Snapshotter {
   Result<std::vector<Info>> List(const std::vector<std::string>& filters);
   Result<Usage> Measure(const std::string& key, const std::function<bool()>& cancelled);
   Status Cleanup();
-  // Whether its image is being placed again.
-  bool IsRestoring(std::int64_t id) { return restorer_.IsRestoring(id); }
+
+  // Those with one of these keys or numbers, or all if there are none, by number; what is not there
+  // is left out.
+  Result<std::vector<Sight>> Look(const std::vector<std::string>& keys);
+
+  // From now on, for every OverlayFS mount.
+  void SetOverlayOptions(std::vector<std::string> options);
 
   // The active snapshot these mounts are of, if a layer can be applied to it: it is ours, and
   // nothing was written or applied. Errors: kUnimplemented, for others to try, if it is not.
@@ -87,7 +105,10 @@ class Snapshotter {
   Status Dispose(std::int64_t id);
   Status Count(std::int64_t id);
 
-  const Options options_;
+  std::vector<std::string> OverlayOptions();
+
+  std::mutex options_mutex_;
+  std::vector<std::string> overlay_options_;  // under options_mutex_
   const os::FileLock lock_;
   const std::unique_ptr<Store> store_;
   const Directories directories_;
