@@ -20,6 +20,7 @@
 #include "common/os/unix_socket.hpp"
 #include "common/pool/membership.hpp"
 #include "common/rpc/server.hpp"
+#include "snapshotter/admin_service.hpp"
 #include "snapshotter/applier.hpp"
 #include "snapshotter/catalog.hpp"
 #include "snapshotter/config.hpp"
@@ -104,6 +105,30 @@ Pool ConnectPool(const Config& config, base::Logger& log) {
   return made;
 }
 
+// Since when it runs is for the caller.
+Standing StandingOf(const Config& config, const Pool& pool) {
+  Standing standing;
+  standing.version = DAXFS_VERSION_TEXT;
+  standing.root = config.root;
+  standing.pool = config.pool;
+  standing.containerd = config.containerd;
+  standing.content = config.content;
+  if (!pool.membership) return standing;
+  const auto participant = pool.membership->Get();
+  if (participant.ok()) {
+    standing.pool_uuid = pool::UuidText((*participant)->memory().uuid());
+  } else {
+    standing.why_no_pool = participant.status().message();
+  }
+  standing.backend = pool.mounter->name();
+  return standing;
+}
+
+std::int64_t NowNs() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
 Status Serve(const Config& config, base::Logger& log) {
   RETURN_IF_ERROR(os::HoldSignals());
   const Pool pool = ConnectPool(config, log);
@@ -116,9 +141,16 @@ Status Serve(const Config& config, base::Logger& log) {
   CallLog calls(log);
   const std::unique_ptr<grpc::Service> snapshots = MakeSnapshotsService(*snapshotter, calls);
   const std::unique_ptr<grpc::Service> differ = MakeDiffService(applier.get(), calls);
+  const auto standing = [&, started_ns = NowNs()] {
+    Standing now = StandingOf(config, pool);
+    now.started_ns = started_ns;
+    return now;
+  };
+  const std::unique_ptr<grpc::Service> admin = MakeAdminService(*snapshotter, standing, calls);
   ASSIGN_OR_RETURN(os::UniqueFd listener, Listen(config.address));
-  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                   rpc::Server::Start(std::move(listener), {snapshots.get(), differ.get()}, log));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<rpc::Server> server,
+      rpc::Server::Start(std::move(listener), {snapshots.get(), differ.get(), admin.get()}, log));
   log.Info("serving", {{"address", config.address}, {"root", config.root}});
   os::NotifyReady("serving");
   while (os::WaitForSignal() != os::DaemonSignal::kStop) continue;

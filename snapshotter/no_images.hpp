@@ -7,7 +7,7 @@
 namespace daxfs::snapshotter {
 
 // No pool is configured: nothing is placed, and layers are directories.
-class NoImages final : public Images {
+class NoImages : public Images {
  public:
   Result<std::optional<LayerImage>> FindChain(const oci::Digest& /*chain*/) override {
     return std::optional<LayerImage>();

@@ -19,6 +19,18 @@
 
 namespace daxfs::snapshotter {
 
+// A snapshot as people see it.
+struct Sight {
+  // Of its own layer. Missing: its image is not in the pool; rebuilding: it is being placed again.
+  // Unknown: the pool cannot be asked.
+  enum class State { kUnknown, kDirectory, kPlaced, kMissing, kRebuilding };
+
+  Snapshot snapshot;  // without parents
+  State state = State::kUnknown;
+  std::string directory;  // of its files, or where its image is mounted
+  bool mounted = false;   // an image, there
+};
+
 // What containerd.services.snapshots.v1 asks for, over a store, directories and images. A committed
 // snapshot is a layer: an image of the pool, or a directory that others have filled. Thread safe.
 // Errors have the codes of containerd's own snapshotters.
@@ -51,6 +63,10 @@ class Snapshotter {
   Status Cleanup();
   // Whether its image is being placed again.
   bool IsRestoring(std::int64_t id) { return restorer_.IsRestoring(id); }
+
+  // Those with one of these keys or numbers, or all if there are none, by number; what is not there
+  // is left out.
+  Result<std::vector<Sight>> Look(const std::vector<std::string>& keys);
 
   // The active snapshot these mounts are of, if a layer can be applied to it: it is ours, and
   // nothing was written or applied. Errors: kUnimplemented, for others to try, if it is not.

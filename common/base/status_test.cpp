@@ -27,6 +27,7 @@ TEST(StatusTest, ErrnoTable) {
       {ENOTEMPTY, StatusCode::kFailedPrecondition},
       {EAGAIN, StatusCode::kUnavailable},
       {EINTR, StatusCode::kUnavailable},
+      {ECONNREFUSED, StatusCode::kUnavailable},
       {ETIMEDOUT, StatusCode::kDeadlineExceeded},
       {ENOSYS, StatusCode::kUnimplemented},
       {EOPNOTSUPP, StatusCode::kUnimplemented},

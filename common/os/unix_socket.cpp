@@ -66,6 +66,14 @@ Result<UniqueFd> ListenUnix(const std::string& path) {
   return fd;
 }
 
+Status ProbeUnix(const std::string& path) {
+  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  ASSIGN_OR_RETURN(const UniqueFd fd, NewSocket());
+  if (::connect(fd.get(), Generic(address), sizeof(address)) == 0) return Status::Ok();
+  // Somebody listens who has no room for one more at the moment.
+  return errno == EAGAIN ? Status::Ok() : Status::FromErrno(errno, path);
+}
+
 Result<std::optional<UniqueFd>> AcceptUnless(int listener, int stop) {
   for (;;) {
     pollfd fds[] = {{listener, POLLIN, 0}, {stop, POLLIN, 0}};

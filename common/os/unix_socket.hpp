@@ -15,6 +15,10 @@ namespace daxfs::os {
 // no socket; kInvalidArgument for a path longer than a socket's may be; else by errno.
 Result<UniqueFd> ListenUnix(const std::string& path);
 
+// Connects to who listens at `path`, and leaves. Errors: by errno (ENOENT: nothing is there;
+// ECONNREFUSED: nobody listens); kInvalidArgument for a path longer than a socket's may be.
+Status ProbeUnix(const std::string& path);
+
 // The next connection, not blocking; nothing when `stop` became readable. Errors: by errno.
 Result<std::optional<UniqueFd>> AcceptUnless(int listener, int stop);
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cerrno>
 #include <future>
 #include <stdexcept>
 #include <string>
@@ -14,6 +15,7 @@
 
 #include "common/os/testing/scratch.hpp"
 #include "common/rpc/call.hpp"
+#include "common/rpc/client.hpp"
 #include "services/snapshots/v1/snapshots.grpc.pb.h"
 
 namespace daxfs::rpc {
@@ -114,7 +116,9 @@ TEST_F(ServerTest, StopCancelsWhatRunsWhenItsTimeIsOver) {
 
 TEST_F(ServerTest, ASecondServerIsRefusedUntilTheFirstHasGone) {
   EXPECT_EQ(os::ListenUnix(path_).status().code(), StatusCode::kAlreadyExists);
+  EXPECT_TRUE(Dial(path_).ok());
   server_.reset();
+  EXPECT_EQ(Dial(path_).status().error_number(), ECONNREFUSED);
   EXPECT_TRUE(os::ListenUnix(path_).ok());
 }
 
@@ -123,7 +127,11 @@ TEST(ListenUnix, RefusesWhatIsNoSocketAndPathsThatAreTooLong) {
   os::testing::WriteFile(scratch.Path("file"), "mine");
   EXPECT_EQ(os::ListenUnix(scratch.Path("file")).status().code(), StatusCode::kAlreadyExists);
   EXPECT_EQ(os::testing::ReadFile(scratch.Path("file")), "mine");
+  EXPECT_EQ(Dial(scratch.Path("file")).status().error_number(), ECONNREFUSED);
+  EXPECT_EQ(Dial(scratch.Path("none")).status().code(), StatusCode::kNotFound);
   EXPECT_EQ(os::ListenUnix(scratch.Path(std::string(200, 'x'))).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(Dial(scratch.Path(std::string(200, 'x'))).status().code(),
             StatusCode::kInvalidArgument);
 }
 

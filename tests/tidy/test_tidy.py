@@ -24,6 +24,7 @@ PLANTED = [
     ("only-in", {"tools/a.cpp": SPDX + '#include "daxfs/format.h"\n'}),
     ("only-in", {"common/oci/a.cpp": SPDX + "#include <sys/mman.h>\n"}),
     ("only-in", {"common/os/a.cpp": SPDX + "#include <grpcpp/grpcpp.h>\n"}),
+    ("only-in", {"tools/a.cpp": SPDX + '#include "common/rpc/client.hpp"\n'}),
     ("banned", {"common/format/a.cpp": SPDX + "auto* s = reinterpret_cast<const daxfs_super*>(p);\n"}),
     ("banned", {"common/convert/a.cpp": SPDX + "size_t o = offsetof(daxfs_inode, size);\n"}),
     ("banned", {"tools/a.cpp": SPDX + 'int r = system("ls");\n'}),
