@@ -22,6 +22,7 @@
 #include "common/os/signal_watcher.hpp"
 #include "tools/image_commands.hpp"
 #include "tools/pool_cli.hpp"
+#include "tools/snapshot_cli.hpp"
 #include "tools/text.hpp"
 
 namespace daxfs::tools {
@@ -39,6 +40,7 @@ struct CommandLine {
   std::string log_format = "text";
   Command command = nullptr;
   PoolLine pool;
+  SnapshotLine snapshot;
   bool is_long = false;  // shows how far it is, cleans up behind itself when interrupted
 };
 
@@ -121,6 +123,7 @@ void Declare(CLI::App& app, CommandLine& line) {
   DeclareReaders(*image, line);
   DeclareWholeImage(*image, line);
   DeclarePool(app, line.pool);
+  DeclareSnapshot(app, line.snapshot);
 }
 
 Status CheckValues(CommandLine* line, base::LogOptions* log) {
@@ -161,8 +164,7 @@ void TellInJson(const Status& status) {
 int UsageError(std::string_view message, bool json) {
   if (json) TellInJson(InvalidArgumentError(std::string(message)));
   fmt::print(stderr,
-             "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image COMMAND --help, daxfsctl pool "
-             "COMMAND --help\n",
+             "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image|pool|snapshot COMMAND --help\n",
              message);
   return kUsage;
 }
@@ -173,6 +175,18 @@ int Finish(const Status& status, bool differ, base::Logger& log) {
   if (status.error_number() == EPIPE) return 0;
   log.Failure("daxfsctl", status);
   return kFailed;
+}
+
+Status Perform(const CommandLine& line, Context& context) {
+  if (line.pool.command != nullptr) return line.pool.command(line.pool.arguments, context);
+  if (line.snapshot.command != nullptr) {
+    return line.snapshot.command(line.snapshot.arguments, context);
+  }
+  return line.command(line.arguments, context);
+}
+
+bool TellsErrorsInJson(const CommandLine& line) {
+  return line.pool.arguments.json || line.snapshot.arguments.json;
 }
 
 int Run(const CommandLine& line, base::LogOptions options) {
@@ -200,11 +214,10 @@ int Run(const CommandLine& line, base::LogOptions options) {
                         {draws, quiet});
   Context context{WriteOut, progress, log};
   context.flush = [] { return Flush(); };
-  Status status = line.pool.command != nullptr ? line.pool.command(line.pool.arguments, context)
-                                               : line.command(line.arguments, context);
+  Status status = Perform(line, context);
   if (is_long && !status.ok()) progress.End();
   if (status.ok()) status = Flush();
-  if (!status.ok() && line.pool.arguments.json && status.error_number() != EPIPE) {
+  if (!status.ok() && TellsErrorsInJson(line) && status.error_number() != EPIPE) {
     TellInJson(status);
   }
   return Finish(status, context.differ, log);
@@ -228,11 +241,13 @@ std::optional<std::string> UnknownCommand(const CLI::App& app, int argc, char** 
   return std::nullopt;
 }
 
-// Of a line that may be wrong.
-bool WantsPoolJson(int argc, char** argv) {
+// The same of a line that may be wrong.
+bool MayTellErrorsInJson(int argc, char** argv) {
   const std::vector<std::string_view> words(argv + 1, argv + argc);
-  return std::count(words.begin(), words.end(), "pool") > 0 &&
-         std::count(words.begin(), words.end(), "--json") > 0;
+  const auto has = [&](std::string_view word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
+  };
+  return has("--json") && (has("pool") || has("snapshot"));
 }
 
 int Main(int argc, char** argv) {
@@ -245,12 +260,12 @@ int Main(int argc, char** argv) {
     const auto code = static_cast<CLI::ExitCodes>(error.get_exit_code());
     if (code == CLI::ExitCodes::Success) return app.exit(error);  // --help, --version
     return UsageError(UnknownCommand(app, argc, argv).value_or(error.what()),
-                      WantsPoolJson(argc, argv));
+                      MayTellErrorsInJson(argc, argv));
   }
   base::LogOptions log;
   Status status = CheckValues(&line, &log);
   if (status.ok()) status = CheckOutput(line);
-  if (!status.ok()) return UsageError(status.message(), line.pool.arguments.json);
+  if (!status.ok()) return UsageError(status.message(), TellsErrorsInJson(line));
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // an error like a full disk
   return Run(line, log);

@@ -26,8 +26,10 @@ class Screen:
         self.text = b""
 
     def start(self, pool, command, *args, host=1):
-        self.process = subprocess.Popen([pool.ctl_program.path, "pool", command, pool.path, *args], stdout=self.slave,
-                                        stderr=subprocess.PIPE, env=pool.environment(host), text=True)
+        self.start_program([pool.ctl_program.path, "pool", command, pool.path, *args], env=pool.environment(host))
+
+    def start_program(self, command, **more):
+        self.process = subprocess.Popen(command, stdout=self.slave, stderr=subprocess.PIPE, text=True, **more)
         os.close(self.slave)
 
     def read_until(self, wanted):
