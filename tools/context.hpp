@@ -20,7 +20,7 @@ struct Context {
   Output out;  // standard output
   os::Progress& progress;
   base::Logger& log;
-  bool differ = false;  // `diff` or `check` found something: exit status 1 without a failure
+  bool differ = false;  // `diff`, `check` or `doctor` found something: 1 without a failure
   std::function<Status()> flush = {};  // sends what is printed on its way now
 
   // What long work in common/format reports to.

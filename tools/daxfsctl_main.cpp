@@ -20,6 +20,7 @@
 #include "common/os/file_io.hpp"
 #include "common/os/progress.hpp"
 #include "common/os/signal_watcher.hpp"
+#include "tools/doctor.hpp"
 #include "tools/image_commands.hpp"
 #include "tools/pool_cli.hpp"
 #include "tools/snapshot_cli.hpp"
@@ -41,6 +42,8 @@ struct CommandLine {
   Command command = nullptr;
   PoolLine pool;
   SnapshotLine snapshot;
+  DoctorCommand doctor;
+  bool wants_doctor = false;
   bool is_long = false;  // shows how far it is, cleans up behind itself when interrupted
 };
 
@@ -110,20 +113,34 @@ void DeclareWholeImage(CLI::App& image, CommandLine& line) {
   MakeLong(extract, line);
 }
 
+void DeclareDoctor(CLI::App& app, CommandLine& line) {
+  DoctorCommand& arguments = line.doctor;
+  arguments.version = DAXFS_VERSION_TEXT;
+  CLI::App* doctor = app.add_subcommand("doctor", "look at this node, and say what to type");
+  doctor->add_option("--address", arguments.address, "socket of daxfs-snapshotter")
+      ->capture_default_str();
+  doctor->add_option("--containerd", arguments.containerd,
+                     "socket of containerd (default: as daxfs-snapshotter says)");
+  doctor->add_option("--containerd-config", arguments.containerd_config)->capture_default_str();
+  doctor->add_flag("--json", arguments.json, "JSON, one object a line");
+  doctor->callback([&line] { line.wants_doctor = true; });
+}
+
 void Declare(CLI::App& app, CommandLine& line) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "daxfsctl " DAXFS_VERSION_TEXT);
   app.add_option("--log-level", line.log_level, "debug, info, warning or error");
   app.add_option("--log-format", line.log_format, "text or json");
   app.footer(
-      "Exit status: 0 done, 1 failed (diff: or they differ; check: or something is wrong), 2 wrong "
-      "usage.");
+      "Exit status: 0 done, 1 failed (diff: or they differ; check, doctor: or something is wrong), "
+      "2 wrong usage.");
   CLI::App* image = app.add_subcommand("image", "look at an image");
   image->require_subcommand(1);
   DeclareReaders(*image, line);
   DeclareWholeImage(*image, line);
   DeclarePool(app, line.pool);
   DeclareSnapshot(app, line.snapshot);
+  DeclareDoctor(app, line);
 }
 
 Status CheckValues(CommandLine* line, base::LogOptions* log) {
@@ -182,11 +199,12 @@ Status Perform(const CommandLine& line, Context& context) {
   if (line.snapshot.command != nullptr) {
     return line.snapshot.command(line.snapshot.arguments, context);
   }
+  if (line.wants_doctor) return Diagnose(line.doctor, context);
   return line.command(line.arguments, context);
 }
 
 bool TellsErrorsInJson(const CommandLine& line) {
-  return line.pool.arguments.json || line.snapshot.arguments.json;
+  return line.pool.arguments.json || line.snapshot.arguments.json || line.doctor.json;
 }
 
 int Run(const CommandLine& line, base::LogOptions options) {
@@ -247,7 +265,7 @@ bool MayTellErrorsInJson(int argc, char** argv) {
   const auto has = [&](std::string_view word) {
     return std::find(words.begin(), words.end(), word) != words.end();
   };
-  return has("--json") && (has("pool") || has("snapshot"));
+  return has("--json") && (has("pool") || has("snapshot") || has("doctor"));
 }
 
 int Main(int argc, char** argv) {

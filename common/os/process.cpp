@@ -21,6 +21,7 @@ namespace daxfs::os {
 namespace {
 
 constexpr std::size_t kSaidLimit = 65536;
+constexpr std::size_t kPrintedLimit = 4 << 20;
 constexpr const char* kNothing = "/dev/null";
 
 // Waits for a child of ours.
@@ -46,18 +47,17 @@ class SpawnOrders {
   SpawnOrders(const SpawnOrders&) = delete;
   SpawnOrders& operator=(const SpawnOrders&) = delete;
 
-  // 0, or an errno.
-  int Prepare(int standard_error) {
+  // 0, or an errno. Requires: neither descriptor has the number of a standard stream.
+  int Prepare(int standard_output, int standard_error) {
     sigset_t all;
     sigset_t none;
     ::sigfillset(&all);
     ::sigemptyset(&none);
     constexpr int kFlags = POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
-    // First what may itself have the number of a standard stream.
     const std::array<int, 7> results = {
         ::posix_spawn_file_actions_adddup2(&actions_, standard_error, STDERR_FILENO),
+        ::posix_spawn_file_actions_adddup2(&actions_, standard_output, STDOUT_FILENO),
         ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, kNothing, O_RDONLY, 0),
-        ::posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, kNothing, O_WRONLY, 0),
         ::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1),
         ::posix_spawnattr_setsigdefault(&attributes_, &all),
         ::posix_spawnattr_setsigmask(&attributes_, &none),
@@ -75,14 +75,38 @@ class SpawnOrders {
   posix_spawnattr_t attributes_{};
 };
 
+// With a number no standard stream has, whichever of them this process lacks.
+Result<UniqueFd> Aside(UniqueFd fd, const char* name) {
+  if (!fd.valid()) return Status::FromErrno(errno, name);
+  if (fd.get() > STDERR_FILENO) return fd;
+  UniqueFd other(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!other.valid()) return Status::FromErrno(errno, name);
+  return other;
+}
+
+// A file and no pipe: what stays behind may keep it, and may say more than anybody reads.
+Result<UniqueFd> Memory(const char* name) {
+  return Aside(UniqueFd(::memfd_create(name, MFD_CLOEXEC)), name);
+}
+
+Result<std::string> Content(const UniqueFd& memory, std::size_t limit) {
+  struct stat info {};
+  if (::fstat(memory.get(), &info) != 0) return Status::FromErrno(errno, "fstat");
+  std::string content(std::min(static_cast<std::size_t>(info.st_size), limit), '\0');
+  RETURN_IF_ERROR(PReadExact(memory.get(), 0, std::as_writable_bytes(std::span(content))));
+  return content;
+}
+
 }  // namespace
 
-Result<ProgramEnd> RunProgram(const std::vector<std::string>& command) {
-  // A file and no pipe: what stays behind may keep it, and may say more than anybody reads.
-  const UniqueFd said(::memfd_create("standard error", MFD_CLOEXEC));
-  if (!said.valid()) return Status::FromErrno(errno, "memfd_create");
+Result<ProgramEnd> RunProgram(const std::vector<std::string>& command, Printed printed) {
+  ASSIGN_OR_RETURN(const UniqueFd said, Memory("standard error"));
+  const bool kept = printed == Printed::kKept;
+  ASSIGN_OR_RETURN(const UniqueFd output,
+                   kept ? Memory("standard output")
+                        : Aside(UniqueFd(::open(kNothing, O_WRONLY | O_CLOEXEC)), kNothing));
   SpawnOrders orders;
-  int error = orders.Prepare(said.get());
+  int error = orders.Prepare(output.get(), said.get());
   std::vector<std::string> words = command;
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
@@ -95,10 +119,10 @@ Result<ProgramEnd> RunProgram(const std::vector<std::string>& command) {
   if (error != 0) return Status::FromErrno(error, command.front());
   ProgramEnd end;
   ASSIGN_OR_RETURN(end.exit_status, ExitStatusOf(child));
-  struct stat info {};
-  if (::fstat(said.get(), &info) != 0) return Status::FromErrno(errno, "fstat");
-  end.said.resize(std::min(static_cast<std::size_t>(info.st_size), kSaidLimit));
-  RETURN_IF_ERROR(PReadExact(said.get(), 0, std::as_writable_bytes(std::span(end.said))));
+  if (kept) {
+    ASSIGN_OR_RETURN(end.printed, Content(output, kPrintedLimit));
+  }
+  ASSIGN_OR_RETURN(end.said, Content(said, kSaidLimit));
   while (end.said.ends_with('\n')) end.said.pop_back();
   return end;
 }

@@ -14,12 +14,17 @@ namespace daxfs::os {
 struct ProgramEnd {
   int exit_status = 0;  // of one that a signal has ended: 128 and its number
   std::string said;     // on standard error, without the last newline
+  std::string printed;  // on standard output, if that was kept
 };
+
+// What happens to what a program prints.
+enum class Printed { kDropped, kKept };
 
 // Starts the program at the path command[0] and waits until it ends. It gets a session of its own,
 // none of this process's descriptors, and no signal blocked or ignored; what it leaves in the
 // background is not waited for. Thread safe. Errors: by errno if it could not be started.
-Result<ProgramEnd> RunProgram(const std::vector<std::string>& command);
+Result<ProgramEnd> RunProgram(const std::vector<std::string>& command,
+                              Printed printed = Printed::kDropped);
 
 // Whether there is a program at that path.
 bool IsProgram(const std::string& path);

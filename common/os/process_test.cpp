@@ -42,6 +42,15 @@ TEST(RunProgramTest, HowItEndedAndWhatItSaid) {
   }
 }
 
+TEST(RunProgramTest, WhatItPrintedIsKeptOnRequest) {
+  const std::vector<std::string> command = {"/bin/sh", "-c", "echo printed; echo said >&2"};
+  EXPECT_EQ(RunProgram(command)->printed, "");
+  const Result<ProgramEnd> end = RunProgram(command, Printed::kKept);
+  ASSERT_TRUE(end.ok()) << end.status().ToString();
+  EXPECT_EQ(end->printed, "printed\n");
+  EXPECT_EQ(end->said, "said");
+}
+
 TEST(RunProgramTest, WhatIsNoProgram) {
   const Scratch scratch;
   testing::WriteFile(scratch.Path("text"), "#!/bin/sh\n");
