@@ -27,7 +27,7 @@ Result<Tar> Applier::Apply(const ApplyRequest& request) {
                       {"how", pool::HowText(placed.how)},
                       {"bytes", placed.tar_bytes},
                       {"implicit_directories", placed.implicit_directories}});
-  return Tar{placed.diff_id, placed.tar_bytes};
+  return Tar{placed.diff_id, placed.tar_bytes, placed.how};
 }
 
 }  // namespace daxfs::snapshotter

@@ -10,6 +10,7 @@
 #include "common/base/status.hpp"
 #include "common/oci/digest.hpp"
 #include "common/pool/membership.hpp"
+#include "common/pool/obtain.hpp"
 #include "snapshotter/content.hpp"
 #include "snapshotter/snapshotter.hpp"
 
@@ -19,6 +20,7 @@ namespace daxfs::snapshotter {
 struct Tar {
   oci::Digest digest;  // the diffID
   std::uint64_t size_bytes = 0;
+  pool::How how = pool::How::kBuilt;  // its image was had
 };
 
 struct ApplyRequest {

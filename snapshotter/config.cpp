@@ -37,7 +37,27 @@ std::string* PathOf(const std::string& key, Config* config) {
   return nullptr;
 }
 
+// "HOST:PORT".
+Status TakeMetrics(const YAML::Node& node, Config* config) {
+  const std::string value = node.IsScalar() ? node.Scalar() : "";
+  const std::size_t colon = value.rfind(':');
+  const std::string port = colon == std::string::npos ? "" : value.substr(colon + 1);
+  if (colon == 0 || port.empty() || port.size() > 5 ||
+      port.find_first_not_of("0123456789") != std::string::npos || std::stoi(port) > 65535) {
+    return WrongLine(node, "metrics: wants an address and a port, as 127.0.0.1:9464");
+  }
+  config->metrics = value;
+  return Status::Ok();
+}
+
 Status Take(const std::string& key, const YAML::Node& node, Config* config) {
+  if (key == "metrics") return TakeMetrics(node, config);
+  if (key == "log_level") {
+    const Result<base::LogLevel> level = base::ParseLogLevel(node.IsScalar() ? node.Scalar() : "");
+    if (!level.ok()) return WrongLine(node, "log_level: wants debug, info, warning or error");
+    config->log_level = *level;
+    return Status::Ok();
+  }
   if (std::string* path = PathOf(key, config)) return TakePath(key, node, path);
   if (key == "pool") {
     if (!node.IsScalar() || node.Scalar().empty()) return WrongLine(node, "pool: wants a name");
@@ -59,7 +79,7 @@ Status Take(const std::string& key, const YAML::Node& node, Config* config) {
   }
   return WrongLine(node, key +
                              ": no such key; there is: root, address, pool, backend, fuse_program, "
-                             "containerd, content, overlay_options");
+                             "containerd, content, overlay_options, metrics, log_level");
 }
 
 Result<Config> ReadConfig(const std::string& path, bool may_be_missing) {
@@ -71,6 +91,27 @@ Result<Config> ReadConfig(const std::string& path, bool may_be_missing) {
 }
 
 }  // namespace
+
+std::vector<std::string> ChangedForRestart(const Config& now, const Config& wanted) {
+  struct Key {
+    const char* name;
+    std::string Config::*value;
+  };
+  constexpr Key kKeys[] = {
+      {"root", &Config::root},
+      {"address", &Config::address},
+      {"pool", &Config::pool},
+      {"backend", &Config::backend},
+      {"fuse_program", &Config::fuse_program},
+      {"containerd", &Config::containerd},
+      {"content", &Config::content},
+  };
+  std::vector<std::string> changed;
+  for (const Key& key : kKeys) {
+    if (now.*key.value != wanted.*key.value) changed.emplace_back(key.name);
+  }
+  return changed;
+}
 
 Result<Config> ParseConfig(const std::string& yaml) {
   Config config;
@@ -105,7 +146,8 @@ std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* a
   const CLI::Option* pool =
       app.add_option("--pool", given.pool, "pool of the images: a name or paths");
   app.add_flag("--check-config", line.check_config, "read the configuration, say so, and leave");
-  app.add_option("--log-level", level, "debug, info, warning or error")->capture_default_str();
+  const CLI::Option* wants_level =
+      app.add_option("--log-level", level, "debug, info, warning or error")->capture_default_str();
   app.add_option("--log-format", format, "text or json")->capture_default_str();
   const auto refuse = [](const std::string& what) {
     return Leave{kUsage, "daxfs-snapshotter: " + what + "\n"};
@@ -122,7 +164,6 @@ std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* a
   if (!log_level.ok()) return refuse("--log-level: " + log_level.status().message());
   const Result<base::LogFormat> log_format = base::ParseLogFormat(format);
   if (!log_format.ok()) return refuse("--log-format: " + log_format.status().message());
-  line.log.level = *log_level;
   line.log.format = *log_format;
   Result<Config> read = ReadConfig(config->empty() ? kUsualFile : file, config->empty());
   if (!read.ok()) return refuse(read.status().message());
@@ -130,6 +171,8 @@ std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* a
   if (!root->empty()) line.config.root = given.root;
   if (!address->empty()) line.config.address = given.address;
   if (!pool->empty()) line.config.pool = given.pool;
+  if (!wants_level->empty()) line.config.log_level = *log_level;
+  line.log.level = line.config.log_level;
   return line;
 }
 

@@ -20,7 +20,12 @@ struct Config {
   std::string containerd = "/run/containerd/containerd.sock";
   std::string content = "/var/lib/containerd/io.containerd.content.v1.content";
   std::vector<std::string> overlay_options;
+  std::string metrics;  // "127.0.0.1:9464", where Prometheus reads them; "": nowhere
+  base::LogLevel log_level = base::LogLevel::kInfo;
 };
+
+// Keys whose values differ and count from the next start on alone.
+std::vector<std::string> ChangedForRestart(const Config& now, const Config& wanted);
 
 // Errors: kInvalidArgument with the line, also for keys nobody knows.
 Result<Config> ParseConfig(const std::string& yaml);
@@ -28,7 +33,7 @@ Result<Config> ParseConfig(const std::string& yaml);
 struct CommandLine {
   Config config;
   bool check_config = false;
-  base::LogOptions log;
+  base::LogOptions log;  // its level is that of the configuration
 };
 
 // The command line asks for something else than to run: print `text` and leave.

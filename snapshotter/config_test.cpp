@@ -16,7 +16,7 @@ TEST(Config, ReadsWhatItKnows) {
   const Result<Config> config = ParseConfig(
       "# all there is\nroot: /data/x\naddress: /run/x.sock\npool: p1\n"
       "overlay_options: [metacopy=on, a]\nbackend: fuse\nfuse_program: /f\n"
-      "containerd: /c\ncontent: /d\n");
+      "containerd: /c\ncontent: /d\nmetrics: 127.0.0.1:9464\nlog_level: error\n");
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->root, "/data/x");
   EXPECT_EQ(config->address, "/run/x.sock");
@@ -25,6 +25,8 @@ TEST(Config, ReadsWhatItKnows) {
   EXPECT_EQ(config->fuse_program, "/f");
   EXPECT_EQ(config->containerd, "/c");
   EXPECT_EQ(config->content, "/d");
+  EXPECT_EQ(config->metrics, "127.0.0.1:9464");
+  EXPECT_EQ(config->log_level, base::LogLevel::kError);
   EXPECT_THAT(config->overlay_options, ElementsAre("metacopy=on", "a"));
   EXPECT_EQ(ParseConfig("# nothing\n")->root, "/var/lib/daxfs/snapshotter");
 }
@@ -37,6 +39,13 @@ TEST(Config, RefusesTheRestWithItsLine) {
       {"backend: magic", "line 1: backend: wants auto, kernel or fuse"},
       {"content: x", "line 1: content: wants an absolute path"},
       {"overlay_options: a", "line 1: overlay_options: wants a list"},
+      {"metrics: 9464", "line 1: metrics: wants an address and a port"},
+      {"metrics: ':1'", "line 1: metrics: wants"},
+      {"metrics: 'a:'", "line 1: metrics: wants"},
+      {"metrics: a:b", "line 1: metrics: wants"},
+      {"metrics: a:65536", "line 1: metrics: wants"},
+      {"metrics: [a]", "line 1: metrics: wants"},
+      {"log_level: loud", "line 1: log_level: wants debug"},
       {"rooot: /x", "line 1: rooot: no such key"},
       {"- a", "wants `key: value` lines"},
       {"root: {", "line 1: end of map flow not found"},
@@ -48,12 +57,27 @@ TEST(Config, RefusesTheRestWithItsLine) {
   }
 }
 
+TEST(Config, WhatNeedsARestart) {
+  const Config now;
+  EXPECT_THAT(ChangedForRestart(now, now), ElementsAre());
+  const Config live = *ParseConfig("metrics: a:1\nlog_level: debug\noverlay_options: [a]\n");
+  EXPECT_THAT(ChangedForRestart(now, live), ElementsAre());
+  const Config other = *ParseConfig(
+      "root: /a\naddress: /b\npool: p\nbackend: fuse\nfuse_program: /c\ncontainerd: /d\n"
+      "content: /e\n");
+  EXPECT_THAT(ChangedForRestart(now, other), ElementsAre("root", "address", "pool", "backend",
+                                                         "fuse_program", "containerd", "content"));
+}
+
 TEST(CommandLine, OptionsWinOverTheFile) {
   os::testing::Scratch scratch;
   const std::string path = scratch.Path("snapshotter.yaml");
-  os::testing::WriteFile(path, "root: /data/x\npool: p1\n");
-  const char* argv[] = {"daxfs-snapshotter", "--config", path.c_str(), "--pool", "p2"};
-  const std::variant<CommandLine, Leave> parsed = ParseCommandLine(5, argv);
+  os::testing::WriteFile(path, "root: /data/x\npool: p1\nlog_level: error\n");
+  const char* argv[] = {"daxfs-snapshotter", "--config", path.c_str(), "--pool", "p2",
+                        "--log-level",       "debug"};
+  EXPECT_EQ(std::get<CommandLine>(ParseCommandLine(5, argv)).log.level, base::LogLevel::kError);
+  const std::variant<CommandLine, Leave> parsed = ParseCommandLine(7, argv);
+  EXPECT_EQ(std::get<CommandLine>(parsed).log.level, base::LogLevel::kDebug);
   ASSERT_TRUE(std::holds_alternative<CommandLine>(parsed));
   const Config& config = std::get<CommandLine>(parsed).config;
   EXPECT_EQ(config.root, "/data/x");

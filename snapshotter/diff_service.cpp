@@ -37,7 +37,8 @@ Result<ApplyRequest> FromApi(const api::ApplyRequest& in, const ServerContext& c
 
 class Service final : public api::Diff::Service {
  public:
-  Service(Applier* applier, rpc::CallObserver& observer) : applier_(applier), observer_(observer) {}
+  Service(Applier* applier, Metrics& metrics, rpc::CallObserver& observer)
+      : applier_(applier), metrics_(metrics), observer_(observer) {}
 
   grpc::Status Apply(ServerContext* context, const api::ApplyRequest* request,
                      api::ApplyResponse* response) override {
@@ -45,6 +46,7 @@ class Service final : public api::Diff::Service {
       if (applier_ == nullptr) return UnimplementedError("no pool is configured");
       ASSIGN_OR_RETURN(const ApplyRequest wanted, FromApi(*request, *context));
       ASSIGN_OR_RETURN(const Tar tar, applier_->Apply(wanted));
+      metrics_.Placed(tar.how, tar.size_bytes);
       response->mutable_applied()->set_media_type(kTarType);
       response->mutable_applied()->set_digest(tar.digest.ToString());
       response->mutable_applied()->set_size(static_cast<std::int64_t>(tar.size_bytes));
@@ -61,13 +63,15 @@ class Service final : public api::Diff::Service {
 
  private:
   Applier* const applier_;
+  Metrics& metrics_;
   rpc::CallObserver& observer_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeDiffService(Applier* applier, rpc::CallObserver& observer) {
-  return std::make_unique<Service>(applier, observer);
+std::unique_ptr<grpc::Service> MakeDiffService(Applier* applier, Metrics& metrics,
+                                               rpc::CallObserver& observer) {
+  return std::make_unique<Service>(applier, metrics, observer);
 }
 
 }  // namespace daxfs::snapshotter

@@ -8,7 +8,9 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -18,6 +20,7 @@
 #include "common/os/signal_watcher.hpp"
 #include "common/os/system.hpp"
 #include "common/os/unix_socket.hpp"
+#include "common/pool/inspect.hpp"
 #include "common/pool/membership.hpp"
 #include "common/rpc/server.hpp"
 #include "snapshotter/admin_service.hpp"
@@ -26,6 +29,8 @@
 #include "snapshotter/config.hpp"
 #include "snapshotter/content.hpp"
 #include "snapshotter/diff_service.hpp"
+#include "snapshotter/live.hpp"
+#include "snapshotter/metrics.hpp"
 #include "snapshotter/mounter.hpp"
 #include "snapshotter/no_images.hpp"
 #include "snapshotter/pool_images.hpp"
@@ -36,16 +41,18 @@ namespace {
 
 constexpr std::chrono::seconds kDrain{10};
 
-// A line for each call: what failed in a way nobody expects as a warning, all else for debugging.
+// A line for each call, which is counted: what failed in a way nobody expects as a warning, all
+// else for debugging.
 class CallLog final : public rpc::CallObserver {
  public:
-  explicit CallLog(base::Logger& log) : log_(log) {}
+  CallLog(base::Logger& log, Metrics& metrics) : log_(log), metrics_(metrics) {}
   void Ended(std::string_view method, std::string_view subject, const Status& status,
              std::chrono::nanoseconds took) override {
     const auto us = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
     const base::LogLevel level =
         IsExpected(status) ? base::LogLevel::kDebug : base::LogLevel::kWarning;
     log_.Log(level, method, {{"key", subject}, {"took_us", us}, {"status", status.ToString()}});
+    metrics_.Ended(method, subject, status, took);
   }
 
  private:
@@ -56,17 +63,8 @@ class CallLog final : public rpc::CallObserver {
            status.code() == StatusCode::kUnimplemented;
   }
   base::Logger& log_;
+  Metrics& metrics_;
 };
-
-// OverlayFS keeps no index of the layers below: containers share them.
-std::vector<std::string> OverlayOptions(const Config& config) {
-  std::vector<std::string> options = config.overlay_options;
-  std::error_code error;
-  if (std::filesystem::exists("/sys/module/overlay/parameters/index", error)) {
-    options.insert(options.begin(), "index=off");
-  }
-  return options;
-}
 
 Result<os::UniqueFd> Listen(const std::string& address) {
   ASSIGN_OR_RETURN(os::UniqueFd inherited, os::InheritedSocket());
@@ -86,7 +84,7 @@ struct Pool {
 };
 
 // The pool may come later: who asks for it meanwhile is told why it cannot be used.
-Pool ConnectPool(const Config& config, base::Logger& log) {
+Pool ConnectPool(const Config& config, Metrics& metrics, base::Logger& log) {
   Pool made;
   if (config.pool.empty()) {
     log.Warning("no pool is configured: layers become directories, and other hosts get none");
@@ -97,7 +95,8 @@ Pool ConnectPool(const Config& config, base::Logger& log) {
   made.named = NamedImagesOverRpc(config.containerd);
   made.catalog = std::make_unique<Catalog>(*made.named, *made.content);
   made.membership = std::make_unique<pool::Membership>(config.pool, "daxfs-snapshotter");
-  made.mounter = MakeMounterLater(config.backend, config.pool, config.fuse_program, log);
+  made.mounter =
+      CountMounts(MakeMounterLater(config.backend, config.pool, config.fuse_program, log), metrics);
   made.images = std::make_unique<PoolImages>(*made.membership, *made.mounter, *made.catalog,
                                              *made.content, log);
   const Status joined = made.membership->Get().status();
@@ -129,18 +128,42 @@ std::int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
 }
 
-Status Serve(const Config& config, base::Logger& log) {
+// What metrics look at.
+Sources SourcesOf(Snapshotter& snapshotter, const Pool& pool) {
+  return {[&] { return snapshotter.Look({}); },
+          [&]() -> std::optional<pool::UsageView> {
+            if (!pool.membership) return std::nullopt;
+            const auto participant = pool.membership->Get();
+            if (!participant.ok()) return std::nullopt;
+            return pool::Usage((*participant)->memory());
+          }};
+}
+
+// Reads the configuration as it is now.
+using ReadAgain = std::function<std::variant<CommandLine, Leave>()>;
+
+// Returns when the daemon is to end.
+void FollowSignals(Live& live, const ReadAgain& read_again) {
+  while (os::WaitForSignal() != os::DaemonSignal::kStop) {
+    os::NotifyReloading();
+    live.Reload(read_again());
+    os::NotifyReady("serving");
+  }
+}
+
+Status Serve(const Config& config, const ReadAgain& read_again, base::Logger& log) {
   RETURN_IF_ERROR(os::HoldSignals());
-  const Pool pool = ConnectPool(config, log);
+  Metrics metrics(DAXFS_VERSION_TEXT);
+  const Pool pool = ConnectPool(config, metrics, log);
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshotter> snapshotter,
                    Snapshotter::Open({config.root, OverlayOptions(config)}, *pool.images, log));
   std::unique_ptr<Applier> applier;
   if (pool.membership) {
     applier = std::make_unique<Applier>(*snapshotter, *pool.membership, *pool.content, log);
   }
-  CallLog calls(log);
+  CallLog calls(log, metrics);
   const std::unique_ptr<grpc::Service> snapshots = MakeSnapshotsService(*snapshotter, calls);
-  const std::unique_ptr<grpc::Service> differ = MakeDiffService(applier.get(), calls);
+  const std::unique_ptr<grpc::Service> differ = MakeDiffService(applier.get(), metrics, calls);
   const auto standing = [&, started_ns = NowNs()] {
     Standing now = StandingOf(config, pool);
     now.started_ns = started_ns;
@@ -153,7 +176,8 @@ Status Serve(const Config& config, base::Logger& log) {
       rpc::Server::Start(std::move(listener), {snapshots.get(), differ.get(), admin.get()}, log));
   log.Info("serving", {{"address", config.address}, {"root", config.root}});
   os::NotifyReady("serving");
-  while (os::WaitForSignal() != os::DaemonSignal::kStop) continue;
+  Live live(config, *snapshotter, metrics, SourcesOf(*snapshotter, pool), log);
+  FollowSignals(live, read_again);
   log.Info("stopping");
   os::NotifyStopping();
   server->Stop(kDrain);
@@ -177,7 +201,8 @@ int Main(int argc, char** argv) {
   base::StderrSink sink;
   line.log.color = os::ShowsColor(STDERR_FILENO);
   base::Logger log(sink, line.log);
-  const Status status = Serve(line.config, log);
+  const auto read_again = [&] { return ParseCommandLine(argc, argv); };
+  const Status status = Serve(line.config, read_again, log);
   if (status.ok()) return 0;
   log.Failure("daxfs-snapshotter", status);
   return 1;

@@ -35,7 +35,7 @@ Result<std::unique_ptr<Snapshotter>> Snapshotter::Open(const Options& options, I
 
 Snapshotter::Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<Store> store,
                          Directories directories, Images& images, base::Logger& log)
-    : options_(options),
+    : overlay_options_(options.overlay_options),
       lock_(std::move(lock)),
       store_(std::move(store)),
       directories_(std::move(directories)),
@@ -201,7 +201,17 @@ Result<std::vector<Mount>> Snapshotter::Compose(const Snapshot& snapshot) {
     ASSIGN_OR_RETURN(std::string layer, MountLayer(own));
     pieces.lowers.insert(pieces.lowers.begin(), std::move(layer));
   }
-  return ComposeMounts(pieces, snapshot.info.labels, options_.overlay_options);
+  return ComposeMounts(pieces, snapshot.info.labels, OverlayOptions());
+}
+
+void Snapshotter::SetOverlayOptions(std::vector<std::string> options) {
+  const std::lock_guard lock(options_mutex_);
+  overlay_options_ = std::move(options);
+}
+
+std::vector<std::string> Snapshotter::OverlayOptions() {
+  const std::lock_guard lock(options_mutex_);
+  return overlay_options_;
 }
 
 // Where it is to be seen.

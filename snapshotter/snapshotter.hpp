@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,6 +69,9 @@ class Snapshotter {
   // is left out.
   Result<std::vector<Sight>> Look(const std::vector<std::string>& keys);
 
+  // From now on, for every OverlayFS mount.
+  void SetOverlayOptions(std::vector<std::string> options);
+
   // The active snapshot these mounts are of, if a layer can be applied to it: it is ours, and
   // nothing was written or applied. Errors: kUnimplemented, for others to try, if it is not.
   Result<Snapshot> FindTarget(const std::vector<Mount>& mounts);
@@ -103,7 +107,10 @@ class Snapshotter {
   Status Dispose(std::int64_t id);
   Status Count(std::int64_t id);
 
-  const Options options_;
+  std::vector<std::string> OverlayOptions();
+
+  std::mutex options_mutex_;
+  std::vector<std::string> overlay_options_;  // under options_mutex_
   const os::FileLock lock_;
   const std::unique_ptr<Store> store_;
   const Directories directories_;

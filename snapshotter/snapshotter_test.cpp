@@ -189,6 +189,8 @@ TEST_F(SnapshotterTest, DirectoriesAreLayersOverEachOther) {
                                          {"workdir=" + Path(2, "work"), "upperdir=" + Path(2, "fs"),
                                           "lowerdir=" + Path(1, "fs"), "index=off"}}));
   EXPECT_EQ(snapshotter_->Mounts("b")->front(), snapshotter_->Mounts("b")->front());
+  snapshotter_->SetOverlayOptions({"metacopy=on"});
+  EXPECT_THAT(snapshotter_->Mounts("b")->front().options, Contains("metacopy=on"));
   EXPECT_EQ(snapshotter_->Mounts("c").status().code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(snapshotter_->View("v", "c", {})->front(),
             (Mount{"bind", Path(1, "fs"), {"ro", "rbind"}}));

@@ -89,7 +89,7 @@ void StderrSink::Write(std::string_view line) {
 }
 
 void Logger::Log(LogLevel level, std::string_view event, LogFields fields) {
-  if (level < options_.level) return;
+  if (level < level_) return;
   const LevelRow& row = kLevels.at(static_cast<std::size_t>(level));
   const std::string line = options_.format == LogFormat::kJson
                                ? JsonLine(row, event, fields)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <concepts>
 #include <initializer_list>
 #include <mutex>
@@ -57,7 +58,11 @@ struct LogOptions {
 class Logger {
  public:
   // Borrows `sink` for its own life.
-  Logger(LogSink& sink, LogOptions options) : sink_(sink), options_(options) {}
+  Logger(LogSink& sink, LogOptions options)
+      : sink_(sink), options_(options), level_(options.level) {}
+
+  // From now on.
+  void SetLevel(LogLevel level) { level_ = level; }
 
   void Debug(std::string_view event, LogFields fields = {}) {
     Log(LogLevel::kDebug, event, fields);
@@ -75,7 +80,8 @@ class Logger {
 
  private:
   LogSink& sink_;
-  LogOptions options_;
+  const LogOptions options_;
+  std::atomic<LogLevel> level_;
   std::mutex mutex_;
 };
 

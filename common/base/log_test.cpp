@@ -41,6 +41,9 @@ TEST(LogTest, LevelsBelowAreDropped) {
   log.Warning("w");
   log.Error("e");
   EXPECT_THAT(sink.lines, ElementsAre("warning: w", "error: e"));
+  log.SetLevel(LogLevel::kDebug);
+  log.Debug("d");
+  EXPECT_EQ(sink.lines.back(), "debug: d");
 }
 
 TEST(LogTest, ColorOnlyWhenAsked) {

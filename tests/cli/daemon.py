@@ -47,10 +47,11 @@ class Daemon:
             assert self.process.poll() is None and time.monotonic() < end, self.log()
             time.sleep(0.01)
 
-    def reload(self):
-        said = self.log().count("reload")
+    def reload(self, until):
+        """Until the log says that once more."""
+        said = self.log().count(until)
         self.process.send_signal(signal.SIGHUP)
-        self.wait_for_log("reload", said + 1)
+        self.wait_for_log(until, said + 1)
 
     def stop(self):
         if self.process is not None:

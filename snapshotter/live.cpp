@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "snapshotter/live.hpp"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+namespace daxfs::snapshotter {
+
+// OverlayFS keeps no index of the layers below: containers share them.
+std::vector<std::string> OverlayOptions(const Config& config) {
+  std::vector<std::string> options = config.overlay_options;
+  std::error_code error;
+  if (std::filesystem::exists("/sys/module/overlay/parameters/index", error)) {
+    options.insert(options.begin(), "index=off");
+  }
+  return options;
+}
+
+Live::Live(const Config& config, Snapshotter& snapshotter, Metrics& metrics, Sources sources,
+           base::Logger& log)
+    : config_(config),
+      snapshotter_(snapshotter),
+      metrics_(metrics),
+      sources_(std::move(sources)),
+      log_(log) {
+  Serve(config_.metrics);
+}
+
+void Live::Serve(const std::string& address) {
+  server_.reset();  // first: the next one may want its port
+  config_.metrics = address;
+  if (address.empty()) return;
+  Result<std::unique_ptr<MetricsServer>> started =
+      MetricsServer::Start(address, metrics_, sources_);
+  if (!started.ok()) {
+    log_.Warning("no metrics are served", {{"err", started.status().message()}});
+    return;
+  }
+  server_ = *std::move(started);
+  log_.Info("serving metrics", {{"address", address}, {"port", server_->port()}});
+}
+
+void Live::Reload(const std::variant<CommandLine, Leave>& read) {
+  if (const Leave* wrong = std::get_if<Leave>(&read)) {
+    std::string why = wrong->text;
+    while (why.ends_with('\n')) why.pop_back();
+    log_.Warning("not reloaded, all stays as it was", {{"err", why}});
+    return;
+  }
+  const Config& wanted = std::get<CommandLine>(read).config;
+  for (const std::string& key : ChangedForRestart(config_, wanted)) {
+    log_.Warning("this change counts after: systemctl restart daxfs-snapshotter", {{"key", key}});
+  }
+  log_.Info("reloaded");
+  log_.SetLevel(wanted.log_level);
+  snapshotter_.SetOverlayOptions(OverlayOptions(wanted));
+  if (wanted.metrics != config_.metrics) Serve(wanted.metrics);
+}
+
+}  // namespace daxfs::snapshotter
