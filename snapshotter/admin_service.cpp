@@ -23,7 +23,7 @@ api::Snapshot::State ToApi(Sight::State state) {
       return api::Snapshot::PLACED;
     case Sight::State::kMissing:
       return api::Snapshot::MISSING;
-    case Sight::State::kRestoring:
+    case Sight::State::kRebuilding:
       return api::Snapshot::REBUILDING;
     case Sight::State::kUnknown:
       break;

@@ -23,9 +23,6 @@ class Images {
   virtual Status AddChain(const LayerImage& image, const oci::Digest& chain,
                           const std::optional<oci::Digest>& parent) = 0;
 
-  // Whether the image is in the pool. Errors: kUnavailable without a pool.
-  virtual Result<bool> IsPlaced(const LayerImage& image) = 0;
-
   // The image stays until the holder drops it, a name of one's own that holds one image at a time.
   // Errors: kNotFound if it has gone.
   virtual Status Hold(const LayerImage& image, const std::string& holder) = 0;
@@ -40,6 +37,8 @@ class Images {
   // what is mounted may be others' bytes.
   virtual std::uint64_t Joined() = 0;
 
+  // Whether it can be had now. Errors: kUnavailable without a pool.
+  virtual Result<bool> IsPlaced(const LayerImage& image) = 0;
   // The image of the same layer once more, over the directories of the layers below, the uppermost
   // first: of others, or made from what containerd has. It is held when this returns. Errors:
   // kNotFound if nobody has it any more, with what to do.

@@ -17,12 +17,12 @@ bool IsAsked(const Snapshot& snapshot, const std::vector<std::string>& keys) {
   });
 }
 
-Sight::State StateOf(const Layer& layer, Images& images, Restorer& restorer) {
+Sight::State StateOf(const Layer& layer, bool restoring, Images& images) {
   if (!layer.image) return Sight::State::kDirectory;
   const Result<bool> placed = images.IsPlaced(*layer.image);
   if (!placed.ok()) return Sight::State::kUnknown;
   if (*placed) return Sight::State::kPlaced;
-  return restorer.IsRestoring(layer.id) ? Sight::State::kRestoring : Sight::State::kMissing;
+  return restoring ? Sight::State::kRebuilding : Sight::State::kMissing;
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ Result<std::vector<Sight>> Snapshotter::Look(const std::vector<std::string>& key
   for (Snapshot& snapshot : snapshots) {
     if (!IsAsked(snapshot, keys)) continue;
     Sight sight;
-    sight.state = StateOf(snapshot.layer, images_, restorer_);
+    sight.state = StateOf(snapshot.layer, IsRestoring(snapshot.layer.id), images_);
     sight.directory = directories_.Layer(snapshot.layer.id);
     // Of one that is being removed nothing is there.
     const Result<bool> mounted = os::IsMountPoint(sight.directory);

@@ -112,12 +112,14 @@ Standing StandingOf(const Config& config, const Pool& pool) {
   standing.pool = config.pool;
   standing.containerd = config.containerd;
   standing.content = config.content;
-  if (pool.membership) {
-    const Result<std::shared_ptr<pool::Participant>> joined = pool.membership->Get();
-    if (joined.ok()) standing.pool_uuid = pool::UuidText((*joined)->memory().uuid());
-    standing.why_no_pool = joined.status().message();
+  if (!pool.membership) return standing;
+  const auto participant = pool.membership->Get();
+  if (participant.ok()) {
+    standing.pool_uuid = pool::UuidText((*participant)->memory().uuid());
+  } else {
+    standing.why_no_pool = participant.status().message();
   }
-  if (pool.mounter) standing.backend = pool.mounter->name();
+  standing.backend = pool.mounter->name();
   return standing;
 }
 
@@ -131,9 +133,9 @@ Sources SourcesOf(Snapshotter& snapshotter, const Pool& pool) {
   return {[&] { return snapshotter.Look({}); },
           [&]() -> std::optional<pool::UsageView> {
             if (!pool.membership) return std::nullopt;
-            const Result<std::shared_ptr<pool::Participant>> joined = pool.membership->Get();
-            if (!joined.ok()) return std::nullopt;
-            return pool::Usage((*joined)->memory());
+            const auto participant = pool.membership->Get();
+            if (!participant.ok()) return std::nullopt;
+            return pool::Usage((*participant)->memory());
           }};
 }
 

@@ -31,8 +31,8 @@ std::string NameOf(Sight::State state) {
       return "placed";
     case Sight::State::kMissing:
       return "missing";
-    case Sight::State::kRestoring:
-      return "restoring";
+    case Sight::State::kRebuilding:
+      return "rebuilding";
     case Sight::State::kUnknown:
       break;
   }

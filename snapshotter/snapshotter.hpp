@@ -22,9 +22,9 @@ namespace daxfs::snapshotter {
 
 // A snapshot as people see it.
 struct Sight {
-  // Of its own layer. Missing: its image is not in the pool. Restoring: but will be. Unknown: that
-  // cannot be asked.
-  enum class State { kUnknown, kDirectory, kPlaced, kMissing, kRestoring };
+  // Of its own layer. Missing: its image is not in the pool; rebuilding: it is being placed again.
+  // Unknown: the pool cannot be asked.
+  enum class State { kUnknown, kDirectory, kPlaced, kMissing, kRebuilding };
 
   Snapshot snapshot;  // without parents
   State state = State::kUnknown;
@@ -62,6 +62,8 @@ class Snapshotter {
   Result<std::vector<Info>> List(const std::vector<std::string>& filters);
   Result<Usage> Measure(const std::string& key, const std::function<bool()>& cancelled);
   Status Cleanup();
+  // Whether its image is being placed again.
+  bool IsRestoring(std::int64_t id) { return restorer_.IsRestoring(id); }
 
   // Those with one of these keys or numbers, or all if there are none, by number; what is not there
   // is left out.

@@ -53,6 +53,12 @@ Finding CheckDaemonPool(const DaemonStatus& daemon, const std::optional<PoolFact
                         PrintableName(daemon.pool_uuid), name, pool->uuid),
             kRestart};
   }
+  if (daemon.backend.empty()) {
+    return {
+        Verdict::kFail, "daemon-pool",
+        fmt::format("daxfs-snapshotter takes part in pool {} and cannot mount its images", name),
+        "journalctl -u daxfs-snapshotter"};
+  }
   const std::string what = fmt::format("daxfs-snapshotter takes part in pool {} and mounts by {}",
                                        name, PrintableName(daemon.backend));
   if (daemon.backend == "fuse" && module.loaded) {

@@ -132,6 +132,8 @@ TEST(DoctorTest, TheDaemonHasItsPool) {
   ExpectFinding(CheckDaemonPool(status, std::nullopt, loaded), Verdict::kFail, "the device is gone",
                 "daxfsctl pool info p");
   status.pool_uuid = "the-uuid";
+  ExpectFinding(CheckDaemonPool(status, GoodPool(), loaded), Verdict::kFail, "cannot mount",
+                "journalctl");
   status.backend = "kernel";
   ExpectFinding(CheckDaemonPool(status, GoodPool(), loaded), Verdict::kOk, "by kernel", "");
   ExpectFinding(CheckDaemonPool(status, std::nullopt, loaded), Verdict::kOk, "by kernel", "");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """daxfs-snapshotter as a process of a test's own, and what containerd would ask it."""
 
+import hashlib
 import os
 import signal
 import socket
@@ -8,6 +9,8 @@ import struct
 import subprocess
 import time
 from pathlib import Path
+
+from layouts import LAYER
 
 SECONDS = 60
 SNAPSHOTS = "/containerd.services.snapshots.v1.Snapshots/"
@@ -65,12 +68,30 @@ class Daemon:
     def commit(self, name, key):
         call(self.socket, SNAPSHOTS + "Commit", field(2, name) + field(3, key))
 
+    def pull(self, tar, number):
+        """A lowest layer as containerd pulls one, as snapshot `number`; its digest. The configuration says `content`."""
+        digest = hashlib.sha256(tar).hexdigest()
+        blobs = Path(self.config["content"]) / "blobs/sha256"
+        blobs.mkdir(parents=True, exist_ok=True)
+        (blobs / digest).write_bytes(tar)
+        self.prepare("extract")
+        blob = field(1, LAYER) + field(2, f"sha256:{digest}") + field(3, len(tar))
+        mount = field(1, "bind") + field(2, f"{self.config['root']}/snapshots/{number}/fs") + field(4, "rw")
+        call(self.socket, "/containerd.services.diff.v1.Diff/Apply", field(1, blob) + field(2, mount))
+        self.commit(f"sha256:{digest}", "extract")
+        return f"sha256:{digest}"
 
-def field(number, text):
-    """A field of a protobuf message, of less than 128 bytes."""
-    data = text.encode()
-    assert len(data) < 128
-    return bytes([number << 3 | 2, len(data)]) + data if data else b""
+
+def varint(number):
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
+def field(number, value):
+    """A field of a protobuf message; of none there is nothing."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data if data else b""
 
 
 def frame(kind, flags, stream, payload):

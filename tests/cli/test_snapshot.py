@@ -7,6 +7,7 @@ import tempfile
 import pytest
 
 from daemon import Daemon
+from layouts import tar_of
 from test_pool_screen import Screen
 
 
@@ -58,6 +59,31 @@ def test_it_is_the_same_after_a_restart(ctl, daemon):
     daemon.stop()
     daemon.start()
     assert listed(ctl, daemon) == before != []
+
+
+def test_an_image_is_placed_until_the_pool_has_lost_it(ctl, daemon):
+    pool = daemon.folder / "pool"
+    make = ["pool", "create", "--size", "64M", pool]
+    ctl.ok(*make, env=daemon.environment)
+    daemon.write_config(pool=pool, content=daemon.folder / "content", backend="fuse", fuse_program="/nowhere")
+    daemon.start()
+    digest = daemon.pull(tar_of([("file", "content")]), 1)
+    row, = listed(ctl, daemon)
+    assert (row["name"], row["state"], row["kind"], row["diff_id"], row["chain"], row["mounted"]) == (
+        digest, "placed", "committed", digest, digest, False)
+    assert row["digest"] in ctl.ok("pool", "ls", pool, env=daemon.environment)
+    assert listed(ctl, daemon, "--missing") == []
+    daemon.stop()
+    (daemon.folder / "content/blobs/sha256" / digest.removeprefix("sha256:")).unlink()
+    pool.unlink()
+    ctl.ok(*make, env=daemon.environment)
+    daemon.start()
+    daemon.wait_for_log("placing a layer again is put off")
+    row, = listed(ctl, daemon)
+    assert (row["name"], row["state"]) == (digest, "missing") and listed(ctl, daemon, "--missing") == [row]
+    assert " missing " in ctl.ok("snapshot", "info", "--address", daemon.socket, "1")
+    doctor = ctl.run("doctor", "--address", daemon.socket, env=daemon.environment)
+    assert doctor.returncode == 1 and "1 of them are not in the pool any more  (daxfsctl snapshot ls" in doctor.stdout
 
 
 def refused(ctl, *args):
