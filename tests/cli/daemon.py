@@ -69,7 +69,7 @@ class Daemon:
         call(self.socket, SNAPSHOTS + "Commit", field(2, name) + field(3, key))
 
     def pull(self, tar, number):
-        """A lowest layer as containerd pulls one, as snapshot `number`; its digest. The configuration says `content`."""
+        """A lowest layer as containerd pulls one, as snapshot `number`; its digest. Wants `content` configured."""
         digest = hashlib.sha256(tar).hexdigest()
         blobs = Path(self.config["content"]) / "blobs/sha256"
         blobs.mkdir(parents=True, exist_ok=True)
