@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "common/oci/blob_reader.hpp"
@@ -56,36 +57,50 @@ std::vector<Blob> Catalog::Manifests(const NamedImage& image) {
   return manifests;
 }
 
-// Errors: kNotFound unless it has that layer.
-Result<Blob> Catalog::LayerOf(const Blob& manifest, const std::string& name_space,
-                              const oci::Digest& diff_id) {
-  ASSIGN_OR_RETURN(const std::string text, ReadDocument(manifest, name_space));
+// What is wrong is of no image.
+Status Catalog::AddLayers(const Blob& manifest, const NamedImage& image) {
+  ASSIGN_OR_RETURN(const std::string text, ReadDocument(manifest, image.name_space));
   ASSIGN_OR_RETURN(const oci::Manifest parsed, oci::ParseManifest(text));
-  if (parsed.is_index) return NotFoundError("an index in an index");
-  ASSIGN_OR_RETURN(const std::string config_text, ReadDocument(BlobOf(parsed.config), name_space));
+  if (parsed.is_index) return InvalidArgumentError("an index in an index");
+  ASSIGN_OR_RETURN(const std::string config_text,
+                   ReadDocument(BlobOf(parsed.config), image.name_space));
   ASSIGN_OR_RETURN(const oci::ImageConfig config, oci::ParseImageConfig(config_text));
-  const auto found = std::find(config.diff_ids.begin(), config.diff_ids.end(), diff_id);
-  if (found == config.diff_ids.end() || config.diff_ids.size() != parsed.layers.size()) {
-    return NotFoundError("no such layer");
+  if (config.diff_ids.size() != parsed.layers.size()) {
+    return InvalidArgumentError("more layers than diffIDs, or fewer");
   }
-  return BlobOf(parsed.layers[static_cast<std::size_t>(found - config.diff_ids.begin())]);
+  for (std::size_t i = 0; i < config.diff_ids.size(); ++i) {
+    layers_.emplace(config.diff_ids[i],
+                    Entry{{BlobOf(parsed.layers[i]), image.name_space}, image.name});
+  }
+  return Status::Ok();
+}
+
+Status Catalog::Read() {
+  const auto now = std::chrono::steady_clock::now();
+  if (read_ && now - *read_ < fresh_) return Status::Ok();
+  ASSIGN_OR_RETURN(const std::vector<NamedImage> images, images_.List());
+  layers_.clear();
+  for (const NamedImage& image : images) {
+    for (const Blob& manifest : Manifests(image)) static_cast<void>(AddLayers(manifest, image));
+  }
+  read_ = now;
+  return Status::Ok();
 }
 
 Result<StoredLayer> Catalog::FindLayer(const oci::Digest& diff_id) {
-  ASSIGN_OR_RETURN(const std::vector<NamedImage> images, images_.List());
+  const std::lock_guard lock(mutex_);
+  RETURN_IF_ERROR(Read());
   const std::string layer = "layer " + diff_id.ToString();
   std::string advice = layer +
                        " is not in the pool any more, and no image containerd has says it has it: "
                        "daxfsctl doctor";
-  for (const NamedImage& image : images) {
-    for (const Blob& manifest : Manifests(image)) {
-      const Result<Blob> blob = LayerOf(manifest, image.name_space, diff_id);
-      if (!blob.ok()) continue;
-      if (IsThere(*blob, image.name_space)) return StoredLayer{*blob, image.name_space};
-      advice = layer + " of image " + image.name +
-               " is neither in the pool nor in containerd's content store any more: ctr -n " +
-               image.name_space + " content fetch " + image.name;
-    }
+  const auto [first, last] = layers_.equal_range(diff_id);
+  for (auto entry = first; entry != last; ++entry) {
+    const StoredLayer& stored = entry->second.layer;
+    if (IsThere(stored.blob, stored.name_space)) return stored;
+    advice = layer + " of image " + entry->second.image +
+             " is neither in the pool nor in containerd's content store any more: ctr -n " +
+             stored.name_space + " content fetch " + entry->second.image;
   }
   return NotFoundError(advice);
 }

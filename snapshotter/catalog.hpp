@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
+#include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +43,10 @@ struct StoredLayer {
 // Finds layers by what their images say of them. Thread safe. Borrows both.
 class Catalog {
  public:
-  Catalog(NamedImages& images, Content& content) : images_(images), content_(content) {}
+  // What it has read of all images is good for so long: many layers are asked for at once.
+  static constexpr std::chrono::seconds kFresh{5};
+  Catalog(NamedImages& images, Content& content, std::chrono::seconds fresh = kFresh)
+      : images_(images), content_(content), fresh_(fresh) {}
 
   // A blob that is there of the layer with that diffID, as an image's configuration and manifest
   // say; neither is proved. Errors: kNotFound if none is there, with the image whose layer it is
@@ -47,14 +54,22 @@ class Catalog {
   Result<StoredLayer> FindLayer(const oci::Digest& diff_id);
 
  private:
+  struct Entry {
+    StoredLayer layer;
+    std::string image;
+  };
+  Status Read();
   Result<std::string> ReadDocument(const Blob& blob, const std::string& name_space);
   bool IsThere(const Blob& blob, const std::string& name_space);
   std::vector<Blob> Manifests(const NamedImage& image);
-  Result<Blob> LayerOf(const Blob& manifest, const std::string& name_space,
-                       const oci::Digest& diff_id);
+  Status AddLayers(const Blob& manifest, const NamedImage& image);
 
   NamedImages& images_;
   Content& content_;
+  const std::chrono::seconds fresh_;
+  std::mutex mutex_;
+  std::multimap<oci::Digest, Entry> layers_;                   // by diffID; under mutex_
+  std::optional<std::chrono::steady_clock::time_point> read_;  // when; under mutex_
 };
 
 }  // namespace daxfs::snapshotter

@@ -40,6 +40,7 @@ class FakeContainerd final : public Content, public NamedImages {
   }
   Result<std::vector<NamedImage>> List() override {
     RETURN_IF_ERROR(fails);
+    ++listed;
     return images;
   }
 
@@ -56,6 +57,7 @@ class FakeContainerd final : public Content, public NamedImages {
   std::map<oci::Digest, std::string> blobs;
   std::vector<NamedImage> images;
   Status fails;
+  int listed = 0;
 };
 
 class CatalogTest : public testing::Test {
@@ -73,7 +75,7 @@ class CatalogTest : public testing::Test {
   }
 
   FakeContainerd containerd_;
-  Catalog catalog_{containerd_, containerd_};
+  Catalog catalog_{containerd_, containerd_, std::chrono::seconds(0)};
   const oci::Digest diff_id_ = {pool::Sha256("uncompressed")};
 };
 
@@ -113,6 +115,15 @@ TEST_F(CatalogTest, WhatIsNotThereIsSaidWithWhatToType) {
 
   containerd_.fails = UnavailableError("containerd: down");
   EXPECT_EQ(catalog_.FindLayer(diff_id_).status().code(), StatusCode::kUnavailable);
+}
+
+TEST_F(CatalogTest, ManyThatAskAtOnceAreOneRead) {
+  containerd_.images = {{"default", "web", PutImage("compressed", diff_id_)}};
+  Catalog catalog(containerd_, containerd_, std::chrono::hours(1));
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(catalog.FindLayer(diff_id_).ok());
+  EXPECT_EQ(containerd_.listed, 1);
+  containerd_.blobs.erase({pool::Sha256("compressed")});
+  EXPECT_EQ(catalog.FindLayer(diff_id_).status().code(), StatusCode::kNotFound) << "that is looked";
 }
 
 TEST_F(CatalogTest, DocumentsThatAreWrongAreOfNoImage) {
