@@ -6,6 +6,9 @@
 #include <grpcpp/security/credentials.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -30,23 +33,45 @@ oci::Digest Numbered(unsigned char number) {
   return digest;
 }
 
-// Images are there or not.
+// Images are there or not; one that is not is placed again when that is allowed.
 class FewImages final : public NoImages {
  public:
   Result<bool> IsPlaced(const LayerImage& image) override {
     RETURN_IF_ERROR(fails);
-    return placed.contains(image.root);
+    const std::lock_guard lock(mutex_);
+    return placed_.contains(image.root);
   }
-  Status Hold(const LayerImage& /*image*/, const std::string& /*holder*/) override {
-    return Status::Ok();
+  Status Hold(const LayerImage& image, const std::string& /*holder*/) override {
+    const std::lock_guard lock(mutex_);
+    return placed_.contains(image.root) ? Status::Ok() : NotFoundError("it is gone");
+  }
+  std::uint64_t Joined() override { return joined; }
+  Result<LayerImage> Restore(const LayerImage& image, const std::string& /*holder*/,
+                             const std::vector<std::string>& /*below*/) override {
+    allowed.get_future().wait();
+    Place(image.root);
+    return image;
+  }
+  void Place(const oci::Digest& root) {
+    const std::lock_guard lock(mutex_);
+    placed_.insert(root);
+  }
+  void Lose(const oci::Digest& root) {
+    const std::lock_guard lock(mutex_);
+    placed_.erase(root);
   }
   Result<Usage> Measure(const LayerImage& /*image*/) override { return Usage{77, 3}; }
   Status Mount(const LayerImage& /*image*/, const std::string& /*path*/) override {
     return Status::Ok();
   }
 
-  std::set<oci::Digest> placed;
+  std::promise<void> allowed;
+  std::atomic<std::uint64_t> joined = 0;
   Status fails;
+
+ private:
+  std::mutex mutex_;
+  std::set<oci::Digest> placed_;
 };
 
 class Deaf final : public rpc::CallObserver {
@@ -73,8 +98,8 @@ class AdminServiceTest : public testing::Test {
     const Result<Snapshot> target = snapshotter_->FindTarget(*mounts);
     ASSERT_TRUE(target.ok()) << target.status().message();
     const auto root = static_cast<unsigned char>(number + 100);
+    images_.Place(Numbered(root));
     ASSERT_TRUE(snapshotter_->SetImage(*target, {Numbered(root), Numbered(number)}).ok());
-    images_.placed.insert(Numbered(root));
     ASSERT_TRUE(snapshotter_->Commit({name, "extract", "", {{"l", "v"}}}).ok());
   }
 
@@ -161,13 +186,23 @@ TEST_F(AdminServiceTest, AnImageThatHasGoneIsMissing) {
   ASSERT_TRUE(snapshotter_->View("view", "b", {}).ok());
   EXPECT_THAT(States(), ElementsAre(Pair(1, api::Snapshot::PLACED), Pair(2, api::Snapshot::PLACED),
                                     Pair(3, api::Snapshot::DIRECTORY)));
-  images_.placed.erase(Numbered(101));
+  images_.Lose(Numbered(101));
   EXPECT_THAT(States(), ElementsAre(Pair(1, api::Snapshot::MISSING), Pair(2, api::Snapshot::PLACED),
                                     Pair(3, api::Snapshot::DIRECTORY)));
   images_.fails = Status(StatusCode::kUnavailable, "no pool");
   EXPECT_THAT(States(), ElementsAre(Pair(1, api::Snapshot::STATE_UNSPECIFIED),
                                     Pair(2, api::Snapshot::STATE_UNSPECIFIED),
                                     Pair(3, api::Snapshot::DIRECTORY)));
+}
+
+TEST_F(AdminServiceTest, AnImageIsBeingPlacedAgain) {
+  AddLayer(1, "a", "");
+  images_.Lose(Numbered(101));
+  images_.joined = 1;
+  ASSERT_TRUE(snapshotter_->Prepare("any", "", {}).ok());  // notices that
+  EXPECT_EQ(States().front().second, api::Snapshot::REBUILDING);
+  images_.allowed.set_value();
+  while (States().front().second != api::Snapshot::PLACED) continue;
 }
 
 TEST_F(AdminServiceTest, KeysAndNumbersChoose) {

@@ -121,7 +121,9 @@ Status DiagnoseContainerd(const DoctorCommand& command, const std::string& addre
 Status Diagnose(const DoctorCommand& command, Context& context) {
   Report report(command.json, context);
   const Result<DaemonStatus> daemon = AskStatus(command.address);
-  const ModuleFacts module = LookAtModule();
+  ModuleFacts module = LookAtModule();
+  // It may have been told of another program than the usual one.
+  module.fuse_program |= daemon.ok() && daemon->backend == "fuse";
   RETURN_IF_ERROR(report.Add(CheckModule(module)));
   ASSIGN_OR_RETURN(const std::optional<PoolFacts> pool,
                    DiagnosePools(daemon.ok() ? daemon->pool : "", report));

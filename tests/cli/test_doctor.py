@@ -102,8 +102,9 @@ def test_a_daemon_with_a_pool(node, daemon, fuse):
     node.make_pool("images")
     daemon.write_config(pool="images", backend="fuse", fuse_program=fuse.path)
     daemon.start()
-    verdict, what, _ = node.findings()["daemon-pool"]
-    assert (verdict, what) == ("ok", "daxfs-snapshotter takes part in pool images and mounts by fuse")
+    found = node.findings()
+    assert found["daemon-pool"][:2] == ("ok", "daxfs-snapshotter takes part in pool images and mounts by fuse")
+    assert found["module"][0] != "FAIL"  # whatever this machine has: somebody mounts
 
 
 def test_nothing_that_fails_is_exit_status_0(node, daemon):
