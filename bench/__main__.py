@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import chart, convert, many, memory, pool
+from bench import chart, convert, latency, many, memory, pool
 from e2e.conftest import DEFAULT_SUITE
 from e2e.harness.cache import Cache
 
@@ -24,6 +24,7 @@ def table(results):
                          f"{c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
     lines.append(pool.table(results["pool"]))
     lines += many.table(results["many"])
+    lines += latency.table(results["latency"])
     made = results["convert"]
     lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, tmpfs")
     for label, c in made["results"].items():
@@ -51,7 +52,7 @@ def figures(results):
             "touch_256m_huge_ms": rows["touch"]["daxfs"]["median"],
             "touch_256m_small_ms": rows["touch"]["daxfs-small"]["median"],
             "touch_256m_tmpfs_ms": rows["touch"]["tmpfs"]["median"],
-            **pool.figures(results["pool"]),
+            **pool.figures(results["pool"]), **latency.figures(results["latency"]),
             "convert_oci_mb_per_s": results["convert"]["results"]["daxfs-build oci: (tar)"]["mb_per_s"]}
 
 
@@ -65,6 +66,8 @@ def main():
         results["pool"] = pool.run(cache, DEFAULT_SUITE, Path(work))
     print("bench: much in a pool, and many at it", file=sys.stderr)
     results["many"] = many.run()
+    print("bench: calls of the snapshotter", file=sys.stderr)
+    results["latency"] = latency.run()
     print("bench: conversion", file=sys.stderr)
     results["convert"] = convert.run(cache)
     cache.close()

@@ -35,7 +35,7 @@ type Side struct {
 type Unpacked struct {
 	side    *Side
 	Applied []ocispec.Descriptor
-	names   []string
+	Names   []string
 	Err     error // of the layer behind those
 	made    []string
 }
@@ -72,7 +72,7 @@ func (s *Side) Unpack(ctx context.Context, name string, layers []*chain.Stored) 
 			return unpacked
 		}
 		unpacked.Applied = append(unpacked.Applied, applied)
-		unpacked.names = append(unpacked.names, committed)
+		unpacked.Names = append(unpacked.Names, committed)
 		parent = committed
 	}
 	return unpacked
@@ -99,7 +99,7 @@ func (s *Side) unpackLayer(ctx context.Context, unpacked *Unpacked, committed, p
 
 // See reads what is shown over so many layers: by a view, or to a container that may write.
 func (u *Unpacked) See(ctx context.Context, layers int, writable bool) (found tree.Tree, err error) {
-	parent := u.names[layers-1]
+	parent := u.Names[layers-1]
 	key := fmt.Sprintf("see-%t-%s", writable, parent)
 	make := u.side.Snapshotter.View
 	if writable {
