@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance killed oracle packages install bench
+.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance crowd killed oracle packages install bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ conformance: ## containerd's own tests of snapshotters against daxfs-snapshotter
 
 killed: ## daxfs-snapshotter killed before each call by which an RPC changes something
 	@$(TARGET) killed -- scripts/killed
+
+crowd: ## fifty clients pull, create and remove at once, and leave nothing (SECONDS=, CLIENTS=)
+	@$(TARGET) crowd -- scripts/crowd $(or $(SECONDS),600) $(or $(CLIENTS),50)
 
 oracle: ## random chains of layers, unpacked by containerd and by daxfs-snapshotter: the same trees (SEED=, COUNT=)
 	@$(TARGET) oracle -- scripts/oracle $(or $(SEED),1) $(or $(COUNT),200)

@@ -107,8 +107,8 @@ Finding CheckImages(const Result<std::vector<SnapshotView>>& snapshots) {
   if (missing > 0) {
     return {Verdict::kFail, "images",
             fmt::format("{}: {} of them are not in the pool any more", what, missing),
-            "daxfsctl snapshot ls --missing; remove their images and pull them again: "
-            "ctr -n k8s.io images rm NAME"};
+            "daxfsctl snapshot ls --missing; what containerd can download again is placed again: "
+            "ctr -n NAMESPACE content fetch IMAGE"};
   }
   if (unknown > 0) {
     return {Verdict::kWarn, "images", fmt::format("{}: the pool cannot be asked for them", what),
