@@ -287,6 +287,7 @@ func TestNothingIsLeftOfACrowd(t *testing.T) {
 	if all.daemon, err = options.Start(root); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(all.daemon.Abandon)
 	warm := &client{all, ctx, "warm", rand.New(rand.NewPCG(*seed, 0))}
 	if err := warm.round(); err != nil {
 		t.Fatal(err)

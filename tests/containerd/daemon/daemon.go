@@ -114,6 +114,13 @@ func (o Options) Start(root string) (*Daemon, error) {
 	return d, nil
 }
 
+// Abandon ends it however it stands, where a test has failed. Harmless when repeated.
+func (d *Daemon) Abandon() {
+	_ = d.command.Process.Kill()
+	_ = d.command.Wait()
+	_ = os.RemoveAll(d.dir)
+}
+
 // Pid is that of its process.
 func (d *Daemon) Pid() int { return d.command.Process.Pid }
 

@@ -82,6 +82,7 @@ func (n *node) start() {
 		n.t.Fatal("it does not start again: ", err)
 	}
 	n.daemon = running
+	n.t.Cleanup(running.Abandon)
 }
 
 func (n *node) must(what string, err error) {
