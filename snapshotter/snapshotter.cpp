@@ -296,10 +296,7 @@ Status Snapshotter::Dispose(std::int64_t id) {
   return images_.Drop(store_->HolderOf(id));
 }
 
-Result<Info> Snapshotter::Stat(const std::string& key) {
-  ASSIGN_OR_RETURN(Snapshot snapshot, store_->Get(key));
-  return std::move(snapshot.info);
-}
+Result<Info> Snapshotter::Stat(const std::string& key) { return store_->Stat(key); }
 
 Result<Info> Snapshotter::Update(const Info& info, const std::vector<std::string>& paths) {
   return store_->Update(info, paths);

@@ -98,17 +98,18 @@ Status AddLabels(Database& database, Snapshot* snapshot) {
   }
 }
 
+// One statement: an image has tens of layers, and each call on a container asks for all.
 Status AddParents(Database& database, Snapshot* snapshot) {
-  std::int64_t id = snapshot->layer.id;
+  Statement parents = database.Prepare(
+      "WITH RECURSIVE below (depth, id) AS (SELECT 1, parent FROM snapshots WHERE id = ? "
+      "UNION ALL SELECT b.depth + 1, s.parent FROM below b JOIN snapshots s ON s.id = b.id) "
+      "SELECT s.id, s.root, s.diff_id FROM below b JOIN snapshots s ON s.id = b.id "
+      "ORDER BY b.depth");
+  parents.Bind(snapshot->layer.id);
   for (;;) {
-    Statement parent = database.Prepare(
-        "SELECT p.id, p.root, p.diff_id FROM snapshots s JOIN snapshots p ON p.id = s.parent "
-        "WHERE s.id = ?");
-    parent.Bind(id);
-    ASSIGN_OR_RETURN(const bool found, parent.Step());
+    ASSIGN_OR_RETURN(const bool found, parents.Step());
     if (!found) return Status::Ok();
-    id = parent.Number(0);
-    snapshot->parents.push_back({id, ImageFrom(parent.Bytes(1), parent.Bytes(2))});
+    snapshot->parents.push_back({parents.Number(0), ImageFrom(parents.Bytes(1), parents.Bytes(2))});
   }
 }
 
@@ -440,6 +441,18 @@ Status Store::SetUsage(std::int64_t id, const Usage& usage) {
 
 Result<Snapshot> Store::Get(const std::string& key) {
   return Read([&] { return MustFind(*reader_, key); });
+}
+
+Result<Info> Store::Stat(const std::string& key) {
+  return Read([&]() -> Result<Info> {
+    Statement statement = reader_->Prepare("SELECT " DAXFS_SNAPSHOT_COLUMNS " WHERE s.name = ?");
+    statement.Bind(key);
+    ASSIGN_OR_RETURN(const bool found, statement.Step());
+    if (!found) return NotFoundError(Quoted(key) + " does not exist");
+    Snapshot snapshot = FromRow(statement);
+    RETURN_IF_ERROR(AddLabels(*reader_, &snapshot));
+    return std::move(snapshot.info);
+  });
 }
 
 Result<Snapshot> Store::GetById(std::int64_t id) {

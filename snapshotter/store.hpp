@@ -96,6 +96,8 @@ class Store {
 
   // Errors: kNotFound.
   Result<Snapshot> Get(const std::string& key);
+  // What is to be said of it; asks for no parents.
+  Result<Info> Stat(const std::string& key);
   Result<Snapshot> GetById(std::int64_t id);
   // The committed one with that label containerd.io/snapshot.ref and that parent, if there is one.
   Result<std::optional<Snapshot>> FindReference(const std::string& reference,

@@ -80,6 +80,7 @@ TEST_F(StoreTest, WhatIsCreatedIsFoundAlsoAfterARestart) {
   EXPECT_EQ(found->info, made->info);
   EXPECT_EQ(found->layer.id, made->layer.id);
   EXPECT_EQ(store_->GetById(made->layer.id)->info, made->info);
+  EXPECT_EQ(*store_->Stat("k s/\"1\""), made->info);
 }
 
 struct Refusal {
@@ -112,6 +113,7 @@ TEST_F(StoreTest, RefusesAsContainerdsOwnStore) {
       {"remove none", store_->Remove("none").status().code(), StatusCode::kNotFound},
       {"remove a parent", store_->Remove("c1").status().code(), StatusCode::kFailedPrecondition},
       {"get none", store_->Get("none").status().code(), StatusCode::kNotFound},
+      {"stat none", store_->Stat("none").status().code(), StatusCode::kNotFound},
       {"update none", store_->Update(Named("none"), {}).status().code(), StatusCode::kNotFound},
       {"update a parent", store_->Update(Named("c1"), {"parent"}).status().code(),
        StatusCode::kInvalidArgument},
