@@ -69,6 +69,14 @@ TEST_F(FileTreeTest, MeasuresBlocksAndEachInodeOnce) {
 TEST_F(FileTreeTest, MeasuringCanBeGivenUp) {
   EXPECT_EQ(MeasureTree(top(), [] { return true; }).status().code(), StatusCode::kCancelled);
   EXPECT_EQ(MeasureTree(scratch_.Path("none"), Never).status().code(), StatusCode::kNotFound);
+  for (int i = 0; i < 1500; ++i) {
+    testing::WriteFile(scratch_.Path("top/" + std::to_string(i)), "");
+  }
+  int asked = 0;
+  EXPECT_EQ(MeasureTree(top(), [&] { return ++asked == 2; }).status().code(),
+            StatusCode::kCancelled);
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(MeasureTree(top(), Never)->inodes, 1501U);
 }
 
 }  // namespace
