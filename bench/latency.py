@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each call of a snapshotter: daxfs-snapshotter beside containerd's overlayfs snapshotter behind its own proxy service.
-Images are mounted with FUSE on this host, no virtual machine. Alone: `python3 -m bench.latency`."""
+"""Each call of daxfs-snapshotter beside containerd's overlayfs snapshotter behind its own proxy service. On this host,
+no virtual machine: with images that FUSE mounts, where every question to a mount goes to another process, and with
+layers that are directories, which is the snapshotter alone. Alone: `python3 -m bench.latency`."""
 
 import json
 import math
@@ -29,20 +30,22 @@ def build():
 
 
 def measure(program, rounds):
-    """Samples with the state of both on tmpfs, and on the filesystem of the build."""
+    """Samples with images and with directories, the state of both on tmpfs and on the filesystem of the build."""
     with tempfile.TemporaryDirectory(prefix="daxfs-bench-", dir="/dev/shm") as memory, \
             tempfile.TemporaryDirectory(prefix="latency-", dir=BUILD) as disk:
         pool = Path(memory) / "pool"
         env = {**os.environ, "DAXFS_HOST_ID": HOST, "DAXFS_RUN_DIR": f"{memory}/run", "TMPDIR": memory}
         subprocess.run([BUILD / "tools" / "daxfsctl", "pool", "create", pool, "--size", "256M"], check=True, env=env,
                        stdout=subprocess.DEVNULL)
-        argv = ["unshare", "-m", program, "-daemon", BUILD / "snapshotter" / "daxfs-snapshotter", "-pool", pool,
-                "-backend", "fuse", "-fuse-program", BUILD / "tools" / "daxfs-fuse", "-rounds", str(rounds), memory,
-                disk]
-        done = subprocess.run(argv, check=False, env=env, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise RuntimeError(f"latency: exit status {done.returncode}: {done.stderr[-2000:]}")
-        return json.loads(done.stdout)
+        places = []
+        for images in (["-pool", pool, "-backend", "fuse", "-fuse-program", BUILD / "tools" / "daxfs-fuse"], []):
+            argv = ["unshare", "-m", program, "-daemon", BUILD / "snapshotter" / "daxfs-snapshotter", *images,
+                    "-rounds", str(rounds), memory, disk]
+            done = subprocess.run(argv, check=False, env=env, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise RuntimeError(f"latency: exit status {done.returncode}: {done.stderr[-2000:]}")
+            places += json.loads(done.stdout)
+        return places
 
 
 def percentile(values, of_100):
@@ -94,8 +97,8 @@ def table(results):
 
 
 def figures(results):
-    """Ratios of medians with the state on tmpfs, for the closing line."""
-    rows = {row["operation"]: row["p50"]["ratio"] for row in results[0]["operations"]}
+    """Ratios of medians with images and the state on a disk, for the closing line."""
+    rows = {row["operation"]: row["p50"]["ratio"] for row in results[1]["operations"]}
     wanted = {"Prepare": "prepare", "Commit of a layer": "commit", "Remove": "remove",
               "container of 32 layers": "container_32_layers"}
     return {f"snapshotter_{name}_x_overlayfs": rows[operation] for operation, name in wanted.items()}

@@ -101,9 +101,14 @@ func measure(ctx context.Context, options daemon.Options, folder, only string, r
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ours.Stop()) }()
+	walking := apply.NewFileSystemApplier(store)
+	differ := ours.Differ
+	if options.Pool == "" {
+		differ = walking // layers are directories
+	}
 	bench := &bench{store: store, rounds: rounds, only: only, sides: []*oracle.Side{
-		{Name: "daxfs", Snapshotter: ours.Snapshotter, Applier: ours.Differ},
-		{Name: "overlayfs", Snapshotter: theirs, Applier: apply.NewFileSystemApplier(store)},
+		{Name: "daxfs", Snapshotter: ours.Snapshotter, Applier: differ},
+		{Name: "overlayfs", Snapshotter: theirs, Applier: walking},
 	}}
 	measured = &place{}
 	if measured.Filesystem, err = filesystem(folder); err != nil {
