@@ -4,6 +4,7 @@ executed in, written to, committed; the power goes and takes the pool along, and
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from e2e.harness import daxfs, module, registry
 from e2e.harness.containerd import CONTENT, Node
 from e2e.harness.pool import Pool
 from e2e.harness.pool_story import HOST_IDS
-from e2e.oci import layout
+from e2e.oci import layout, tree
 
 pytestmark = pytest.mark.part("containerd")
 
@@ -124,6 +125,40 @@ def test_exec_write_commit_remove(cluster):
     assert shown.stdout == "kept\n"
     for key in ("from-worked", "worked"):
         node.ctr("snapshots", "--snapshotter", "daxfs", "rm", key)
+
+
+def many_layers(folder, count):
+    """An image of so many layers: a shell, a file of each layer's own, and one that each replaces."""
+    shell = Path("/bin/busybox").read_bytes()
+    layers = [("shell", [tree.directory("bin"), tree.file("bin/sh", shell, 0o755), tree.file("which", b"0"),
+                         tree.file("f0", b"0")], True)]
+    for number in range(1, count):
+        text = str(number).encode()
+        layers.append((f"layer {number}", [tree.file("which", text), tree.file(f"f{number}", text)], True))
+    layout.write(folder, layers)
+    return folder / "image"
+
+
+@pytest.mark.parametrize("count", [1, 32, 127])
+def test_images_of_many_layers(cluster, tmp_path, count):
+    host = cluster.hosts[0]
+    image = f"many:{count}"
+    archive = host.node.put_image(many_layers(tmp_path, count))
+    host.node.ctr("images", "import", "--snapshotter", "daxfs", "--index-name", image, archive)
+    shown = host.node.ctr("run", "--rm", "--snapshotter", "daxfs", image, f"c-many-{count}", "/bin/sh", "-c",
+                          "read a < /which; echo $a; set -- /f*; echo $#").stdout
+    assert shown.split() == [str(count - 1), str(count)]
+    assert len(host.node.mounts()) == len(layout.layer_blobs(cluster.image)) + count
+    host.node.ctr("images", "rm", "--sync", image)
+
+
+def test_a_container_in_a_user_namespace(cluster):
+    """Files of the layers are root's inside, by an idmapped mount; nothing is copied for that."""
+    host = cluster.hosts[0]
+    script = "id -u; stat -c %u /bin/sh; echo new > /new; stat -c %u /new; cat /proc/self/uid_map"
+    shown = host.node.ctr("run", "--rm", "--snapshotter", "daxfs", "--uidmap", "0:100000:65536", "--gidmap",
+                          "0:100000:65536", "--remap-labels", IMAGE, "c-user", "/bin/sh", "-c", script).stdout.split()
+    assert shown == ["0", "0", "0", "0", "100000", "65536"]
 
 
 def test_the_pool_goes_with_the_power_and_containers_run_again(cluster):
