@@ -31,8 +31,7 @@ class NamedImages {
   virtual Result<std::vector<NamedImage>> List() = 0;
 };
 
-// By containerd.services.images.v1 and namespaces.v1 on containerd's socket at `address`; connects
-// when it is first asked.
+// By containerd.services.images.v1 and namespaces.v1 on containerd's socket at `address`.
 std::unique_ptr<NamedImages> NamedImagesOverRpc(const std::string& address);
 
 struct StoredLayer {

@@ -30,10 +30,11 @@ ALIGN_BYTES = 2 << 20
 BOOTS = {"seconds": [], "retries": 0}
 PR_SET_PDEATHSIG = 1
 NO_PMEM = "modprobe.blacklist=nd_pmem"  # it would take the range before daxfs can
-# The first cpuset made and the last one gone rewrite code that every allocation runs (a static key),
-# as each container does it; with two processors TCG may run the breakpoint put there for a moment
-# after its handler has forgotten it: "int3", a dead guest, after some hundred containers.
-NO_CPUSET = "cgroup_disable=cpuset"
+# The first cpuset or memory group made and the last one gone rewrite code that every allocation runs
+# (static keys), as each container does it; with two processors TCG may run the breakpoint put there
+# for a moment after its handler has forgotten it: "int3", a dead guest. Without cpusets, and without
+# what memory groups count of the kernel's own memory, there are no such keys.
+NO_KEYS = "cgroup_disable=cpuset cgroup.memory=nosocket,nokmem,nobpf"
 NINE_P = "local,security_model=none,multidevs=remap"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -220,7 +221,7 @@ class Vm:
             *self._memory_options(),
             ("kernel", self.kernel.image),
             ("initrd", self.kernel.initrd),
-            ("append", f"console=ttyS0 loglevel=4 panic=-1 {NO_PMEM} {NO_CPUSET} "
+            ("append", f"console=ttyS0 loglevel=4 panic=-1 {NO_PMEM} {NO_KEYS} "
                        f"{self.append}".strip()),
             ("device", "virtio-serial-pci"),
             ("chardev", f"socket,id=agent,path={socket_path}"),
