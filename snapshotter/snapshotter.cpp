@@ -285,6 +285,8 @@ void Snapshotter::Announce(const Snapshot& committed) {
 
 Status Snapshotter::Remove(const std::string& key) {
   ASSIGN_OR_RETURN(const Snapshot removed, store_->Remove(key));
+  // There are only so many, and directories may wait for long; a mount keeps its image itself.
+  if (removed.layer.image) static_cast<void>(images_.Drop(store_->HolderOf(removed.layer.id)));
   disposal_.Add(removed.layer.id);
   return Status::Ok();
 }

@@ -103,6 +103,7 @@ class FakeImages final : public Images {
   }
   Status Unmount(const std::string& path) override {
     const std::lock_guard lock(mutex);
+    RETURN_IF_ERROR(unmount_fails);
     mounted.erase(path);
     return Status::Ok();
   }
@@ -131,6 +132,7 @@ class FakeImages final : public Images {
   std::atomic<std::uint64_t> joined = 1;
   Status fails;
   Status hold_fails;
+  Status unmount_fails;
   Status restore_fails;
 };
 
@@ -373,6 +375,17 @@ TEST_F(SnapshotterTest, RootsOfMappedContainersBelongToTheirRoot) {
   const Labels wrong = {{"containerd.io/snapshot/uidmapping", "1:2:3"}};
   EXPECT_EQ(snapshotter_->Prepare("b", "", wrong).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(snapshotter_->Stat("b").status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(SnapshotterTest, WhatIsRemovedHoldsNothingWhateverItsDirectoryWaitsFor) {
+  Pull(1, "chain1", "");
+  ASSERT_EQ(images_.Held(), 1U);
+  images_.unmount_fails = UnavailableError("busy");
+  EXPECT_TRUE(snapshotter_->Remove("chain1").ok());
+  EXPECT_EQ(images_.Held(), 0U);
+  EXPECT_THAT(Directories(), ElementsAre("1"));
+  images_.unmount_fails = Status::Ok();
+  EXPECT_THAT(Directories(), IsEmpty());
 }
 
 TEST_F(SnapshotterTest, HoldsThatWereLostAreTakenAgain) {
