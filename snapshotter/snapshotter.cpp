@@ -62,7 +62,10 @@ Status Snapshotter::Recover() {
   ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories_.List());
   for (const std::int64_t id : there) {
     // Of one that was never committed to the store: its number will be given to the next.
-    if (id > newest) RETURN_IF_ERROR(Dispose(id));
+    if (id > newest) {
+      RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
+      RETURN_IF_ERROR(directories_.Remove(id));
+    }
     if (id < newest && !std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
   }
   const Status settled = restorer_.Settle();

@@ -68,7 +68,7 @@ TEST_F(MembershipTest, APoolMadeAnewIsAnother) {
   for (const bool another_file : {false, true}) {
     SCOPED_TRACE(another_file);
     if (!std::filesystem::exists(path_)) MakePool();
-    const std::shared_ptr<Participant> before = Get();
+    std::shared_ptr<Participant> before = Get();
     const std::uint64_t joined = membership_.Joined();
     if (another_file) {
       std::filesystem::remove(path_);
@@ -77,9 +77,13 @@ TEST_F(MembershipTest, APoolMadeAnewIsAnother) {
     }
     MakePool();
     EXPECT_FALSE(before->IsMember());
+    const std::shared_ptr<Participant> after = Get();
+    EXPECT_FALSE(before->IsMember()) << "though its slot's word may be that of the new one";
     EXPECT_NE(Get()->memory().epoch(), before->memory().epoch());
     EXPECT_EQ(membership_.Joined(), joined + 1);
-    EXPECT_EQ(ListSlots(Get()->memory()).size(), 1U);
+    before.reset();
+    EXPECT_EQ(Get(), after);
+    EXPECT_EQ(ListSlots(after->memory()).size(), 1U) << "the old one ends nothing of the new one";
   }
 }
 

@@ -203,16 +203,18 @@ Uuid Memory::partition_host() const { return ToUuid(info_.partition_host); }
 Uuid Memory::uuid() const { return ToUuid(info_.uuid); }
 Uuid Memory::epoch() const { return ToUuid(info_.epoch); }
 
+bool Memory::IsOfItsEpoch() const {
+  return daxfs_pool_has_epoch(mapped_->devices.front().bytes().data(), info_.epoch) != 0;
+}
+
 bool Memory::IsStillThere() const {
   for (const os::SharedMemory& device : mapped_->devices) {
     if (!device.IsStillThere()) return false;
   }
-  daxfs_pool_info now;
-  const char* why = nullptr;
-  const std::span<std::byte> bytes = mapped_->devices.front().bytes();
-  if (partition_count() > 1) daxfs_refresh(bytes.data(), DAXFS_BLOCK_SIZE);
-  return daxfs_pool_read_super(&now, bytes.data(), bytes.size(), &why) == 0 &&
-         std::memcmp(now.epoch, info_.epoch, sizeof(now.epoch)) == 0;
+  if (partition_count() > 1) {
+    daxfs_refresh(mapped_->devices.front().bytes().data(), DAXFS_BLOCK_SIZE);
+  }
+  return IsOfItsEpoch();
 }
 
 Status Memory::AskDevices(unsigned long request, const void* argument) const {

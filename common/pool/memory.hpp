@@ -73,6 +73,8 @@ class Memory {
   // Whether that pool is still where it was opened: nobody has put other files there, nor made
   // another pool of the same.
   bool IsStillThere() const;
+  // The second of these alone, cheaply.
+  bool IsOfItsEpoch() const;
 
   // What this process loses to others is counted there, in DAXFS_CONTENTION_COUNT numbers.
   void CountInto(__u64* contention) { mapped_->partitions[partition_].contention = contention; }

@@ -26,10 +26,11 @@ std::string Participant::LockPath(std::uint32_t slot) const {
   return identity_.run_dir + "/" + UuidText(memory_->uuid()) + "/slot-" + std::to_string(slot);
 }
 
-// A lock file in this boot: the lower half is of the file, the upper one of the boot. Never 0.
+// A lock file in this boot: the lower half is of the file, the upper one of the boot. Neither is 0.
 std::uint64_t Participant::LockMark(const os::FileLock& lock) const {
   const std::uint64_t number = lock.number();
-  return (identity_.boot << 32U) | ((number ^ (number >> 32U)) & 0xffffffffU) | 1U;
+  const std::uint64_t boot = std::max<std::uint64_t>(identity_.boot & 0xffffffffU, 1);
+  return (boot << 32U) | ((number ^ (number >> 32U)) & 0xffffffffU) | 1U;
 }
 
 Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory> memory,
@@ -111,11 +112,12 @@ Status Participant::TakeSlot(const std::string& name) {
                                 "have more (daxfsctl pool create --participants)");
 }
 
-// Whether somebody has stated that this host is off: the slot is, or will be, another's life.
+// Whether somebody has stated that this host is off: the slot is, or will be, another's life. In a
+// pool made anew of the same memory another's slot may have the same word.
 bool Participant::IsFenced() const {
   const daxfs_pool& words = memory_->words();
   return daxfs_load(&words.slots[slot_]) != slot_word_ ||
-         daxfs_partition_over(&words, partition_life_) != 0;
+         daxfs_partition_over(&words, partition_life_) != 0 || !memory_->IsOfItsEpoch();
 }
 
 Status Participant::CheckBuilding(Ref ref) {

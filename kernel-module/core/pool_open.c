@@ -318,6 +318,13 @@ static void read_numbers(struct daxfs_pool_info *info, const struct daxfs_pool_s
 	}
 }
 
+int daxfs_pool_has_epoch(const void *base, const __u8 *epoch)
+{
+	const struct daxfs_pool_super *super = base;
+
+	return !memcmp(super->epoch, epoch, sizeof(super->epoch));
+}
+
 int daxfs_pool_read_super(struct daxfs_pool_info *info, const void *base, __u64 size,
 			  const char **why)
 {

@@ -101,6 +101,9 @@ void daxfs_pool_tables(const struct daxfs_pool_info *info, struct daxfs_pool_map
  */
 void daxfs_pool_format(void *base, const struct daxfs_pool_info *info, __u32 index);
 
+/** daxfs_pool_has_epoch() - is that the pool whose superblock is at @base, unchecked? */
+int daxfs_pool_has_epoch(const void *base, const __u8 *epoch);
+
 /**
  * daxfs_pool_read_super() - check the superblock of any device of a pool
  * @size: readable bytes at @base, 4 KiB at least; the device itself may be larger

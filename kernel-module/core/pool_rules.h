@@ -21,6 +21,7 @@ enum daxfs_rule {
 	DAXFS_RULE_ATTACH_DECIDES,	/* who attaches swaps its lock in, or gives way */
 	DAXFS_RULE_ATTACH_RECHECK,	/* and looks whether the slot is still its */
 	DAXFS_RULE_PROOF_DECIDES,	/* who proves a death swaps the lock first */
+	DAXFS_RULE_PROOF_GROWS,		/* to what was never there in that life */
 	DAXFS_RULE_LIFE_UNLOCKS,	/* a life that ends takes its lock's mark along */
 	DAXFS_RULE_SWEEP_CLAIM,		/* a dead slot is swept by who has claimed it */
 	DAXFS_RULE_SWEEP_CLAIMS,	/* what a dead sweeper had claimed is dead again */

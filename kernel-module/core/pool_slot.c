@@ -259,13 +259,24 @@ int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word)
 	return end_life(pool, slot, word, dead);
 }
 
+/*
+ * A proof is no mark, for it names no boot; and none is what an attacher may have read before it,
+ * however many there are.
+ */
+static __u64 proof_behind(__u64 found, __u64 lock)
+{
+	if (!DAXFS_RULE(PROOF_GROWS))
+		return found == lock ? 0 : lock;
+	return found >> 32 ? 1 : found + 1;
+}
+
 int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 lock)
 {
 	__u64 found = lock_of(pool, slot);
 
 	if (found && found != lock && found >> 32 == lock >> 32)
 		return -EPERM;
-	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, found == lock ? 0 : lock))
+	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, proof_behind(found, lock)))
 		return -EBUSY;
 	return daxfs_mark_dead(pool, slot, word);
 }

@@ -72,6 +72,7 @@ constexpr uint64_t Mark(uint64_t directory) { return 1ULL << 32 | directory; }
 Program Locked() {
   return [](PoolWorld& world, uint32_t self) {
     __u64 word = 0;
+    world.AwaitSlot(0, DAXFS_SLOT_FREE);
     if (daxfs_attach(&world.pool(), 0, 0, Mark(self + 1), &word) != 0) return;
     if (daxfs_use_take(&world.pool(), 0, 0, 1) == 0) {
       world.Reported(self, daxfs_reference(0, 1));
@@ -84,13 +85,15 @@ Program Locked() {
 
 // Has the lock for slot 0 in another directory, proves what that can prove, and sweeps what is
 // dead.
-Program Prover(int times) {
-  return [times](PoolWorld& world, uint32_t self) {
-    world.AwaitSlot(0, DAXFS_SLOT_ATTACHED);
-    const uint64_t word = daxfs_load(&world.pool().slots[0]);
-    if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED)
-      daxfs_prove_dead(&world.pool(), 0, word, Mark(self + 1));
-    for (int i = 0; i < times; ++i) {
+Program Prover(int sweeps, int proofs = 1) {
+  return [sweeps, proofs](PoolWorld& world, uint32_t self) {
+    for (int i = 0; i < proofs; ++i) {
+      world.AwaitSlot(0, DAXFS_SLOT_ATTACHED);
+      const uint64_t word = daxfs_load(&world.pool().slots[0]);
+      if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED)
+        daxfs_prove_dead(&world.pool(), 0, word, Mark(self + 1));
+    }
+    for (int i = 0; i < sweeps; ++i) {
       world.AwaitSlot(0, DAXFS_SLOT_DEAD);
       daxfs_sweep(&world.pool(), self, 0);
       daxfs_collect(&world.pool(), self, 0);
@@ -358,6 +361,10 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
        .programs = {Locked(), Prover(2), Locked()},
        .attached = 0xfe,
        .records = true},
+      {.name = "K-attach-or-two-proofs",
+       .programs = {Predecessor(), Locked(), Prover(0, 2), Prover(2, 0)},
+       .records = true,
+       .begin = [](PoolWorld& world) { world.SetLock(0, Mark(7)); }},
       {.name = "K-attacher-dies",
        .programs = {Predecessor(), Attacher(), ProverOfTheSame()},
        .departures = {{1, Exit::kDies}},

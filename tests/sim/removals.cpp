@@ -44,6 +44,7 @@ std::vector<Removal> OfObjects() {
       {"attach-decides", RULE(ATTACH_DECIDES), "K-attach-or-proof", kSc, kUse},
       {"attach-recheck", RULE(ATTACH_RECHECK), "K-two-attach-one-proof", kSc, "a use is left over"},
       {"proof-decides", RULE(PROOF_DECIDES), "K-attach-or-proof", kSc, kUse},
+      {"proof-grows", RULE(PROOF_GROWS), "K-attach-or-two-proofs", kSc, kUse},
       {"life-unlocks", RULE(LIFE_UNLOCKS), "K-attacher-dies", kSc,
        "a slot of the dead is left over"},
       {"sweep-claim", RULE(SWEEP_CLAIM), "X-two-sweepers", kSc, kUse},
