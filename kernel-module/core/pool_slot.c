@@ -44,7 +44,7 @@ int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lo
 	    daxfs_cas(&pool->slots[slot], free, *word) != free)
 		return -EBUSY;
 	/* A host that loses its power finds in memory whose uses are there too. */
-	daxfs_stored(pool->role, &pool->slots[slot], sizeof(word), DAXFS_RULE(ATTACH_WRITE));
+	daxfs_stored(pool->role, &pool->slots[slot], sizeof(*word), DAXFS_RULE(ATTACH_WRITE));
 	/* No fence: the first reference under this slot has one, so it sees dying, or is seen. */
 	return begin_life(pool, slot, *word, before, lock);
 }
