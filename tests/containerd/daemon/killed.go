@@ -27,9 +27,12 @@ func (d *Daemon) KillAt(call string, n int) (func(), error) {
 	if err := tracer.Start(); err != nil {
 		return nil, err
 	}
+	// strace told to end while those it traces come and go may wait for ever: then it is killed, which lets go of them too.
 	stop := func() {
 		_ = tracer.Process.Signal(syscall.SIGTERM)
+		late := time.AfterFunc(time.Second, func() { _ = tracer.Process.Kill() })
 		_ = tracer.Wait()
+		late.Stop()
 	}
 	for deadline := time.Now().Add(30 * time.Second); !d.isTraced(); {
 		if time.Now().After(deadline) {
