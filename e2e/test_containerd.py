@@ -130,7 +130,7 @@ def test_containerds_own_tests_pass(nodes):
     subprocess.run(["go", "test", "-c", "-o", suite, "."], check=True, cwd=module.REPOSITORY / "tests" / "containerd",
                    env=dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly", GOTOOLCHAIN="local"))
     for name, options in (("overlayfs", ""), ("daxfs", "redirect_dir=on")):
-        done = first.vm.run(["/mnt/share/suite.test", "-test.v", "-test.timeout", "20m", "-daemon", "/usr/local/sbin/daxfs-snapshotter",
+        done = first.vm.run(["/mnt/share/suite.test", "-test.v", "-daemon", "/usr/local/sbin/daxfs-snapshotter",
                              "-pool", POOL, "-backend", "kernel", "-name", name, "-overlay-options", options,
                              "-test.root"], check=False, timeout=300)
         results = re.findall(r"^    --- (\w+): TestSnapshotter/(\w+)", done.stdout, re.M)
