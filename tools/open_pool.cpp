@@ -16,16 +16,14 @@ constexpr std::string_view kPrefix = "pool:";
 
 }  // namespace
 
-Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text) {
+Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text, os::Access access) {
   ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(text));
-  return pool::Memory::Open(config.devices, os::Access::kRead);
+  return pool::Memory::Open(config.devices, access);
 }
 
 Result<std::unique_ptr<pool::Participant>> JoinPool(const std::string& text,
                                                     const std::string& name) {
-  ASSIGN_OR_RETURN(const pool::PoolConfig config, pool::ResolvePool(text));
-  ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
-                   pool::Memory::Open(config.devices, os::Access::kWrite));
+  ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory, OpenPool(text, os::Access::kWrite));
   ASSIGN_OR_RETURN(const pool::HostIdentity host, pool::ThisHost());
   return pool::Participant::Attach(std::move(memory), host, name);
 }

@@ -13,7 +13,8 @@
 namespace daxfs::tools {
 
 // The pool a command line names, to look at. Errors: as pool::ResolvePool and pool::Memory::Open.
-Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text);
+Result<std::unique_ptr<pool::Memory>> OpenPool(const std::string& text,
+                                               os::Access access = os::Access::kRead);
 
 // The same, taking part in it.
 Result<std::unique_ptr<pool::Participant>> JoinPool(const std::string& text,

@@ -170,8 +170,10 @@ Result<pool::HostView> FindHost(const pool::Memory& memory, const std::string& t
 }  // namespace
 
 Status FencePool(const PoolCommand& command, Context& context) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<pool::Participant> participant, Join(command));
-  ASSIGN_OR_RETURN(const pool::HostView host, FindHost(participant->memory(), command.host));
+  ASSIGN_OR_RETURN(std::unique_ptr<pool::Memory> memory,
+                   OpenPool(command.pool, os::Access::kWrite));
+  ASSIGN_OR_RETURN(const pool::HostIdentity self, pool::ThisHost());
+  ASSIGN_OR_RETURN(const pool::HostView host, FindHost(*memory, command.host));
   if (!command.powered_off) {
     return InvalidArgumentError(
         "fence states a fact: that host " + command.host +
@@ -182,14 +184,15 @@ Status FencePool(const PoolCommand& command, Context& context) {
   if (os::IsTerminal(STDERR_FILENO)) {
     context.log.Info("looking whether its heart stands still", {{"host", host.name}});
   }
-  RETURN_IF_ERROR(pool::FenceTheStill(*participant, host));
+  const bool partitioned = memory->partition_count() > 1;
+  RETURN_IF_ERROR(pool::FenceTheStill(std::move(memory), self, "daxfsctl", host));
   if (command.json) {
     return context.out(
         JsonLine({{"ok", true}, {"host", host.host}, {"id", pool::UuidText(host.id)}}));
   }
   return context.out(fmt::format("host {}, {} \"{}\", is off: {}\n", host.host,
                                  pool::UuidText(host.id), PrintableName(host.name),
-                                 participant->memory().partition_count() > 1
+                                 partitioned
                                      ? "what it used and held of others' no longer counts; its own "
                                        "objects stay for all to read"
                                      : "everything it had is free"));

@@ -25,18 +25,21 @@ std::vector<std::pair<std::uint32_t, std::uint64_t>> HeartsOf(const Memory& memo
 
 }  // namespace
 
-Status FenceTheStill(Participant& participant, const HostView& host, const Watch& watch) {
-  const Memory& memory = participant.memory();
-  // Of itself a host need not look: that is refused below.
-  const bool itself = host.host == memory.partition() + participant.host();
-  if (!itself && Changes([&] { return HeartsOf(memory, host); }, watch)) {
+Status FenceTheStill(std::unique_ptr<Memory> memory, const HostIdentity& self,
+                     const std::string& name, const HostView& host, const Watch& watch) {
+  if (host.id == self.id) return InvalidArgumentError("a host that runs this command is not off");
+  if (Changes([&] { return HeartsOf(*memory, host); }, watch)) {
     return FailedPreconditionError(
-        memory.name() + ": host " + std::to_string(host.host) + ", " + UuidText(host.id) +
+        memory->name() + ": host " + std::to_string(host.host) + ", " + UuidText(host.id) +
         ", is alive: its heart beats in this pool (daxfsctl pool info shows it). Nothing was "
         "changed; end what it runs, or switch it off, first");
   }
-  return memory.partition_count() > 1 ? participant.FencePartition(host.host)
-                                      : participant.Fence(host.host, host.key);
+  const bool partitioned = memory->partition_count() > 1;
+  if (!partitioned) RETURN_IF_ERROR(StateOff(*memory, host.host, host.key));
+  // Which undoes what it had.
+  ASSIGN_OR_RETURN(const std::unique_ptr<Participant> participant,
+                   Participant::Attach(std::move(memory), self, name));
+  return partitioned ? participant->FencePartition(host.host) : Status::Ok();
 }
 
 }  // namespace daxfs::pool

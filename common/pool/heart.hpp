@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
+#include <string>
 #include <thread>
 
 #include "common/base/status.hpp"
@@ -27,9 +29,11 @@ bool Changes(const Look& look, const Watch& watch = {}) {
   return false;
 }
 
-// States that a host, one of ListAllHosts, can no longer reach the memory: Participant::Fence, or
-// FencePartition. Errors: kFailedPrecondition, nothing is changed, if its heart, or that of one of
-// its processes or its kernel, beats while it is watched; theirs.
-Status FenceTheStill(Participant& participant, const HostView& host, const Watch& watch = {});
+// States that a host, one of ListAllHosts, can no longer reach the memory: StateOff, or
+// Participant::FencePartition; and attaches as `name`, behind that, as all slots may be that
+// host's. Errors: kInvalidArgument for this host itself; kFailedPrecondition, nothing is changed,
+// if its heart, or that of one of its processes or its kernel, beats while it is watched; theirs.
+Status FenceTheStill(std::unique_ptr<Memory> memory, const HostIdentity& self,
+                     const std::string& name, const HostView& host, const Watch& watch = {});
 
 }  // namespace daxfs::pool

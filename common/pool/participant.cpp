@@ -80,36 +80,56 @@ Status Participant::JoinHost() {
   return Status::Ok();
 }
 
-Status Participant::TakeSlot(const std::string& name) {
+// The lock comes first: who finds a slot of this host without one knows that its owner is dead.
+Result<bool> Participant::TryFreeSlot(std::uint32_t slot) {
   const daxfs_pool& words = memory_->words();
-  for (std::uint32_t slot = 0; slot < words.slot_count; ++slot) {
-    const std::uint64_t word = daxfs_load(&words.slots[slot]);
-    const std::uint32_t state = daxfs_word_state(word);
-    const bool local = state == DAXFS_SLOT_ATTACHED && daxfs_word_slot(word) == host_ &&
-                       daxfs_slot_is_kernel(word) == 0;
-    if (state != DAXFS_SLOT_FREE && !local) continue;
-    // The lock comes first: who finds a slot of this host without one knows that its owner is dead.
-    ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Try(LockPath(slot)));
-    if (!lock) continue;
-    if (local) continue;  // somebody's that died; it is swept once there is a slot to sweep from
-    __u64 attached = 0;
-    if (daxfs_attach(&words, slot, host_, LockMark(*lock), &attached) != 0) continue;
-    life_ = std::move(lock);
-    slot_ = slot;
-    slot_word_ = attached;
-    RETURN_IF_ERROR(memory_->LiveAs(slot, slot_word_));
-    daxfs_participant_info info = {};
-    info.heartbeat = info.started = os::WallClockSeconds();
-    info.pid = os::ProcessId();
-    info.kind = DAXFS_PARTICIPANT_PROGRAM;
-    std::copy_n(name.begin(), std::min(name.size(), sizeof(info.name) - 1), std::begin(info.name));
-    daxfs_participant_write(&words, slot_, &info);
-    daxfs_heartbeat(&words, host_, slot_, info.started);
-    return Status::Ok();
+  if (daxfs_word_state(daxfs_load(&words.slots[slot])) != DAXFS_SLOT_FREE) return false;
+  ASSIGN_OR_RETURN(life_, os::FileLock::Try(LockPath(slot)));
+  return life_ && daxfs_attach(&words, slot, host_, LockMark(*life_), &slot_word_) == 0;
+}
+
+// Its slot is taken over, and what it left is swept as this one's own: it takes a slot to sweep.
+Result<bool> Participant::TryDeadSlot(std::uint32_t slot) {
+  const daxfs_pool& words = memory_->words();
+  const std::uint64_t word = daxfs_load(&words.slots[slot]);
+  if (daxfs_word_state(word) == DAXFS_SLOT_DEAD) {
+    ASSIGN_OR_RETURN(life_, os::FileLock::Try(LockPath(slot)));
+    if (!life_) return false;
+  } else if (!ProveDead(slot, word, &life_)) {
+    return false;
   }
-  return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.slot_count) +
-                                " slots for participants are taken: end some; one made anew may " +
-                                "have more (daxfsctl pool create --participants)");
+  return daxfs_succeed(&words, slot, host_, LockMark(*life_), &slot_word_) == 0;
+}
+
+Status Participant::TakeSlot(const std::string& name) {
+  using Try = Result<bool> (Participant::*)(std::uint32_t);
+  // Others may have taken and left what was looked at: where none is free for a moment, once more.
+  for (const Try attempt : {&Participant::TryFreeSlot, &Participant::TryDeadSlot,
+                            &Participant::TryFreeSlot, &Participant::TryDeadSlot}) {
+    for (slot_ = 0; slot_ < memory_->words().slot_count; ++slot_) {
+      ASSIGN_OR_RETURN(const bool taken, (this->*attempt)(slot_));
+      if (taken) return BeginLife(name);
+      life_.reset();
+    }
+  }
+  return ResourceExhaustedError(
+      memory_->name() + ": all " + std::to_string(memory_->words().slot_count) +
+      " slots for participants are taken (daxfsctl pool info shows by " +
+      "whom): end some, or fence hosts that are off; a pool made anew may " +
+      "have more (daxfsctl pool create --participants)");
+}
+
+Status Participant::BeginLife(const std::string& name) {
+  const daxfs_pool& words = memory_->words();
+  RETURN_IF_ERROR(memory_->LiveAs(slot_, slot_word_));
+  daxfs_participant_info info = {};
+  info.heartbeat = info.started = os::WallClockSeconds();
+  info.pid = os::ProcessId();
+  info.kind = DAXFS_PARTICIPANT_PROGRAM;
+  std::copy_n(name.begin(), std::min(name.size(), sizeof(info.name) - 1), std::begin(info.name));
+  daxfs_participant_write(&words, slot_, &info);
+  daxfs_heartbeat(&words, host_, slot_, info.started);
+  return Status::Ok();
 }
 
 // Whether somebody has stated that this host is off: the slot is, or will be, another's life. In a
@@ -173,23 +193,28 @@ void Participant::DieForTesting() {
   life_.reset();
 }
 
+// Whether the slot's owner is of this host and dead; then its lock is in `life`. As long as we have
+// that nobody else who sees its directory takes the slot. It proves something only of who would
+// hold the same file: processes of one boot that see different directories (containers,
+// $DAXFS_RUN_DIR) know nothing of each other.
+bool Participant::ProveDead(std::uint32_t slot, std::uint64_t word,
+                            std::optional<os::FileLock>* life) const {
+  if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED || daxfs_word_slot(word) != host_ ||
+      daxfs_slot_is_kernel(word) != 0) {
+    return false;
+  }
+  Result<std::optional<os::FileLock>> taken = os::FileLock::Try(LockPath(slot));
+  if (!taken.ok() || !*taken) return false;
+  *life = *std::move(taken);
+  return daxfs_prove_dead(&memory_->words(), slot, word, LockMark(**life)) == 0;
+}
+
 // Whether the slot was that of somebody dead, and nothing of it is left.
 bool Participant::SweepLocked(std::uint32_t slot) {
   const daxfs_pool& words = memory_->words();
   const std::uint64_t word = daxfs_load(&words.slots[slot]);
   std::optional<os::FileLock> life;
-  if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED) {
-    if (daxfs_word_slot(word) != host_ || daxfs_slot_is_kernel(word) != 0) return false;
-    Result<std::optional<os::FileLock>> taken = os::FileLock::Try(LockPath(slot));
-    // As long as we have its lock nobody else who sees that directory takes the slot. It proves
-    // something only of who would hold the same file: processes of one boot that see different
-    // directories (containers, $DAXFS_RUN_DIR) know nothing of each other.
-    if (!taken.ok() || !*taken) return false;
-    life = *std::move(taken);
-    if (daxfs_prove_dead(&words, slot, word, LockMark(*life)) != 0) return false;
-  } else if (daxfs_word_state(word) != DAXFS_SLOT_DEAD) {
-    return false;
-  }
+  if (daxfs_word_state(word) != DAXFS_SLOT_DEAD && !ProveDead(slot, word, &life)) return false;
   return daxfs_sweep(&words, slot_, slot) == 0;
 }
 
@@ -207,17 +232,23 @@ std::uint32_t Participant::SweepLocal() {
   return swept;
 }
 
-Status Participant::Fence(std::uint32_t host, std::uint64_t key) {
-  const daxfs_pool& words = memory_->words();
-  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
-  if (host == host_) {
-    return InvalidArgumentError("a host that runs this command is not off");
-  }
+Status StateOff(const Memory& memory, std::uint32_t host, std::uint64_t key) {
+  const daxfs_pool& words = memory.words();
   if (host >= words.host_count || key == 0 || daxfs_load(&words.hosts[host]) != key) {
     return NotFoundError("no such host");
   }
-  daxfs_fence_host(&words, slot_, host);
+  daxfs_fence_host(&words, host);
   if (daxfs_host_leave(&words, host, key) != 0) return NotFoundError("another has fenced it");
+  return Status::Ok();
+}
+
+Status Participant::Fence(std::uint32_t host, std::uint64_t key) {
+  {
+    ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
+    if (host == host_) return InvalidArgumentError("a host that runs this command is not off");
+    RETURN_IF_ERROR(StateOff(*memory_, host, key));
+  }
+  SweepLocal();
   return Status::Ok();
 }
 

@@ -22,6 +22,7 @@
 #include "common/pool/memory.hpp"
 #include "pool_index.h"
 #include "pool_record.h"
+#include "pool_slot.h"
 
 namespace daxfs::pool {
 
@@ -103,15 +104,20 @@ struct Collected {
 // Errors: kInvalidArgument unless it has 1 to 192 bytes, no # and no sha256: in front.
 Status CheckName(std::string_view name);
 
+// States that the host with this number and key (HostView) can no longer reach the memory, for who
+// takes no part: all its slots may be that host's. What it had is undone by whoever attaches next,
+// or takes part. Errors: kNotFound if it is another's now.
+Status StateOff(const Memory& memory, std::uint32_t host, std::uint64_t key);
+
 // A process that takes part in a pool, in a slot of its own for as long as it lives: takes
 // references, builds, collects. Thread safe. When the process ends, however it ends, what it used
 // is free again; the other processes of its host see to that. Whose host was stated to be off can
 // do nothing any more: everything that changes the pool says kAborted.
 class Participant {
  public:
-  // Attaches; sweeps first what dead processes of this host have left. `name` is for people.
-  // Errors: kFailedPrecondition if another machine with this host's id is alive; kResourceExhausted
-  // if all slots are taken.
+  // Attaches, in a dead one's slot if none is free; sweeps what dead processes of this host have
+  // left. `name` is for people. Errors: kFailedPrecondition if another machine with this host's id
+  // is alive; kResourceExhausted if all slots are taken.
   static Result<std::unique_ptr<Participant>> Attach(std::unique_ptr<Memory> memory,
                                                      const HostIdentity& host,
                                                      const std::string& name);
@@ -176,8 +182,7 @@ class Participant {
 
   // Undoes what dead processes of this host have left, at once. Returns how many there were.
   std::uint32_t SweepLocal();
-  // States that the host with this number and key (HostView) can no longer reach the memory: all it
-  // had is undone. Errors: kInvalidArgument for this host itself; kNotFound if it is another's now.
+  // StateOff, and what it had is undone. Errors: kInvalidArgument for this host itself; its.
   Status Fence(std::uint32_t host, std::uint64_t key);
   // The same of the host of a partition, in a partitioned pool. What is in that partition stays,
   // for all to read; what that host used and held in the others can be collected.
@@ -200,6 +205,10 @@ class Participant {
   Participant(std::unique_ptr<Memory> memory, HostIdentity host);
   Status JoinHost();
   Status TakeSlot(const std::string& name);
+  Result<bool> TryFreeSlot(std::uint32_t slot);
+  Result<bool> TryDeadSlot(std::uint32_t slot);
+  Status BeginLife(const std::string& name);
+  bool ProveDead(std::uint32_t slot, std::uint64_t word, std::optional<os::FileLock>* life) const;
   std::string LockPath(std::uint32_t slot) const;
   std::uint64_t LockMark(const os::FileLock& lock) const;
   bool IsFenced() const;
@@ -243,7 +252,7 @@ class Participant {
   const HostIdentity identity_;
   std::uint32_t host_ = 0;
   std::uint32_t slot_ = 0;
-  std::uint64_t slot_word_ = 0;       // of this life; another: this host was stated to be off
+  __u64 slot_word_ = 0;               // of this life; another: this host was stated to be off
   std::uint64_t partition_life_ = 0;  // likewise, of a partitioned pool
   std::optional<os::FileLock> life_;  // held as long as the slot is ours
 

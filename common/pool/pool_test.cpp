@@ -45,13 +45,14 @@ class PoolTest : public testing::Test {
  protected:
   void SetUp() override { Make(32 * kMiB); }
 
-  void Make(std::uint64_t size) {
+  void Make(std::uint64_t size, std::uint32_t slots = 0) {
     path_ = scratch_.path() + "/pool";
     std::filesystem::remove(path_);
     ASSERT_TRUE(os::MakeSharedFile(path_, size).ok());
     CreateOptions options;
     options.devices = {path_};
     options.label = "test";
+    options.slots = slots;
     const Status made = CreatePool(options);
     ASSERT_TRUE(made.ok()) << made.ToString();
   }
@@ -88,6 +89,10 @@ class PoolTest : public testing::Test {
     RETURN_IF_ERROR(building->Seal(bytes.size()));
     ASSIGN_OR_RETURN(Building::Published published, building->Publish(DigestOf(bytes)));
     return std::move(published.use);
+  }
+
+  Status FenceFrom(unsigned self, const HostView& host, const Watch& watch) {
+    return FenceTheStill(Open(), Host(self), "pool_test", host, watch);
   }
 
   static HostView ViewOf(const Participant& participant) {
@@ -261,8 +266,8 @@ TEST_F(PoolTest, AHostWhoseHeartBeatsIsNotFenced) {
   std::unique_ptr<Participant> other = Attach(2);
   const HostView host = ViewOf(*other);
   const std::uint32_t slot = other->slot();
-  EXPECT_EQ(FenceTheStill(*me, ViewOf(*me), kLong).code(), StatusCode::kInvalidArgument);
-  const Status alive = FenceTheStill(*me, host, kLong);
+  EXPECT_EQ(FenceFrom(1, ViewOf(*me), kLong).code(), StatusCode::kInvalidArgument);
+  const Status alive = FenceFrom(1, host, kLong);
   EXPECT_EQ(alive.code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(alive.message(), HasSubstr("is alive"));
   EXPECT_TRUE(other->FindName("none").ok()) << "not fenced";
@@ -276,11 +281,51 @@ TEST_F(PoolTest, AHostWhoseHeartBeatsIsNotFenced) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
   });
-  EXPECT_EQ(FenceTheStill(*me, host, kLong).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(FenceFrom(1, host, kLong).code(), StatusCode::kFailedPrecondition);
   stop = true;
   kernel.join();
-  EXPECT_TRUE(FenceTheStill(*me, host, kShort).ok());
-  EXPECT_EQ(FenceTheStill(*me, host, kShort).code(), StatusCode::kNotFound) << "another life";
+  EXPECT_TRUE(FenceFrom(1, host, kShort).ok());
+  EXPECT_EQ(FenceFrom(1, host, kShort).code(), StatusCode::kNotFound) << "another life";
+}
+
+TEST_F(PoolTest, WhoFindsAllSlotsTakenByTheDeadOfItsHostTakesOneOver) {
+  Make(32 * kMiB, 3);
+  std::vector<std::unique_ptr<Participant>> all;
+  for (int i = 0; i < 3; ++i) all.push_back(Attach(1));
+  const UsageView before = Seen(*all[0]);
+  Result<std::unique_ptr<Building>> building = all[0]->Begin(ObjectKind::kImage);
+  ASSERT_TRUE((*building)->Write(0, Bytes(3 * kMiB, 1)).ok());
+  (*building).release();  // NOLINT: as a killed process leaves it
+  const Result<std::unique_ptr<Participant>> full =
+      Participant::Attach(Open(), Host(1), "pool_test");
+  EXPECT_EQ(full.status().code(), StatusCode::kResourceExhausted) << "all are alive";
+  for (std::unique_ptr<Participant>& one : all) Kill(std::move(one));
+  EXPECT_EQ(Participant::Attach(Open(), Host(2), "pool_test").status().code(),
+            StatusCode::kResourceExhausted)
+      << "another host cannot know";
+  const std::unique_ptr<Participant> next = Attach(1);
+  EXPECT_EQ(ListSlots(next->memory()).size(), 1U);
+  EXPECT_EQ(Seen(*next).chunks_free, before.chunks_free);
+  EXPECT_EQ(Seen(*next).rows_used, 0U);
+  const std::unique_ptr<Participant> another = Attach(2);
+}
+
+TEST_F(PoolTest, AHostIsFencedAlsoWhereAllSlotsAreItsOwn) {
+  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
+  Make(32 * kMiB, 2);
+  std::vector<std::unique_ptr<Participant>> all;
+  for (int i = 0; i < 2; ++i) all.push_back(Attach(2));
+  const HostView off = ViewOf(*all[0]);
+  Result<Use> use = Place(*all[0], Bytes(100, 1));
+  ASSERT_TRUE(all[0]->Hold(*use, HoldKind::kSnapshot, "s").ok());
+  const Ref ref = use->ref();
+  use->ForgetForTesting();
+  for (std::unique_ptr<Participant>& one : all) Kill(std::move(one));
+  EXPECT_TRUE(FenceFrom(1, off, kShort).ok());
+  const std::unique_ptr<Participant> me = Attach(1);
+  EXPECT_EQ(ListHosts(me->memory()).size(), 1U);
+  EXPECT_EQ(ListSlots(me->memory()).size(), 1U);
+  EXPECT_TRUE(me->CollectOne(ref).ok());
 }
 
 TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {

@@ -405,54 +405,6 @@ void daxfs_granules_reclaim(const struct daxfs_pool *pool, __u32 chunk, __u32 ro
 /** daxfs_merges_sweep() - private to core: what the dead participant was merging is split */
 void daxfs_merges_sweep(const struct daxfs_pool *pool, __u32 dead);
 
-/* Beside the host's number in an attached slot: the participant is that host's kernel. */
-#define DAXFS_HOST_KERNEL	0x10000U
-
-/**
- * daxfs_attach() - free -> attached(@host); look-ups may follow
- * @host: its number, and DAXFS_HOST_KERNEL for a kernel
- * @lock: the mark of the file whose lock the caller holds as long as it lives; 0: none
- * @word: the slot's word, as long as it is the caller's
- * Return: 0; -EBUSY
- */
-int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word);
-
-/**
- * daxfs_detach() - an orderly end: attached -> free, in the next incarnation
- * Requires: nothing is being built, collected or claimed under @slot; its uses go with it.
- */
-void daxfs_detach(const struct daxfs_pool *pool, __u32 slot);
-
-/**
- * daxfs_mark_dead() - attached, as @word says -> dead; what @slot left is for anyone to sweep
- * Requires: its life is over, seen by a proof or stated. Return: 0; -ESTALE it has changed.
- */
-int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word);
-
-/**
- * daxfs_prove_dead() - daxfs_mark_dead() by who holds the lock that the participant would hold
- * @lock: its mark. The record of one that died while it attached may not name a lock yet.
- * Return: 0; -ESTALE it has changed; -EPERM it has another lock of this boot; -EBUSY it is
- * attaching, or another proves the same.
- */
-int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 lock);
-
-/**
- * daxfs_contention_write() - what the participant in @slot has counted so far
- * Its sums of all time are those of its host's that have gone and of those that are there.
- */
-void daxfs_contention_write(const struct daxfs_pool *pool, __u32 slot, const __u64 *counts);
-void daxfs_contention_read(const struct daxfs_pool *pool, __u32 slot, __u64 *counts);
-
-/** daxfs_contention_gone() - of all participants of @host that have gone; 2^32 - 1: or more */
-void daxfs_contention_gone(const struct daxfs_pool *pool, __u32 host, __u64 *counts);
-
-/**
- * daxfs_fence_host() - @host is stated to be off: its slots are dead and swept, its holds free
- * What it was sweeping is dead again. Another may do the same at once.
- */
-void daxfs_fence_host(const struct daxfs_pool *pool, __u32 slot, __u32 host);
-
 /**
  * daxfs_far_confirm() - private to core: the second look of a reference that is in memory
  * Return: 0 the object is still there; -ENOENT, dying or gone.
@@ -484,13 +436,6 @@ void daxfs_partition_off(const struct daxfs_pool *pool, __u32 partition);
 
 /** daxfs_partition_is_off() - has somebody stated that, of the life that host is in? */
 int daxfs_partition_is_off(const struct daxfs_pool *pool, __u32 partition);
-
-/**
- * daxfs_sweep() - undo what the dead participant @dead left, and set its slot free
- * What @dead was sweeping itself is dead again behind that, for anyone to sweep.
- * Return: 0; -EBUSY another sweeps it; -ENOENT it is not dead.
- */
-int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,7 @@
 #include "pool_index.h"
 #include "pool_open.h"
 #include "pool_record.h"
+#include "pool_slot.h"
 
 namespace {
 
@@ -160,7 +161,9 @@ void TakePart(const daxfs_pool& pool) {
     daxfs_chunk_merge(&pool, 3, chunk);
   }
   for (__u32 row = 0; row < pool.row_count; ++row) daxfs_collect(&pool, 3, row);
-  daxfs_fence_host(&pool, 3, 0);
+  daxfs_fence_host(&pool, 0);
+  __u64 word = 0;
+  if (daxfs_succeed(&pool, 0, 1, 1, &word) == 0) daxfs_detach(&pool, 0);
   daxfs_detach(&pool, 3);
 }
 

@@ -2,6 +2,7 @@
 // pool_index.h and granules alone, over real words; what happens when many step at once is
 // tests/sim's matter.
 #include "pool_index.h"
+#include "pool_slot.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Records beside the words: numbers and texts, and what they say about memory. */
 #include "pool_record.h"
+#include "pool_slot.h"
 #include "bytes.h"
 
 /* What other hosts check an object in granules against; nobody wrote it for them before. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* Participants: how one begins, and how what a dead one left is undone. */
 #include "pool_index.h"
+#include "pool_slot.h"
 
 static __u64 lock_of(const struct daxfs_pool *pool, __u32 slot)
 {
@@ -34,19 +35,27 @@ static int begin_life(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u
 	return -EBUSY;
 }
 
+/* @from, free or dead, to attached. */
+static int attach_from(const struct daxfs_pool *pool, __u32 slot, __u64 from, __u64 before,
+		       __u64 lock, __u64 word)
+{
+	if (daxfs_cas(&pool->slots[slot], from, word) != from)
+		return -EBUSY;
+	/* A host that loses its power finds in memory whose uses are there too. */
+	daxfs_stored(pool->role, &pool->slots[slot], sizeof(word), DAXFS_RULE(ATTACH_WRITE));
+	/* No fence: the first reference under this slot has one, so it sees dying, or is seen. */
+	return begin_life(pool, slot, word, before, lock);
+}
+
 int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word)
 {
 	__u64 free = daxfs_load(&pool->slots[slot]);
 	__u64 before = lock_of(pool, slot);
 
-	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, daxfs_word_generation(free));
-	if (daxfs_word_state(free) != DAXFS_SLOT_FREE ||
-	    daxfs_cas(&pool->slots[slot], free, *word) != free)
+	if (daxfs_word_state(free) != DAXFS_SLOT_FREE)
 		return -EBUSY;
-	/* A host that loses its power finds in memory whose uses are there too. */
-	daxfs_stored(pool->role, &pool->slots[slot], sizeof(*word), DAXFS_RULE(ATTACH_WRITE));
-	/* No fence: the first reference under this slot has one, so it sees dying, or is seen. */
-	return begin_life(pool, slot, *word, before, lock);
+	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, daxfs_word_generation(free));
+	return attach_from(pool, slot, free, before, lock, *word);
 }
 
 void daxfs_contention_write(const struct daxfs_pool *pool, __u32 slot, const __u64 *counts)
@@ -220,16 +229,12 @@ static void sweep_holds(const struct daxfs_pool *pool, __u32 dead)
 	}
 }
 
-int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
+/* All that the life in @dead has left goes on under @slot, or is free. */
+static void sweep_remains(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 {
-	__u64 mine;
 	__u32 i;
-	int error = claim_slot(pool, slot, dead, &mine);
 
-	if (error)
-		return error;
 	clear_uses(pool, dead);
-	unlock(pool, dead);
 	for (i = 0; i < pool->row_count; i++)
 		sweep_row(pool, slot, dead, i);
 	if (DAXFS_RULE(SWEEP_MERGES))
@@ -243,6 +248,17 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 	if (DAXFS_RULE(SWEEP_CLAIMS))
 		give_back_claims(pool, dead);
 	daxfs_contended(pool, DAXFS_CONTENTION_SWEEPS);
+}
+
+int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
+{
+	__u64 mine;
+	int error = claim_slot(pool, slot, dead, &mine);
+
+	if (error)
+		return error;
+	unlock(pool, dead);
+	sweep_remains(pool, slot, dead);
 	/* The swap is a release: who attaches to the slot finds it swept. */
 	daxfs_cas(&pool->slots[dead], mine,
 		  daxfs_word_make(DAXFS_SLOT_FREE, 0,
@@ -281,18 +297,35 @@ int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u6
 	return daxfs_mark_dead(pool, slot, word);
 }
 
-void daxfs_fence_host(const struct daxfs_pool *pool, __u32 slot, __u32 host)
+int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word)
+{
+	__u64 before = lock_of(pool, slot);
+	__u64 dead = daxfs_load(&pool->slots[slot]);
+	__u64 proof = DAXFS_RULE(SUCCEED_UNLOCKS) ? proof_behind(before, lock) : before;
+	int error;
+
+	if (daxfs_word_state(dead) != DAXFS_SLOT_DEAD)
+		return -EBUSY;
+	/* The lock of one that was fenced would be taken for the successor's, should that die. */
+	if (decide(pool, slot, before, proof))
+		return -EBUSY;
+	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host,
+				(daxfs_word_generation(dead) + 1) & DAXFS_GENERATION_MASK);
+	error = attach_from(pool, slot, dead, proof, lock, *word);
+	if (!error && DAXFS_RULE(SUCCEED_SWEEPS))
+		sweep_remains(pool, slot, slot);
+	return error;
+}
+
+void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host)
 {
 	__u32 i;
 
 	for (i = 0; i < pool->slot_count; i++) {
 		__u64 word = daxfs_load(&pool->slots[i]);
 
-		if (i == slot || daxfs_word_state(word) != DAXFS_SLOT_ATTACHED ||
-		    daxfs_word_slot(word) != host)
-			continue;
-		if (!daxfs_mark_dead(pool, i, word))
-			daxfs_sweep(pool, slot, i);
+		if (daxfs_word_slot(word) == host)
+			daxfs_mark_dead(pool, i, word);
 	}
 	for (i = 0; i < pool->hold_count; i++) {
 		__u64 word = daxfs_load(&pool->hold_states[i]);

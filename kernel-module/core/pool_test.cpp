@@ -2,6 +2,7 @@
 // pool.h alone, step by step, over real words; what happens when many step at once is tests/sim's
 // matter.
 #include "pool.h"
+#include "pool_slot.h"
 
 #include <gtest/gtest.h>
 
@@ -198,13 +199,33 @@ TEST_F(Pool, AHostStatedToBeOffHasNothingLeft) {
   EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &built), 0);
   daxfs_detach(&pool, 1);
   EXPECT_EQ(Attach(1, 9), 0);
-  daxfs_fence_host(&pool, 1, 8);
+  daxfs_fence_host(&pool, 8);
   EXPECT_EQ(daxfs_load(&hold[0]), word) << "another host";
-  daxfs_fence_host(&pool, 1, 3);
+  daxfs_fence_host(&pool, 3);
   EXPECT_EQ(daxfs_word_state(daxfs_load(&hold[0])), DAXFS_HOLD_FREE);
+  EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[0])), DAXFS_SLOT_DEAD);
+  EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[1])), DAXFS_SLOT_ATTACHED) << "another host";
+  EXPECT_EQ(daxfs_sweep(&pool, 1, 0), 0);
   EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[0])), DAXFS_SLOT_FREE);
   EXPECT_EQ(RowState(4), DAXFS_ROW_FREE);
   EXPECT_EQ(daxfs_collect(&pool, 1, 3), 0);
+}
+
+TEST_F(Pool, WhoFindsNoSlotFreeTakesADeadOneOver) {
+  __u64 word = 0, built = 0;
+  EXPECT_EQ(daxfs_succeed(&pool, 0, 5, 0, &word), -EBUSY) << "it is alive";
+  const __u64 generation = Publish(3);
+  EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &built), 0);
+  const __u64 life = daxfs_load(&slots[0]);
+  EXPECT_EQ(daxfs_mark_dead(&pool, 0, life), 0);
+  EXPECT_EQ(daxfs_succeed(&pool, 0, 5, 0, &word), 0);
+  EXPECT_EQ(word, daxfs_load(&slots[0]));
+  EXPECT_EQ(word, daxfs_word_make(DAXFS_SLOT_ATTACHED, 5, daxfs_word_generation(life) + 1));
+  EXPECT_EQ(RowState(4), DAXFS_ROW_FREE);
+  EXPECT_EQ(daxfs_use_take(&pool, 0, 3, generation), 0);
+  daxfs_use_drop(&pool, 0, 3);
+  EXPECT_EQ(daxfs_collect(&pool, 1, 3), 0) << "the dead one's use is gone";
+  EXPECT_EQ(daxfs_succeed(&pool, 0, 5, 0, &word), -EBUSY);
 }
 
 TEST_F(Pool, ASweepUndoesWhatTheDeadLeft) {

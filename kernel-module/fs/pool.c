@@ -152,18 +152,25 @@ static int take_slot(struct fs_context *fc, struct daxfs_member *member)
 		daxfs_participant_write(&member->pool, i, &own);
 		return 0;
 	}
-	daxfs_refuse(fc, "all %u slots of the pool are taken: run daxfsctl pool gc",
+	daxfs_refuse(fc, "all %u slots of the pool are taken: daxfsctl pool gc, or fence",
 		     member->pool.slot_count);
 	return -ENOSPC;
+}
+
+/* In a pool made anew of the same memory another's slot may have the same word. */
+static bool has_slot(const struct daxfs_member *member)
+{
+	return daxfs_load(&member->pool.slots[member->slot]) == member->word &&
+	       daxfs_pool_has_epoch(member->bank[0].region->kaddr, member->info.epoch);
 }
 
 /** daxfs_member_fenced() - has somebody stated that this host is off? Then its slot is not its */
 bool daxfs_member_fenced(struct daxfs_member *member)
 {
-	if (!member->fenced && (daxfs_load(&member->pool.slots[member->slot]) != member->word ||
-				daxfs_partition_over(&member->pool, member->life))) {
+	if (!member->fenced &&
+	    (!has_slot(member) || daxfs_partition_over(&member->pool, member->life))) {
 		member->fenced = true;
-		pr_err("pool %pUb: this host was stated to be off, its images may be overwritten\n",
+		pr_err("pool %pUb: fenced, or made anew: images of it may be overwritten\n",
 		       member->info.uuid);
 	}
 	return member->fenced;
@@ -174,7 +181,7 @@ static void beat(struct work_struct *work)
 	struct daxfs_member *member =
 		container_of(to_delayed_work(work), struct daxfs_member, beat);
 
-	if (daxfs_load(&member->pool.slots[member->slot]) == member->word)
+	if (has_slot(member))
 		daxfs_slot_heartbeat(&member->pool, member->slot, ktime_get_real_seconds());
 	queue_delayed_work(daxfs_queue, &member->beat, BEAT_INTERVAL);
 }

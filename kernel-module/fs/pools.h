@@ -13,6 +13,7 @@
 #include "pool_index.h"
 #include "pool_open.h"
 #include "pool_record.h"
+#include "pool_slot.h"
 
 extern struct mutex daxfs_pools_lock;
 

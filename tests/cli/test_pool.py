@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools from the command line: what people type, what they see, and what is left when something fails."""
 
+import contextlib
 import json
 import os
 import random
@@ -361,6 +362,33 @@ def test_fence_wants_to_hear_the_fact(pool, tmp_path, tree):
     assert pool.run("fence", HOST.format(1), "--powered-off").returncode == 1, "oneself"
     pool.ok("fence", HOST.format(2), "--powered-off")
     assert not building(pool) and pool.info()["chunks"]["free"] == pool.info()["chunks"]["total"]
+    assert pool.ok("check") == "clean\n"
+
+
+def test_a_pool_whose_slots_are_all_of_the_dead(memory, build, ctl, tmp_path):
+    pool = Pool(memory, build, ctl, "64M", "--participants", "2")
+    before = pool.room()
+    for off in (2, 3):
+        with contextlib.ExitStack() as writers:
+            processes = []
+            for number in range(2):
+                fifo = tmp_path / f"fifo{off}{number}"
+                os.mkfifo(fifo)
+                processes.append(pool.start(f"tar:{fifo}", host=off))
+                writer = writers.enter_context(open(fifo, "wb"))
+                writer.write(tar_of([(str(number), b"x" * (6 << 20))])[:5 << 20])
+                writer.flush()
+            wait_for(lambda: len(building(pool)) == 2, "both build")
+            for process in processes:
+                process.kill()
+                process.wait()
+        full = pool.run("gc")
+        assert full.returncode == 1 and "all 2 slots" in full.stderr and "fence hosts that are off" in full.stderr
+        if off == 2:
+            pool.ok("gc", host=off)
+        else:
+            pool.ok("fence", HOST.format(off), "--powered-off")
+        assert pool.room() == before and pool.info()["participants"] == []
     assert pool.ok("check") == "clean\n"
 
 

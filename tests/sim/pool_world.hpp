@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pool_index.h"
+#include "pool_slot.h"
 #include "simulator.hpp"
 
 namespace daxfs::sim {
@@ -84,6 +85,9 @@ class PoolWorld : public World {
   uint32_t Put(uint64_t key, uint64_t target);    // a committed row; its position
   daxfs_alias At(uint32_t position) const;        // as whoever found it then has it
   void SetRow(uint32_t row, uint32_t state, uint64_t generation);
+  void SetSlot(uint32_t slot, uint32_t state) {
+    words_[slot_at_ + slot].raw = daxfs_word_make(state, 0, 0);
+  }
   void SetOwner(uint32_t chunk, uint64_t owner) { words_[owner_at_ + chunk].raw = owner; }
   void SetGranule(uint32_t granule, uint64_t owner) { words_[granule_at_ + granule].raw = owner; }
   void SetLock(uint32_t slot, uint64_t lock);

@@ -132,6 +132,40 @@ std::string AttachedByTheDead(PoolWorld& world) {
   return attached && world.ghost(0) == 1 ? "a slot of the dead is left over" : "";
 }
 
+Program Nobody() {
+  return [](PoolWorld&, uint32_t) {};
+}
+
+// Takes slot 0 over from the dead, by the lock in a directory of its own, and takes a use.
+Program Successor(int tries = 1) {
+  return [tries](PoolWorld& world, uint32_t self) {
+    __u64 word = 0;
+    int error = -1;
+    for (int i = 0; i < tries && error != 0; ++i) {
+      world.AwaitSlot(0, DAXFS_SLOT_DEAD);
+      error = daxfs_succeed(&world.pool(), 0, 0, Mark(self), &word);
+    }
+    if (error != 0) return;
+    if (daxfs_use_take(&world.pool(), 0, 0, 1) == 0) {
+      world.Reported(self, daxfs_reference(0, 1));
+      world.Pass(0);
+      world.Reported(self, 0);
+    }
+    daxfs_detach(&world.pool(), 0);
+  };
+}
+
+// Takes slot 0 over from a sweeper that died, and goes on with what that one was sweeping.
+Program SuccessorOfASweeper(uint32_t dead) {
+  return [dead](PoolWorld& world, uint32_t self) {
+    __u64 word = 0;
+    world.AwaitSlot(0, DAXFS_SLOT_DEAD);
+    if (daxfs_succeed(&world.pool(), 0, 0, Mark(self), &word) != 0) return;
+    world.AwaitSlot(dead, DAXFS_SLOT_DEAD);
+    daxfs_sweep(&world.pool(), 0, dead);
+  };
+}
+
 // Leaves in order, so that the next one may come.
 Program Leaver() {
   return [](PoolWorld& world, uint32_t self) {
@@ -370,6 +404,33 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
        .departures = {{1, Exit::kDies}},
        .records = true,
        .begin = [](PoolWorld& world) { world.SetLock(0, Mark(7)); },
+       .end = AttachedByTheDead},
+      {.name = "K-successor",
+       .programs = {Builder(), Successor(), Collector()},
+       .departures = kDies,
+       .ready = 0,
+       .records = true},
+      {.name = "K-successor-or-sweeper",
+       .programs = {Reader(), Successor(), Sweeper(0), Collector()},
+       .departures = kDies,
+       .records = true},
+      {.name = "K-two-successors",
+       .programs = {Collector(), Successor(), Successor(3)},
+       .departures = kDies,
+       .records = true},
+      {.name = "K-successor-of-a-sweeper",
+       .programs = {Sweeper(2), SuccessorOfASweeper(2), Reader()},
+       .departures = {{0, Exit::kDies}, {2, Exit::kDies}},
+       .records = true},
+      {.name = "K-successor-dies",
+       .programs = {Nobody(), Successor(), ProverOfTheSame()},
+       .departures = {{1, Exit::kDies}},
+       .records = true,
+       .begin =
+           [](PoolWorld& world) {
+             world.SetSlot(0, DAXFS_SLOT_DEAD);
+             world.SetLock(0, Mark(7));
+           },
        .end = AttachedByTheDead},
       {.name = "Z-hand-over", .programs = {Recipient(), Donor(), Collector()}},
   };

@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/containerd/errdefs"
 )
 
 // Calls by which something is changed that others see, or somebody is told of it.
@@ -19,29 +22,41 @@ var Calls = []string{"mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename"
 	"umount2",
 	"clone", "clone3", "vfork", "execve", "sendmsg", "write", "writev", "flock"}
 
+// strace that meets threads which come and go may wait for ever, when it begins and when it is to end.
+const (
+	attachPatience = 5 * time.Second
+	attachTries    = 5
+	endPatience    = time.Second
+)
+
 // KillAt has strace kill the daemon, or what it has started, before the n-th such call of one of its threads. The
 // returned function ends that.
-func (d *Daemon) KillAt(call string, n int) (func(), error) {
-	tracer := exec.Command("strace", "-f", "-qq", "-o", os.DevNull, "-p", fmt.Sprint(d.Pid()), "-e", "trace="+call,
-		"-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, n))
+func (d *Daemon) KillAt(call string, n int) (stop func(), err error) {
+	for range attachTries {
+		if stop, err = d.trace("-e", "trace="+call, "-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, n)); err != nil {
+			return nil, err
+		}
+		for deadline := time.Now().Add(attachPatience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+			if d.isTraced() {
+				return stop, nil
+			}
+		}
+		stop()
+	}
+	return nil, errors.New("strace does not attach")
+}
+
+func (d *Daemon) trace(what ...string) (stop func(), err error) {
+	tracer := exec.Command("strace", append([]string{"-f", "-qq", "-o", os.DevNull, "-p", fmt.Sprint(d.Pid())}, what...)...)
 	if err := tracer.Start(); err != nil {
 		return nil, err
 	}
-	// strace told to end while those it traces come and go may wait for ever: then it is killed, which lets go of them too.
-	stop := func() {
+	return func() {
 		_ = tracer.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(time.Second, func() { _ = tracer.Process.Kill() })
+		late := time.AfterFunc(endPatience, func() { _ = tracer.Process.Kill() })
 		_ = tracer.Wait()
 		late.Stop()
-	}
-	for deadline := time.Now().Add(30 * time.Second); !d.isTraced(); {
-		if time.Now().After(deadline) {
-			stop()
-			return nil, errors.New("strace does not attach")
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-	return stop, nil
+	}, nil
 }
 
 func (d *Daemon) isTraced() bool {
@@ -55,15 +70,32 @@ func (d *Daemon) isTraced() bool {
 	return len(tasks) > 0
 }
 
+func (d *Daemon) reap() {
+	_ = d.client.Close()
+	_ = d.command.Wait()
+	_ = os.RemoveAll(d.dir)
+}
+
+// HasEndedSince says the same where nobody traces it any more: who is being killed no longer says so, but cannot answer.
+func (d *Daemon) HasEndedSince(ctx context.Context) bool {
+	if d.HasEnded() {
+		return true
+	}
+	_, err := d.Snapshotter.Stat(ctx, "nothing")
+	if !errdefs.IsUnavailable(err) {
+		return false
+	}
+	d.reap()
+	return true
+}
+
 // HasEnded says whether somebody has killed it; then nothing is left of its process. A killed process may take a
 // moment to end.
 func (d *Daemon) HasEnded() bool {
 	for range 100 {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", d.Pid()))
 		if err != nil || strings.Contains(string(text), ") Z ") {
-			_ = d.client.Close()
-			_ = d.command.Wait()
-			_ = os.RemoveAll(d.dir)
+			d.reap()
 			return true
 		}
 		pending, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Pid()))

@@ -232,7 +232,7 @@ func (n *node) killedAt(s story, call string) (kills int) {
 		err = s.step(name)
 		ended := n.daemon.HasEnded()
 		release()
-		if ended = ended || n.daemon.HasEnded(); ended {
+		if ended = ended || n.daemon.HasEndedSince(n.ctx); ended {
 			kills++
 			n.start()
 		}
