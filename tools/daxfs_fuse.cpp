@@ -47,7 +47,7 @@ as long as it is mounted.
 
 Unmount with umount or fusermount3 -u; SIGTERM and SIGINT unmount too.
 Exit status: 0 mounted (with -f: unmounted again), 1 failed, 2 wrong usage, 3 no such IMAGE,
-4 no participant more in its pool.
+4 something is used up: its pool takes no participant more.
 )";
 
 FuseFilesystem& Self(fuse_req_t request) {
