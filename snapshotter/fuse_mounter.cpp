@@ -14,7 +14,9 @@ namespace daxfs::snapshotter {
 namespace {
 
 constexpr const char* kFuse = "/dev/fuse";
-constexpr int kNoImage = 3;  // docs/daxfs-fuse.md, exit status
+// docs/daxfs-fuse.md, exit status
+constexpr int kNoImage = 3;
+constexpr int kNoRoom = 4;
 // As a layer in a directory: for all, with device nodes and set-id bits.
 constexpr const char* kOptions = "allow_other,dev,suid";
 
@@ -34,6 +36,7 @@ class FuseMounter final : public Mounter {
     if (!end.ok()) return FailedPreconditionError(end.status().message());
     if (end->exit_status == 0) return Status::Ok();
     if (end->exit_status == kNoImage) return NotFoundError(end->said);
+    if (end->exit_status == kNoRoom) return ResourceExhaustedError(end->said);
     return InternalError(program_ + ": exit status " + std::to_string(end->exit_status) + ": " +
                          end->said);
   }

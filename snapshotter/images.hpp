@@ -49,7 +49,7 @@ class Images {
   virtual Result<Usage> Measure(const LayerImage& image) = 0;
 
   // The image is mounted at `path`, a directory, when this returns, whoever did it. Errors:
-  // kNotFound if the image has gone, with what to do.
+  // kNotFound if the image has gone, with what to do; kResourceExhausted if too many are mounted.
   virtual Status Mount(const LayerImage& image, const std::string& path) = 0;
   // Nothing is mounted there any more.
   virtual Status Unmount(const std::string& path) = 0;

@@ -77,7 +77,17 @@ std::optional<Status> Janitor::Outcome(std::int64_t id, std::chrono::millisecond
 void Janitor::Drain() {
   std::unique_lock lock(mutex_);
   RetryLocked();
-  changed_.wait(lock, [this, until = told_] { return stop_ || tried_ >= until; });
+  AwaitLocked(lock, 0);
+}
+
+void Janitor::Await(std::uint64_t most) {
+  std::unique_lock lock(mutex_);
+  AwaitLocked(lock, most);
+}
+
+// What others tell it meanwhile is behind that, so whoever waits gets there.
+void Janitor::AwaitLocked(std::unique_lock<std::mutex>& lock, std::uint64_t most) {
+  changed_.wait(lock, [this, most, told = told_] { return stop_ || tried_ + most >= told; });
 }
 
 void Janitor::Run() {

@@ -32,6 +32,9 @@ class Janitor {
   void Add(std::int64_t id);
   // Waits until everything told so far was tried, what failed before once more.
   void Drain();
+  // Waits until at most `most` of what was told so far are yet to be tried. What has failed was
+  // tried: nobody waits for what never works.
+  void Await(std::uint64_t most);
   // Tries once more, in its thread, what failed before.
   void Retry();
   // How it went with `id`, waiting no longer than that until it was tried; nothing if it was not.
@@ -42,6 +45,7 @@ class Janitor {
  private:
   void Run();
   void RetryLocked();
+  void AwaitLocked(std::unique_lock<std::mutex>& lock, std::uint64_t most);
   bool IsWaitingLocked(std::int64_t id) const;
 
   const std::string what_;

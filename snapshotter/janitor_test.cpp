@@ -8,7 +8,9 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <semaphore>
 #include <stdexcept>
+#include <thread>
 
 namespace daxfs::snapshotter {
 namespace {
@@ -75,6 +77,34 @@ TEST(Janitor, SaysHowItWentWithOne) {
   janitor.Retry();
   EXPECT_TRUE(janitor.Outcome(5, kLong)->ok());
   EXPECT_FALSE(janitor.IsWaiting(5));
+}
+
+TEST(Janitor, IsAwaitedUntilFewAreLeft) {
+  Lines lines;
+  base::Logger log(lines, {});
+  std::counting_semaphore<> allowed(0);
+  std::atomic<int> begun = 0;
+  Janitor janitor(
+      "sweeping",
+      [&](std::int64_t id) {
+        ++begun;
+        allowed.acquire();
+        return id == 1 ? FailedPreconditionError("busy") : Status::Ok();
+      },
+      log);
+  for (const std::int64_t id : {1, 2, 3, 4}) janitor.Add(id);
+  janitor.Await(4);
+  allowed.release(2);
+  janitor.Await(2);
+  EXPECT_GE(begun, 2) << "nobody waited";
+  EXPECT_EQ(janitor.Outcome(1, {})->code(), StatusCode::kFailedPrecondition);
+  allowed.release(2);
+  janitor.Await(0);
+  EXPECT_EQ(begun, 4) << "what failed is not tried for that";
+  std::thread draining([&] { janitor.Drain(); });
+  allowed.release();
+  draining.join();
+  EXPECT_EQ(begun, 5);
 }
 
 TEST(Janitor, EndsWithWorkLeft) {

@@ -19,7 +19,9 @@ class Mounter {
   virtual const char* name() const = 0;
   // Mounts the image with that root at `path`, an existing directory on which nothing is mounted,
   // as os::IsMountPoint says; when it returns the image is to be seen there. What it mounted stays
-  // when this process ends, however it ends. Errors: kNotFound if the image is not in the pool.
+  // when this process ends, however it ends. Errors: kNotFound if the image is not in the pool;
+  // kResourceExhausted if that takes no participant more: what is unmounted makes room, in a
+  // moment.
   virtual Status Mount(const oci::Digest& root, const std::string& path) = 0;
   // Nothing is mounted there any more; who uses it keeps it as long. What served it ends by itself.
   virtual Status Unmount(const std::string& path) = 0;

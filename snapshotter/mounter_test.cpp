@@ -13,9 +13,11 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <latch>
 #include <memory>
 #include <span>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -26,6 +28,7 @@
 #include "common/os/testing/scratch.hpp"
 #include "common/os/unique_fd.hpp"
 #include "common/pool/inspect.hpp"
+#include "snapshotter/pool_images.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
@@ -77,6 +80,46 @@ TEST(MakeMounterTest, WhatDoesNotWorkHereSaysWhatToDo) {
     EXPECT_THAT(made.status().message(), ::testing::ContainsRegex(message));
     EXPECT_EQ(logged.lines.text, "");
   }
+}
+
+// Who mounts at one path, and is told when to end.
+class SlowMounter final : public Mounter {
+ public:
+  const char* name() const override { return "slow"; }
+  Status Mount(const oci::Digest& /*root*/, const std::string& /*path*/) override {
+    mounting.count_down();
+    end.wait();
+    return Status::Ok();
+  }
+  Status Unmount(const std::string& /*path*/) override { return Status::Ok(); }
+
+  std::latch mounting{1};
+  std::latch end{1};
+};
+
+class NoContainerd final : public Content, public NamedImages {
+ public:
+  Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& /*blob*/,
+                                                const std::string& /*name_space*/) override {
+    return NotFoundError("no such blob");
+  }
+  Result<std::vector<NamedImage>> List() override { return std::vector<NamedImage>(); }
+};
+
+TEST(PoolImagesTest, WhoUnmountsDoesNotWaitForWhoMountsElsewhere) {
+  const Scratch scratch;
+  ASSERT_EQ(::mkdir(scratch.Path("a").c_str(), 0755), 0);
+  Logged logged;
+  pool::Membership membership(scratch.Path("pool"), "test");
+  SlowMounter mounter;
+  NoContainerd containerd;
+  Catalog catalog(containerd, containerd);
+  PoolImages images(membership, mounter, catalog, containerd, logged.log);
+  std::thread slow([&] { EXPECT_TRUE(images.Mount(LayerImage{}, scratch.Path("a")).ok()); });
+  mounter.mounting.wait();
+  EXPECT_TRUE(images.Unmount(scratch.Path("b")).ok());
+  mounter.end.count_down();
+  slow.join();
 }
 
 class FuseMounterTest : public ::testing::Test {
@@ -228,6 +271,16 @@ TEST_F(FuseMounterTest, WhatCannotBeMounted) {
   ASSERT_TRUE(std::filesystem::remove(scratch_.Path("mute")));
   EXPECT_EQ(mute->Mount(root, scratch_.Path("a")).code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(MountLine(scratch_.Path("a")), "");
+}
+
+TEST_F(FuseMounterTest, APoolThatIsFullOfParticipantsIsNoRoom) {
+  const oci::Digest root = Place();
+  std::vector<std::unique_ptr<pool::Participant>> others;
+  const std::uint32_t slots = pool_->participant().memory().words().slot_count;
+  while (others.size() + 1 < slots) others.push_back(pool_->Join());
+  EXPECT_EQ(Make()->Mount(root, scratch_.Path("a")).code(), StatusCode::kResourceExhausted);
+  others.pop_back();
+  EXPECT_TRUE(Make()->Mount(root, scratch_.Path("a")).ok());
 }
 
 TEST_F(FuseMounterTest, AutoSaysWhyItIsNotTheKernel) {

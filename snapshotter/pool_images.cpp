@@ -111,18 +111,32 @@ Result<Usage> PoolImages::Measure(const LayerImage& image) {
   return Usage{static_cast<std::int64_t>(info.image_bytes), static_cast<std::int64_t>(info.inodes)};
 }
 
+PoolImages::Alone::Alone(PoolImages& images, const std::string& path)
+    : images_(images), path_(path) {
+  std::unique_lock lock(images_.mutex_);
+  images_.changed_.wait(lock, [this] { return images_.busy_.insert(path_).second; });
+}
+
+PoolImages::Alone::~Alone() {
+  {
+    const std::lock_guard lock(images_.mutex_);
+    images_.busy_.erase(path_);
+  }
+  images_.changed_.notify_all();
+}
+
 // Looking costs one system call; two at once mount once.
 Status PoolImages::Mount(const LayerImage& image, const std::string& path) {
   ASSIGN_OR_RETURN(bool mounted, os::IsMountPoint(path));
   if (mounted) return Status::Ok();
-  const std::lock_guard lock(mounting_);
+  const Alone alone(*this, path);
   ASSIGN_OR_RETURN(mounted, os::IsMountPoint(path));
   if (mounted) return Status::Ok();
   return mounter_.Mount(image.root, path);
 }
 
 Status PoolImages::Unmount(const std::string& path) {
-  const std::lock_guard lock(mounting_);
+  const Alone alone(*this, path);
   return mounter_.Unmount(path);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "common/base/log.hpp"
@@ -49,12 +51,28 @@ class PoolImages final : public Images {
   };
   Result<Taken> Take(const LayerImage& image);
 
+  // As long as it lives nobody else mounts or unmounts at that path. Elsewhere they do: who
+  // unmounts does not wait for everybody who mounts.
+  class Alone {
+   public:
+    Alone(PoolImages& images, const std::string& path);
+    ~Alone();
+    Alone(const Alone&) = delete;
+    Alone& operator=(const Alone&) = delete;
+
+   private:
+    PoolImages& images_;
+    const std::string& path_;
+  };
+
   pool::Membership& membership_;
   Mounter& mounter_;
   Catalog& catalog_;
   Content& content_;
   base::Logger& log_;
-  std::mutex mounting_;  // one mounts at a time, and looks first
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::set<std::string> busy_;  // paths; under mutex_
 };
 
 }  // namespace daxfs::snapshotter

@@ -17,6 +17,10 @@ constexpr const char* kReferenceLabel = "containerd.io/snapshot.ref";
 // where the snapshotter was given the capability `rebase`).
 constexpr const char* kParentLabel = "containerd.io/snapshot/parent-chain-id";
 
+// So many of what was removed may wait for their directories, mounts and holds to go: clients that
+// are quicker would use up the pool's slots, or the disk.
+constexpr std::uint64_t kDisposalsMost = 32;
+
 std::string Quoted(const std::string& key) { return "snapshot '" + base::Printable(key) + "'"; }
 
 }  // namespace
@@ -220,7 +224,13 @@ std::vector<std::string> Snapshotter::OverlayOptions() {
 // Where it is to be seen.
 Result<std::string> Snapshotter::MountLayer(const Layer& layer) {
   std::string path = directories_.Layer(layer.id);
-  if (layer.image) RETURN_IF_ERROR(images_.Mount(*layer.image, path));
+  if (!layer.image) return path;
+  Status mounted = images_.Mount(*layer.image, path);
+  if (mounted.code() == StatusCode::kResourceExhausted) {
+    disposal_.Drain();  // mounts of what was removed have the room
+    mounted = images_.Mount(*layer.image, path);
+  }
+  RETURN_IF_ERROR(mounted);
   return path;
 }
 
@@ -291,6 +301,7 @@ Status Snapshotter::Remove(const std::string& key) {
   // There are only so many, and directories may wait for long; a mount keeps its image itself.
   if (removed.layer.image) static_cast<void>(images_.Drop(store_->HolderOf(removed.layer.id)));
   disposal_.Add(removed.layer.id);
+  disposal_.Await(kDisposalsMost);
   return Status::Ok();
 }
 

@@ -8,12 +8,15 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
 #include <thread>
 
 #include "common/os/file_tree.hpp"
+#include "common/os/testing/mounts.hpp"
 #include "common/os/testing/scratch.hpp"
 
 namespace daxfs::snapshotter {
@@ -98,16 +101,21 @@ class FakeImages final : public Images {
     RETURN_IF_ERROR(fails);
     if (mounted.contains(path)) return Status::Ok();
     if (gone.contains(image.root)) return NotFoundError("it is gone");
+    if (mounted.size() >= room) {
+      if (when_full) when_full();
+      return ResourceExhaustedError("too many are mounted");
+    }
     mounted.insert(path);
     return Status::Ok();
   }
   Status Unmount(const std::string& path) override {
-    const std::lock_guard lock(mutex);
+    const std::scoped_lock lock(unmounting, mutex);
     RETURN_IF_ERROR(unmount_fails);
     mounted.erase(path);
     return Status::Ok();
   }
 
+  std::mutex unmounting;  // nobody does while a test has it
   std::mutex mutex;
   std::map<oci::Digest, LayerImage> chains;
   std::map<std::string, LayerImage> holds;
@@ -126,6 +134,8 @@ class FakeImages final : public Images {
   }
 
   std::set<std::string> mounted;
+  std::size_t room = SIZE_MAX;
+  std::function<void()> when_full;
   std::set<oci::Digest> gone;
   std::vector<std::vector<std::string>> restored_over;
   std::optional<oci::Digest> another_root;
@@ -386,6 +396,38 @@ TEST_F(SnapshotterTest, WhatIsRemovedHoldsNothingWhateverItsDirectoryWaitsFor) {
   EXPECT_THAT(Directories(), ElementsAre("1"));
   images_.unmount_fails = Status::Ok();
   EXPECT_THAT(Directories(), IsEmpty());
+}
+
+TEST_F(SnapshotterTest, MountsWithoutRoomWaitForWhatIsRemoved) {
+  images_.room = 1;
+  Pull(1, "chain1", "");
+  Pull(2, "chain2", "");
+  PrepareOne("b", "chain1");
+  EXPECT_EQ(snapshotter_->Prepare("c", "chain2", {}).status().code(),
+            StatusCode::kResourceExhausted);
+  std::unique_lock unmounting(images_.unmounting);
+  for (const char* key : {"b", "chain1"}) ASSERT_TRUE(snapshotter_->Remove(key).ok());
+  images_.when_full = [&] { unmounting.unlock(); };
+  PrepareOne("c", "chain2");
+  EXPECT_THAT(images_.mounted, ElementsAre(Path(2, "fs")));
+}
+
+TEST_F(SnapshotterTest, WhoRemovesQuickerThanMountsGoIsSlowedDown) {
+  constexpr int kAll = 40;
+  for (int i = 0; i < kAll; ++i) PrepareOne(std::to_string(i), "");
+  std::atomic<int> removed = 0;
+  std::unique_lock unmounting(images_.unmounting);
+  std::thread removing([&] {
+    for (int i = 0; i < kAll; ++i) {
+      EXPECT_TRUE(snapshotter_->Remove(std::to_string(i)).ok());
+      ++removed;
+    }
+  });
+  EXPECT_TRUE(os::testing::WaitUntil([&] { return removed >= 32; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // so that it could go on
+  EXPECT_EQ(removed, 32);
+  unmounting.unlock();
+  removing.join();
 }
 
 TEST_F(SnapshotterTest, HoldsThatWereLostAreTakenAgain) {

@@ -29,6 +29,7 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kUsageError = 2;
 constexpr int kNoImage = 3;
+constexpr int kNoRoom = 4;
 constexpr double kForever = std::numeric_limits<double>::max();  // images do not change
 
 constexpr const char* kUsage = R"(Usage: daxfs-fuse [-f] [-o OPTIONS] IMAGE MOUNTPOINT
@@ -45,7 +46,8 @@ as long as it is mounted.
   --help  --version
 
 Unmount with umount or fusermount3 -u; SIGTERM and SIGINT unmount too.
-Exit status: 0 mounted (with -f: unmounted again), 1 failed, 2 wrong usage, 3 no such IMAGE.
+Exit status: 0 mounted (with -f: unmounted again), 1 failed, 2 wrong usage, 3 no such IMAGE,
+4 something is used up: its pool takes no participant more.
 )";
 
 FuseFilesystem& Self(fuse_req_t request) {
@@ -278,6 +280,12 @@ void Complain(const Status& status) {
   std::fprintf(stderr, "daxfs-fuse: %s\n", status.message().c_str());
 }
 
+// Of an image that cannot be opened.
+int ExitStatusOf(const Status& status) {
+  if (status.code() == StatusCode::kNotFound) return kNoImage;
+  return status.code() == StatusCode::kResourceExhausted ? kNoRoom : kFailed;
+}
+
 // Serves the mount until it is gone. `background`: who is told that it is there, or null.
 int Mount(const FuseCommand& command, const std::string& image, const std::string& mountpoint,
           FuseFilesystem& filesystem, os::Background* background) {
@@ -329,7 +337,7 @@ int Run(const FuseCommand& command) {
   const Result<OpenedImage> opened = OpenedImage::Open(command.image, "daxfs-fuse");
   if (!opened.ok()) {
     Complain(opened.status());
-    return opened.status().code() == StatusCode::kNotFound ? kNoImage : kFailed;
+    return ExitStatusOf(opened.status());
   }
   base::StderrSink sink;
   base::Logger log(sink, {base::LogLevel::kInfo, base::LogFormat::kText, false});

@@ -2,6 +2,7 @@
 """Budget, boots and kernel log: what is let pass and what is not."""
 
 import json
+import re
 
 import pytest
 
@@ -15,6 +16,12 @@ def test_every_part_and_the_total_have_minutes():
     limits = budget.limits()
     assert limits["total"] == 45 * 60
     assert sum(seconds for part, seconds in limits.items() if part != "total") <= limits["total"]
+
+
+def test_every_target_of_a_run_has_minutes():
+    script = (budget.BUDGET_FILE.parents[1] / "scripts" / "test").read_text(encoding="utf-8")
+    made = re.findall(r"^make (\S+)", script, re.MULTILINE)
+    assert "unit" in made and set(made) <= set(budget.limits())
 
 
 @pytest.mark.parametrize("seconds, warned, failed", [

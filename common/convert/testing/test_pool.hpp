@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/check.hpp"
 #include "common/convert/testing/build.hpp"
@@ -19,20 +20,25 @@ namespace daxfs::convert::testing {
 class TestPool {
  public:
   explicit TestPool(const std::string& directory)
-      : path_(directory + "/pool," + directory + "/more") {
+      : devices_({directory + "/pool", directory + "/more"}),
+        path_(devices_[0] + "," + devices_[1]) {
     ::setenv("DAXFS_HOST_ID", "6d6f756e-7465-7200-0000-000000000001", 1);
     ::setenv("DAXFS_RUN_DIR", (directory + "/run").c_str(), 1);
     pool::CreateOptions options;
-    options.devices = {directory + "/pool", directory + "/more"};
+    options.devices = devices_;
     options.size_bytes = std::uint64_t{16} << 20U;
     DAXFS_CHECK(pool::CreatePool(options).ok());
-    Result<std::unique_ptr<pool::Memory>> memory =
-        pool::Memory::Open(options.devices, os::Access::kWrite);
+    participant_ = Join();
+  }
+
+  // Takes part in it, once more.
+  std::unique_ptr<pool::Participant> Join() const {
+    Result<std::unique_ptr<pool::Memory>> memory = pool::Memory::Open(devices_, os::Access::kWrite);
     DAXFS_CHECK(memory.ok());
     Result<std::unique_ptr<pool::Participant>> joined =
         pool::Participant::Attach(*std::move(memory), *pool::ThisHost(), "test");
     DAXFS_CHECK(joined.ok());
-    participant_ = *std::move(joined);
+    return *std::move(joined);
   }
 
   // As a command line names it.
@@ -54,6 +60,7 @@ class TestPool {
   }
 
  private:
+  const std::vector<std::string> devices_;
   const std::string path_;
   std::unique_ptr<pool::Participant> participant_;
 };

@@ -100,7 +100,8 @@ var errFound = errors.New("in the pool")
 func (c *client) named(id digest.Digest, parent string) (string, error) {
 	name := ""
 	err := c.daemon.Snapshotter.Walk(c.ctx, func(_ context.Context, info snapshots.Info) error {
-		if info.Parent == parent {
+		// The label is on those, too, that others are pulling.
+		if info.Parent == parent && info.Kind == snapshots.KindCommitted {
 			name = info.Name
 		}
 		return nil
