@@ -100,21 +100,41 @@ Status Restorer::Restore(std::int64_t id) {
   return Status::Ok();
 }
 
+// Errors: kUnavailable if the pool is another one since it was settled.
+Status Restorer::CheckSettled() {
+  const std::uint64_t joined = images_.Joined();
+  const std::lock_guard lock(settle_mutex_);
+  if (joined == settled_) return Status::Ok();
+  return UnavailableError("the pool was joined again meanwhile: try again");
+}
+
 Status Restorer::RestoreLayer(const Layer& layer, const std::vector<std::string>& below) {
-  const std::string holder = store_.HolderOf(layer.id);
+  RETURN_IF_ERROR(Settle());
   LayerImage image = *layer.image;
-  const Status held = images_.Hold(image, holder);
-  if (held.code() == StatusCode::kNotFound) {
-    ASSIGN_OR_RETURN(image, images_.Restore(image, holder, below));
-    RETURN_IF_ERROR(store_.ReplaceImage(layer.id, image));
-    log_.Info("a layer is placed again",
-              {{"diff_id", image.diff_id.ToString()}, {"image", image.root.ToString()}});
-    const Result<Snapshot> snapshot = store_.GetById(layer.id);
-    if (snapshot.ok()) placed_(*snapshot);
-  } else {
-    RETURN_IF_ERROR(held);
+  const Status held = HoldOrPlace(layer, below, &image);
+  const Status settled = CheckSettled();
+  if (!settled.ok()) {
+    // A hold in a pool that is yet to be settled would hide that what is mounted is of another.
+    static_cast<void>(images_.Drop(store_.HolderOf(layer.id)));
+    return settled;
   }
-  return images_.Mount(image, directories_.Layer(layer.id));
+  RETURN_IF_ERROR(held);
+  RETURN_IF_ERROR(images_.Mount(image, directories_.Layer(layer.id)));
+  return CheckSettled();
+}
+
+Status Restorer::HoldOrPlace(const Layer& layer, const std::vector<std::string>& below,
+                             LayerImage* image) {
+  const std::string holder = store_.HolderOf(layer.id);
+  const Status held = images_.Hold(*image, holder);
+  if (held.code() != StatusCode::kNotFound) return held;
+  ASSIGN_OR_RETURN(*image, images_.Restore(*image, holder, below));
+  RETURN_IF_ERROR(store_.ReplaceImage(layer.id, *image));
+  log_.Info("a layer is placed again",
+            {{"diff_id", image->diff_id.ToString()}, {"image", image->root.ToString()}});
+  const Result<Snapshot> snapshot = store_.GetById(layer.id);
+  if (snapshot.ok()) placed_(*snapshot);
+  return Status::Ok();
 }
 
 Status Restorer::RestoreSoon(std::int64_t id) {

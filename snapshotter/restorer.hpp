@@ -43,6 +43,8 @@ class Restorer {
  private:
   Status SettleAll(const std::vector<Snapshot>& snapshots);
   Status RestoreLayer(const Layer& layer, const std::vector<std::string>& below);
+  Status HoldOrPlace(const Layer& layer, const std::vector<std::string>& below, LayerImage* image);
+  Status CheckSettled();
   void Tend();
 
   Store& store_;

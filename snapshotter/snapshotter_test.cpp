@@ -53,6 +53,10 @@ class FakeImages final : public Images {
   Status Hold(const LayerImage& image, const std::string& holder) override {
     const std::lock_guard lock(mutex);
     RETURN_IF_ERROR(hold_fails);
+    if (changes_when_held && holds.contains(holder)) {
+      changes_when_held = false;
+      LoseLocked();
+    }
     if (gone.contains(image.root)) return NotFoundError("it is gone");
     holds[holder] = image;
     return Status::Ok();
@@ -99,6 +103,7 @@ class FakeImages final : public Images {
     if (mounted.contains(path)) return Status::Ok();
     if (gone.contains(image.root)) return NotFoundError("it is gone");
     mounted.insert(path);
+    mounted_of[path] = joined;
     return Status::Ok();
   }
   Status Unmount(const std::string& path) override {
@@ -121,11 +126,16 @@ class FakeImages final : public Images {
     if (everything) {
       for (const auto& [holder, image] : holds) gone.insert(image.root);
     }
+    LoseLocked();
+  }
+  void LoseLocked() {
     holds.clear();
     ++joined;
   }
 
   std::set<std::string> mounted;
+  std::map<std::string, std::uint64_t> mounted_of;  // which pool, counted as joined
+  bool changes_when_held = false;                   // by who has held it, once
   std::set<oci::Digest> gone;
   std::vector<std::vector<std::string>> restored_over;
   std::optional<oci::Digest> another_root;
@@ -424,6 +434,29 @@ TEST_F(SnapshotterTest, LayersThatHaveGoneArePlacedAgainTheLowestFirst) {
   EXPECT_THAT(images_.restored_over, ElementsAre(IsEmpty(), ElementsAre(Path(1, "fs"))));
   EXPECT_EQ(images_.holds.size(), 2U);
   EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), Path(2, "fs")));
+}
+
+TEST_F(SnapshotterTest, APoolThatChangesWhileLayersArePlacedAgainIsSettledOnceMore) {
+  Pull(1, "chain1", "");
+  Pull(2, "chain2", "chain1");
+  PrepareOne("container", "chain2");
+  images_.gone.insert(ImageOf(2).root);
+  images_.restore_fails = UnavailableError("not yet");
+  images_.Lose(false);
+  EXPECT_EQ(snapshotter_->Mounts("container").status().code(), StatusCode::kUnavailable);
+  while (snapshotter_->IsRestoring(1) || snapshotter_->IsRestoring(2)) std::this_thread::yield();
+  ASSERT_EQ(images_.mounted_of[Path(1, "fs")], 2U);
+  images_.restore_fails = Status::Ok();
+  images_.changes_when_held = true;
+  Status mounts = UnavailableError("not asked yet");
+  for (int i = 0; i < 100 && mounts.code() == StatusCode::kUnavailable; ++i) {
+    mounts = snapshotter_->Mounts("container").status();
+  }
+  ASSERT_TRUE(mounts.ok()) << mounts.message();
+  EXPECT_EQ(images_.joined, 3U);
+  EXPECT_EQ(images_.mounted_of[Path(1, "fs")], 3U) << "it is of a pool that has gone";
+  EXPECT_EQ(images_.mounted_of[Path(2, "fs")], 3U);
+  EXPECT_EQ(images_.Held(), 2U);
 }
 
 TEST_F(SnapshotterTest, AnImageThatCameOutOtherwiseIsWhatTheSnapshotHas) {
