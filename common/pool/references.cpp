@@ -144,6 +144,21 @@ Result<std::optional<Use>> Participant::Find(const Key& key) {
   return Find(&daxfs_pool::aliases, MakeKey(static_cast<__u32>(key.kind), key.digest));
 }
 
+Result<bool> Participant::Has(const Key& key) const {
+  const daxfs_key wanted = MakeKey(static_cast<__u32>(key.kind), key.digest);
+  for (std::uint32_t number = 0; number < memory_->partition_count(); ++number) {
+    const daxfs_pool& home = memory_->partition(number);
+    daxfs_alias alias = {};
+    int error = -EAGAIN;
+    for (int i = 0; i < kTries && error == -EAGAIN; ++i) {
+      error = daxfs_index_find(&home, &home.aliases, &wanted, 0, &alias);
+    }
+    if (error == 0) return true;
+    if (error != -ENOENT) return Status(StatusCode::kAborted, "look-up: others keep changing it");
+  }
+  return false;
+}
+
 Result<std::optional<Use>> Participant::FindName(std::string_view name) {
   return Find(&daxfs_pool::names, NameKey(name));
 }
