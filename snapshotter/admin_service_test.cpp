@@ -47,7 +47,8 @@ class FewImages final : public NoImages {
   }
   std::uint64_t Joined() override { return joined; }
   Result<LayerImage> Restore(const LayerImage& image, const std::string& /*holder*/,
-                             const std::vector<std::string>& /*below*/) override {
+                             const std::vector<std::string>& /*below*/,
+                             const std::function<bool()>& /*cancelled*/) override {
     allowed.get_future().wait();
     Place(image.root);
     return image;

@@ -19,11 +19,23 @@ Blob BlobOf(const oci::Descriptor& descriptor) {
   return {descriptor.media_type, descriptor.digest, descriptor.size_bytes};
 }
 
+// Of containerd, and says nothing of an image.
+bool IsTransient(const Status& status) {
+  return status.code() == StatusCode::kUnavailable ||
+         status.code() == StatusCode::kDeadlineExceeded;
+}
+
 }  // namespace
 
 // Compared with its digest.
-Result<std::string> Catalog::ReadDocument(const Blob& blob, const std::string& name_space) {
+Result<std::string> Catalog::ReadDocument(const Blob& blob, const std::string& name_space,
+                                          Budget* budget) {
   if (blob.size_bytes > kDocumentMaxBytes) return InvalidArgumentError("too large for a document");
+  if (budget->documents == 0 || blob.size_bytes > budget->bytes) {
+    return Status(StatusCode::kResourceExhausted, "the image has too much to read");
+  }
+  --budget->documents;
+  budget->bytes -= blob.size_bytes;
   ASSIGN_OR_RETURN(std::unique_ptr<oci::ByteReader> stored, content_.Open(blob, name_space));
   oci::BlobReader reader(std::move(stored), blob.digest, blob.size_bytes);
   std::string text;
@@ -36,41 +48,49 @@ Result<std::string> Catalog::ReadDocument(const Blob& blob, const std::string& n
   }
 }
 
-bool Catalog::IsThere(const Blob& blob, const std::string& name_space) {
-  const Result<std::unique_ptr<oci::ByteReader>> stored = content_.Open(blob, name_space);
-  if (!stored.ok()) return false;
+Status Catalog::CheckThere(const Blob& blob, const std::string& name_space) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::ByteReader> stored, content_.Open(blob, name_space));
   std::array<std::byte, 1> first{};
-  return (*stored)->Read(first).ok();
-}
-
-// Those that are there: of an index for other platforms they are not.
-std::vector<Blob> Catalog::Manifests(const NamedImage& image) {
-  const Result<std::string> text = ReadDocument(image.target, image.name_space);
-  if (!text.ok()) return {};
-  const Result<oci::Manifest> parsed = oci::ParseManifest(*text);
-  if (!parsed.ok()) return {};
-  if (!parsed->is_index) return {image.target};
-  std::vector<Blob> manifests;
-  for (const oci::Descriptor& descriptor : parsed->manifests) {
-    manifests.push_back(BlobOf(descriptor));
-  }
-  return manifests;
+  return stored->Read(first).status();
 }
 
 // What is wrong is of no image.
-Status Catalog::AddLayers(const Blob& manifest, const NamedImage& image) {
-  ASSIGN_OR_RETURN(const std::string text, ReadDocument(manifest, image.name_space));
+Status Catalog::AddImage(const NamedImage& image) {
+  Budget budget;
+  ASSIGN_OR_RETURN(const std::string text, ReadDocument(image.target, image.name_space, &budget));
+  ASSIGN_OR_RETURN(const oci::Manifest parsed, oci::ParseManifest(text));
+  if (!parsed.is_index) return AddLayers(parsed, image, &budget);
+  for (const oci::Descriptor& descriptor : parsed.manifests) {
+    // Those for other platforms are not there.
+    const Status added = AddManifest(BlobOf(descriptor), image, &budget);
+    if (IsTransient(added)) return added;
+  }
+  return Status::Ok();
+}
+
+Status Catalog::AddManifest(const Blob& manifest, const NamedImage& image, Budget* budget) {
+  ASSIGN_OR_RETURN(const std::string text, ReadDocument(manifest, image.name_space, budget));
   ASSIGN_OR_RETURN(const oci::Manifest parsed, oci::ParseManifest(text));
   if (parsed.is_index) return InvalidArgumentError("an index in an index");
-  ASSIGN_OR_RETURN(const std::string config_text,
-                   ReadDocument(BlobOf(parsed.config), image.name_space));
-  ASSIGN_OR_RETURN(const oci::ImageConfig config, oci::ParseImageConfig(config_text));
-  if (config.diff_ids.size() != parsed.layers.size()) {
+  return AddLayers(parsed, image, budget);
+}
+
+Status Catalog::AddLayers(const oci::Manifest& manifest, const NamedImage& image, Budget* budget) {
+  ASSIGN_OR_RETURN(const std::string text,
+                   ReadDocument(BlobOf(manifest.config), image.name_space, budget));
+  ASSIGN_OR_RETURN(const oci::ImageConfig config, oci::ParseImageConfig(text));
+  if (config.diff_ids.size() != manifest.layers.size()) {
     return InvalidArgumentError("more layers than diffIDs, or fewer");
   }
+  if (config.diff_ids.size() > budget->layers) {
+    return Status(StatusCode::kResourceExhausted, "the image has too many layers");
+  }
+  budget->layers -= config.diff_ids.size();
   for (std::size_t i = 0; i < config.diff_ids.size(); ++i) {
-    layers_.emplace(config.diff_ids[i],
-                    Entry{{BlobOf(parsed.layers[i]), image.name_space}, image.name});
+    const oci::Descriptor& layer = manifest.layers[i];
+    claims_.emplace(Claim{config.diff_ids[i], layer.digest, layer.size_bytes, layer.media_type,
+                          image.name_space},
+                    image.name);
   }
   return Status::Ok();
 }
@@ -78,31 +98,45 @@ Status Catalog::AddLayers(const Blob& manifest, const NamedImage& image) {
 Status Catalog::Read() {
   const auto now = std::chrono::steady_clock::now();
   if (read_ && now - *read_ < fresh_) return Status::Ok();
+  read_.reset();
   ASSIGN_OR_RETURN(const std::vector<NamedImage> images, images_.List());
-  layers_.clear();
+  claims_.clear();
   for (const NamedImage& image : images) {
-    for (const Blob& manifest : Manifests(image)) static_cast<void>(AddLayers(manifest, image));
+    const Status added = AddImage(image);
+    if (IsTransient(added)) return added;
   }
   read_ = now;
   return Status::Ok();
 }
 
-Result<StoredLayer> Catalog::FindLayer(const oci::Digest& diff_id) {
+Result<std::vector<StoredLayer>> Catalog::FindLayer(const oci::Digest& diff_id) {
   const std::lock_guard lock(mutex_);
   RETURN_IF_ERROR(Read());
   const std::string layer = "layer " + diff_id.ToString();
-  std::string advice = layer +
-                       " is not in the pool any more, and no image containerd has says it has it: "
-                       "daxfsctl doctor";
-  const auto [first, last] = layers_.equal_range(diff_id);
-  for (auto entry = first; entry != last; ++entry) {
-    const StoredLayer& stored = entry->second.layer;
-    if (IsThere(stored.blob, stored.name_space)) return stored;
-    advice = layer + " of image " + entry->second.image +
-             " is neither in the pool nor in containerd's content store any more: ctr -n " +
-             stored.name_space + " content fetch " + entry->second.image;
+  Status missing = NotFoundError(layer +
+                                 " is not in the pool any more, and no image containerd has says "
+                                 "it has it: daxfsctl doctor");
+  std::vector<StoredLayer> found;
+  for (auto at = claims_.lower_bound(Claim{diff_id, {}, 0, "", ""});
+       at != claims_.end() && at->first.diff_id == diff_id; ++at) {
+    const auto& [claim, image] = *at;
+    const Blob blob = {claim.media_type, claim.blob, claim.size_bytes};
+    // Namespaces of one blob are neighbours.
+    if (!found.empty() && found.back().blob == blob) continue;
+    const Status there = CheckThere(blob, claim.name_space);
+    if (there.ok()) {
+      found.push_back({blob, claim.name_space});
+    } else if (there.code() != StatusCode::kNotFound) {
+      missing = there;
+    } else if (missing.code() == StatusCode::kNotFound) {
+      missing = NotFoundError(layer + " of image " + image +
+                              " is neither in the pool nor in containerd's content store any "
+                              "more: ctr -n " +
+                              claim.name_space + " content fetch " + image);
+    }
   }
-  return NotFoundError(advice);
+  if (found.empty()) return missing;
+  return found;
 }
 
 }  // namespace daxfs::snapshotter

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,27 +49,40 @@ class Catalog {
   Catalog(NamedImages& images, Content& content, std::chrono::seconds fresh = kFresh)
       : images_(images), content_(content), fresh_(fresh) {}
 
-  // A blob that is there of the layer with that diffID, as an image's configuration and manifest
-  // say; neither is proved. Errors: kNotFound if none is there, with the image whose layer it is
-  // and what to type; as NamedImages::List.
-  Result<StoredLayer> FindLayer(const oci::Digest& diff_id);
+  // The blobs that are there of the layer with that diffID, as images' configurations and manifests
+  // say, each once. An image may lie: nothing is proved. Errors: kNotFound if none is there, with
+  // the image whose layer it is and what to type; as NamedImages::List.
+  Result<std::vector<StoredLayer>> FindLayer(const oci::Digest& diff_id);
 
  private:
-  struct Entry {
-    StoredLayer layer;
-    std::string image;
+  // What is still read of one image: whoever pushed it wrote it.
+  struct Budget {
+    std::uint32_t documents = 1000;
+    std::uint64_t bytes = 64U << 20U;
+    std::size_t layers = 10000;
+  };
+  // What an image says of a layer, ordered by diffID, then by blob.
+  struct Claim {
+    oci::Digest diff_id;
+    oci::Digest blob;
+    std::uint64_t size_bytes = 0;
+    std::string media_type;
+    std::string name_space;
+    auto operator<=>(const Claim&) const = default;
   };
   Status Read();
-  Result<std::string> ReadDocument(const Blob& blob, const std::string& name_space);
-  bool IsThere(const Blob& blob, const std::string& name_space);
-  std::vector<Blob> Manifests(const NamedImage& image);
-  Status AddLayers(const Blob& manifest, const NamedImage& image);
+  Result<std::string> ReadDocument(const Blob& blob, const std::string& name_space, Budget* budget);
+  // Errors: kNotFound if it is not; of containerd.
+  Status CheckThere(const Blob& blob, const std::string& name_space);
+  Status AddImage(const NamedImage& image);
+  Status AddManifest(const Blob& manifest, const NamedImage& image, Budget* budget);
+  Status AddLayers(const oci::Manifest& manifest, const NamedImage& image, Budget* budget);
 
   NamedImages& images_;
   Content& content_;
   const std::chrono::seconds fresh_;
   std::mutex mutex_;
-  std::multimap<oci::Digest, Entry> layers_;                   // by diffID; under mutex_
+  std::map<Claim, std::string> claims_;                        // with an image; under mutex_
   std::optional<std::chrono::steady_clock::time_point> read_;  // when; under mutex_
 };
 

@@ -4,74 +4,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <map>
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "common/pool/digest.hpp"
+#include "snapshotter/testing/fake_containerd.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
 
-using testing::HasSubstr;
+using testing::FakeContainerd;
+using ::testing::HasSubstr;
 
-class Bytes final : public oci::ByteReader {
- public:
-  explicit Bytes(std::string text) : text_(std::move(text)) {}
-  Result<std::size_t> Read(std::span<std::byte> out) override {
-    const std::size_t n = std::min(out.size(), text_.size() - at_);
-    std::memcpy(out.data(), text_.data() + at_, n);
-    at_ += n;
-    return n;
-  }
-
- private:
-  const std::string text_;
-  std::size_t at_ = 0;
-};
-
-// Containerd with two names for images and blobs in memory.
-class FakeContainerd final : public Content, public NamedImages {
- public:
-  Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& blob,
-                                                const std::string& /*name_space*/) override {
-    const auto found = blobs.find(blob.digest);
-    if (found == blobs.end()) return NotFoundError("no such blob");
-    return std::unique_ptr<oci::ByteReader>(std::make_unique<Bytes>(found->second));
-  }
-  Result<std::vector<NamedImage>> List() override {
-    RETURN_IF_ERROR(fails);
-    ++listed;
-    return images;
-  }
-
-  Blob Put(const std::string& media_type, const std::string& text) {
-    const oci::Digest digest = {pool::Sha256(text)};
-    blobs[digest] = text;
-    return {media_type, digest, text.size()};
-  }
-  static std::string Descriptor(const Blob& blob) {
-    return R"({"mediaType":")" + blob.media_type + R"(","digest":")" + blob.digest.ToString() +
-           R"(","size":)" + std::to_string(blob.size_bytes) + "}";
-  }
-
-  std::map<oci::Digest, std::string> blobs;
-  std::vector<NamedImage> images;
-  Status fails;
-  int listed = 0;
-};
-
-class CatalogTest : public testing::Test {
+class CatalogTest : public ::testing::Test {
  protected:
-  // An image of one layer; what it is said to hold uncompressed.
   Blob PutImage(const std::string& layer, const oci::Digest& diff_id) {
-    const Blob blob = containerd_.Put("application/vnd.oci.image.layer.v1.tar+gzip", layer);
-    const Blob config = containerd_.Put(
-        "application/vnd.oci.image.config.v1+json",
-        R"({"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[")" +
-            diff_id.ToString() + R"("]}})");
-    return containerd_.Put("application/vnd.oci.image.manifest.v1+json",
-                           R"({"schemaVersion":2,"config":)" + FakeContainerd::Descriptor(config) +
-                               R"(,"layers":[)" + FakeContainerd::Descriptor(blob) + "]}");
+    return containerd_.PutImage(layer, diff_id);
   }
 
   FakeContainerd containerd_;
@@ -83,11 +32,11 @@ TEST_F(CatalogTest, ALayerIsFoundThroughItsImagesManifestAlsoInAnIndex) {
   const Blob manifest = PutImage("compressed", diff_id_);
   containerd_.images = {{"k8s.io", "broken", {"x", {pool::Sha256("not there")}, 9}},
                         {"default", "web", manifest}};
-  Result<StoredLayer> found = catalog_.FindLayer(diff_id_);
+  Result<std::vector<StoredLayer>> found = catalog_.FindLayer(diff_id_);
   ASSERT_TRUE(found.ok()) << found.status().message();
-  EXPECT_EQ(found->blob.digest.bytes, pool::Sha256("compressed"));
-  EXPECT_EQ(found->blob.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
-  EXPECT_EQ(found->name_space, "default");
+  EXPECT_EQ(found->front().blob.digest.bytes, pool::Sha256("compressed"));
+  EXPECT_EQ(found->front().blob.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
+  EXPECT_EQ(found->front().name_space, "default");
 
   Blob elsewhere = manifest;  // of a platform nobody has pulled
   elsewhere.digest.bytes = pool::Sha256("another platform");
@@ -98,7 +47,7 @@ TEST_F(CatalogTest, ALayerIsFoundThroughItsImagesManifestAlsoInAnIndex) {
   containerd_.images = {{"default", "web", index}};
   found = catalog_.FindLayer(diff_id_);
   ASSERT_TRUE(found.ok()) << found.status().message();
-  EXPECT_EQ(found->blob.digest.bytes, pool::Sha256("compressed"));
+  EXPECT_EQ(found->front().blob.digest.bytes, pool::Sha256("compressed"));
 }
 
 TEST_F(CatalogTest, WhatIsNotThereIsSaidWithWhatToType) {
@@ -139,6 +88,66 @@ TEST_F(CatalogTest, DocumentsThatAreWrongAreOfNoImage) {
   large.size_bytes = 1ULL << 40;
   containerd_.images = {{"default", "web", large}};
   EXPECT_EQ(catalog_.FindLayer(diff_id_).status().code(), StatusCode::kNotFound);
+}
+
+TEST_F(CatalogTest, EveryBlobThatMayBeItIsSaidOnceWhicheverImagesLie) {
+  const Blob honest = PutImage("honest", diff_id_);
+  Blob larger = containerd_.Put("application/vnd.oci.image.layer.v1.tar+gzip", "honest");
+  ++larger.size_bytes;
+  containerd_.images = {{"a", "liar", PutImage("another layer", diff_id_)},
+                        {"b", "honest", honest},
+                        {"c", "again", honest},
+                        {"c", "once more", honest},
+                        {"d", "another size", containerd_.PutImageOf(larger, diff_id_)}};
+  const Result<std::vector<StoredLayer>> found = catalog_.FindLayer(diff_id_);
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  EXPECT_EQ(found->size(), 3U);
+  const auto is_honest = [&](const StoredLayer& one) {
+    return one.blob.digest.bytes == pool::Sha256("honest") && one.blob.size_bytes == 6;
+  };
+  EXPECT_EQ(std::count_if(found->begin(), found->end(), is_honest), 1);
+}
+
+TEST_F(CatalogTest, WhereContainerdFailsNothingIsSaidToBeGone) {
+  containerd_.images = {{"default", "web", PutImage("compressed", diff_id_)}};
+  Catalog catalog(containerd_, containerd_, std::chrono::hours(1));
+  for (const StatusCode code : {StatusCode::kUnavailable, StatusCode::kDeadlineExceeded}) {
+    containerd_.content_fails = Status(code, "containerd does not answer");
+    EXPECT_EQ(catalog.FindLayer(diff_id_).status().code(), code) << "while images are read";
+  }
+  containerd_.content_fails = Status::Ok();
+  EXPECT_TRUE(catalog.FindLayer(diff_id_).ok());
+  containerd_.content_fails = InternalError("disk");
+  EXPECT_EQ(catalog.FindLayer(diff_id_).status().code(), StatusCode::kInternal) << "behind that";
+}
+
+TEST_F(CatalogTest, WhatOneImageSaysHasAnEnd) {
+  const Blob manifest = PutImage("compressed", diff_id_);
+  std::string many;
+  for (int i = 0; i < 5000; ++i) many += FakeContainerd::Descriptor({"m", {}, 1}) + ",";
+  const auto index = [&](const std::string& manifests) {
+    return containerd_.Put("application/vnd.oci.image.index.v1+json",
+                           R"({"schemaVersion":2,"manifests":[)" + manifests + "]}");
+  };
+  containerd_.images = {
+      {"default", "many", index(many + FakeContainerd::Descriptor(manifest))},
+      {"default", "nested",
+       index(FakeContainerd::Descriptor(index(FakeContainerd::Descriptor(manifest))))}};
+  EXPECT_EQ(catalog_.FindLayer(diff_id_).status().code(), StatusCode::kNotFound);
+  EXPECT_LT(containerd_.opened, 1100);
+
+  std::string layers;
+  std::string ids;
+  for (int i = 0; i <= 10000; ++i) {
+    layers += (i == 0 ? "" : ",") + FakeContainerd::Descriptor({"l", {}, 1});
+    ids += (i == 0 ? "\"" : ",\"") + diff_id_.ToString() + "\"";
+  }
+  const Blob config = containerd_.Put("c", R"({"rootfs":{"diff_ids":[)" + ids + "]}}");
+  containerd_.images = {{"default", "high",
+                         containerd_.Put("m", R"({"config":)" + FakeContainerd::Descriptor(config) +
+                                                  R"(,"layers":[)" + layers + "]}")}};
+  const Status high = catalog_.FindLayer(diff_id_).status();
+  EXPECT_THAT(high.message(), HasSubstr("no image containerd has says it has it"));
 }
 
 }  // namespace

@@ -16,19 +16,21 @@ struct Blob {
   std::string media_type;
   oci::Digest digest;
   std::uint64_t size_bytes = 0;
+  bool operator==(const Blob&) const = default;
 };
 
 // Containerd's content store. Thread safe.
 class Content {
  public:
   virtual ~Content() = default;
-  // The bytes of a blob that `name_space` may see, not checked. Errors: kNotFound.
+  // The bytes of a blob that `name_space` may see, not checked. Errors, also of the reader:
+  // kNotFound; kUnavailable, kDeadlineExceeded while containerd does not answer.
   virtual Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& blob,
                                                         const std::string& name_space) = 0;
 };
 
-// By containerd.services.content.v1 on containerd's socket at `address`; connects when it is first
-// asked.
+// By containerd.services.content.v1 on containerd's socket at `address`; connects each time. What
+// takes longer than a blob of that size may is kDeadlineExceeded.
 std::unique_ptr<Content> ContentOverRpc(const std::string& address);
 
 // The files of the store at `directory`, where they can be read, else `other`'s. Namespaces are not

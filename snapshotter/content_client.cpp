@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
-
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
 #include "common/rpc/call.hpp"
+#include "common/rpc/client.hpp"
 #include "services/content/v1/content.grpc.pb.h"
 #include "snapshotter/content.hpp"
 
@@ -15,13 +14,21 @@ namespace {
 
 namespace api = containerd::services::content::v1;
 
-constexpr int kMessageMaxBytes = 16 << 20;
+constexpr std::chrono::seconds kPatience{30};
+constexpr std::uint64_t kSlowestBytesPerSecond = 64U << 10U;
+constexpr std::uint64_t kLongestSeconds = 24U * 60U * 60U;
+
+std::chrono::seconds TimeFor(const Blob& blob) {
+  const std::uint64_t seconds = std::min(blob.size_bytes / kSlowestBytesPerSecond, kLongestSeconds);
+  return kPatience + std::chrono::seconds(seconds);
+}
 
 // One Read call.
 class Stream final : public oci::ByteReader {
  public:
-  Stream(std::shared_ptr<api::Content::Stub> stub, const Blob& blob, const std::string& name_space)
+  Stream(std::unique_ptr<api::Content::Stub> stub, const Blob& blob, const std::string& name_space)
       : stub_(std::move(stub)) {
+    context_.set_deadline(std::chrono::system_clock::now() + TimeFor(blob));
     context_.AddMetadata("containerd-namespace", name_space);
     api::ReadContentRequest request;
     request.set_digest(blob.digest.ToString());
@@ -47,7 +54,7 @@ class Stream final : public oci::ByteReader {
   }
 
  private:
-  const std::shared_ptr<api::Content::Stub> stub_;
+  const std::unique_ptr<api::Content::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReader<api::ReadContentResponse>> call_;
   api::ReadContentResponse response_;
@@ -57,20 +64,19 @@ class Stream final : public oci::ByteReader {
 
 class OverRpc final : public Content {
  public:
-  explicit OverRpc(const std::string& address) {
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(kMessageMaxBytes);
-    stub_ = api::Content::NewStub(grpc::CreateCustomChannel(
-        "unix:" + address, grpc::InsecureChannelCredentials(), arguments));
-  }
+  explicit OverRpc(std::string address) : address_(std::move(address)) {}
 
+  // Connects each time: after a failure gRPC would wait, while containerd may be there again.
   Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& blob,
                                                 const std::string& name_space) override {
-    return std::unique_ptr<oci::ByteReader>(std::make_unique<Stream>(stub_, blob, name_space));
+    const Result<std::shared_ptr<grpc::Channel>> channel = rpc::Dial(address_);
+    if (!channel.ok()) return UnavailableError("containerd: " + channel.status().message());
+    return std::unique_ptr<oci::ByteReader>(
+        std::make_unique<Stream>(api::Content::NewStub(*channel), blob, name_space));
   }
 
  private:
-  std::shared_ptr<api::Content::Stub> stub_;
+  const std::string address_;
 };
 
 }  // namespace

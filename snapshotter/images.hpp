@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,19 +41,25 @@ class Images {
   // Whether it can be had now. Errors: kUnavailable without a pool.
   virtual Result<bool> IsPlaced(const LayerImage& image) = 0;
   // The image of the same layer once more, over the directories of the layers below, the uppermost
-  // first: of others, or made from what containerd has. It is held when this returns. Errors:
-  // kNotFound if nobody has it any more, with what to do.
+  // first: of others, or made from what containerd has. It is held when this returns. `cancelled`
+  // is asked now and then. Errors: kNotFound if nobody has it any more, with what to do;
+  // kCancelled.
   virtual Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
-                                     const std::vector<std::string>& below) = 0;
+                                     const std::vector<std::string>& below,
+                                     const std::function<bool()>& cancelled) = 0;
 
   // Of pool memory, and in the image. Errors: kNotFound.
   virtual Result<Usage> Measure(const LayerImage& image) = 0;
 
-  // The image is mounted at `path`, a directory, when this returns, whoever did it. Errors:
-  // kNotFound if the image has gone, with what to do; kResourceExhausted if too many are mounted.
+  // The image is mounted at `path`, a directory that is made if it is missing, when this returns,
+  // whoever did it. Errors: kNotFound if the image has gone, with what to do; kResourceExhausted if
+  // too many are mounted.
   virtual Status Mount(const LayerImage& image, const std::string& path) = 0;
   // Nothing is mounted there any more.
   virtual Status Unmount(const std::string& path) = 0;
+  // The same, and the directory has gone, until Mount: who was told of it and uses it now fails,
+  // instead of seeing nothing in it. Whether something was mounted.
+  virtual Result<bool> Withdraw(const std::string& path) = 0;
 };
 
 }  // namespace daxfs::snapshotter

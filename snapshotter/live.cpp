@@ -24,12 +24,12 @@ Live::Live(const Config& config, Snapshotter& snapshotter, Metrics& metrics, Sou
       metrics_(metrics),
       sources_(std::move(sources)),
       log_(log) {
-  Serve(config_.metrics);
+  Serve(config.metrics);
 }
 
 void Live::Serve(const std::string& address) {
   server_.reset();  // first: the next one may want its port
-  config_.metrics = address;
+  config_.metrics.clear();
   if (address.empty()) return;
   Result<std::unique_ptr<MetricsServer>> started =
       MetricsServer::Start(address, metrics_, sources_);
@@ -38,6 +38,7 @@ void Live::Serve(const std::string& address) {
     return;
   }
   server_ = *std::move(started);
+  config_.metrics = address;
   log_.Info("serving metrics", {{"address", address}, {"port", server_->port()}});
 }
 

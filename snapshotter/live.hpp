@@ -31,7 +31,7 @@ class Live {
  private:
   void Serve(const std::string& address);
 
-  Config config_;
+  Config config_;  // `metrics`: where they are served, "" if nowhere
   Snapshotter& snapshotter_;
   Metrics& metrics_;
   const Sources sources_;

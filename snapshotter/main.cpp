@@ -180,6 +180,7 @@ Status Serve(const Config& config, const ReadAgain& read_again, base::Logger& lo
   FollowSignals(live, read_again);
   log.Info("stopping");
   os::NotifyStopping();
+  snapshotter->StopRestoring();
   server->Stop(kDrain);
   return Status::Ok();
 }

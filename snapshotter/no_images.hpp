@@ -27,7 +27,8 @@ class NoImages : public Images {
   std::uint64_t Joined() override { return 0; }
   Result<bool> IsPlaced(const LayerImage& /*image*/) override { return false; }
   Result<LayerImage> Restore(const LayerImage& image, const std::string& /*holder*/,
-                             const std::vector<std::string>& /*below*/) override {
+                             const std::vector<std::string>& /*below*/,
+                             const std::function<bool()>& /*cancelled*/) override {
     return Gone(image);
   }
   Result<Usage> Measure(const LayerImage& /*image*/) override { return Missing(); }
@@ -35,6 +36,10 @@ class NoImages : public Images {
     return Gone(image);
   }
   Status Unmount(const std::string& path) override { return os::Unmount(path); }
+  Result<bool> Withdraw(const std::string& path) override {
+    RETURN_IF_ERROR(os::Unmount(path));
+    return false;
+  }
 
  private:
   static Status Gone(const LayerImage& image) {

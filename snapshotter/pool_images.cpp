@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/format/image.hpp"
+#include "common/os/file_tree.hpp"
 #include "common/os/mount.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/view.hpp"
@@ -14,6 +15,29 @@ namespace daxfs::snapshotter {
 namespace {
 
 constexpr pool::HoldKind kKind = pool::HoldKind::kSnapshot;
+constexpr std::uint32_t kLayerMode = 0755;  // of a directory below a mount: nobody sees it
+
+// A directory that was withdrawn is no mount point.
+Result<bool> IsMounted(const std::string& path) {
+  Result<bool> mounted = os::IsMountPoint(path);
+  if (mounted.status().code() == StatusCode::kNotFound) return false;
+  return mounted;
+}
+
+// Whether another blob may do where this one did not: neither pool nor containerd is to blame.
+bool IsOfBlob(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::kDataLoss:
+    case StatusCode::kInvalidArgument:
+    case StatusCode::kNotFound:
+    case StatusCode::kOutOfRange:
+    case StatusCode::kResourceExhausted:
+    case StatusCode::kUnimplemented:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -77,29 +101,37 @@ Result<std::vector<std::string>> PoolImages::Reconcile(const std::string& prefix
 }
 
 Result<bool> PoolImages::IsPlaced(const LayerImage& image) {
-  const Result<Taken> taken = Take(image);
-  if (taken.status().code() == StatusCode::kNotFound) return false;
-  RETURN_IF_ERROR(taken.status());
-  return true;
+  // Nobody has asked for the image: when it was used last stays.
+  ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
+  return participant->Has({pool::AliasKind::kRoot, image.root.bytes});
 }
 
+// An image may lie about its layers: what is wrong with one blob is no reason not to try the next.
 Result<LayerImage> PoolImages::Restore(const LayerImage& image, const std::string& holder,
-                                       const std::vector<std::string>& below) {
+                                       const std::vector<std::string>& below,
+                                       const std::function<bool()>& cancelled) {
   ASSIGN_OR_RETURN(const std::shared_ptr<pool::Participant> participant, membership_.Get());
-  ASSIGN_OR_RETURN(const StoredLayer stored, catalog_.FindLayer(image.diff_id));
-  convert::Below over;
-  over.nothing = below.empty();
-  over.find = convert::FindInDirectories(below);
-  ASSIGN_OR_RETURN(
-      const convert::PlacedLayer placed,
-      PlaceBlob(*participant, content_, {stored.blob, stored.name_space, std::move(over)}));
-  if (placed.diff_id != image.diff_id) {
-    return DataLossError("layer " + stored.blob.digest.ToString() + " has diffID " +
-                         placed.diff_id.ToString() + ", not " + image.diff_id.ToString() +
-                         " as its image says");
+  ASSIGN_OR_RETURN(const std::vector<StoredLayer> candidates, catalog_.FindLayer(image.diff_id));
+  Status first;
+  for (const StoredLayer& stored : candidates) {
+    convert::Below over;
+    over.nothing = below.empty();
+    over.find = convert::FindInDirectories(below);
+    Result<convert::PlacedLayer> placed = PlaceBlob(
+        *participant, content_, {stored.blob, stored.name_space, std::move(over), cancelled});
+    if (placed.ok() && placed->diff_id != image.diff_id) {
+      placed = DataLossError("layer " + stored.blob.digest.ToString() + " has diffID " +
+                             placed->diff_id.ToString() + ", not " + image.diff_id.ToString() +
+                             " as its image says");
+    }
+    if (placed.ok()) {
+      RETURN_IF_ERROR(participant->Hold(placed->use, kKind, holder));
+      return LayerImage{placed->root, placed->diff_id};
+    }
+    if (!IsOfBlob(placed.status())) return placed.status();
+    if (first.ok()) first = placed.status();
   }
-  RETURN_IF_ERROR(participant->Hold(placed.use, kKind, holder));
-  return LayerImage{placed.root, placed.diff_id};
+  return first;
 }
 
 Result<Usage> PoolImages::Measure(const LayerImage& image) {
@@ -127,17 +159,30 @@ PoolImages::Alone::~Alone() {
 
 // Looking costs one system call; two at once mount once.
 Status PoolImages::Mount(const LayerImage& image, const std::string& path) {
-  ASSIGN_OR_RETURN(bool mounted, os::IsMountPoint(path));
+  ASSIGN_OR_RETURN(bool mounted, IsMounted(path));
   if (mounted) return Status::Ok();
   const Alone alone(*this, path);
-  ASSIGN_OR_RETURN(mounted, os::IsMountPoint(path));
+  ASSIGN_OR_RETURN(mounted, IsMounted(path));
   if (mounted) return Status::Ok();
+  const Status made = os::MakeDirectory(path, kLayerMode);
+  if (!made.ok() && made.code() != StatusCode::kAlreadyExists) return made;
   return mounter_.Mount(image.root, path);
 }
 
 Status PoolImages::Unmount(const std::string& path) {
   const Alone alone(*this, path);
   return mounter_.Unmount(path);
+}
+
+Result<bool> PoolImages::Withdraw(const std::string& path) {
+  const Alone alone(*this, path);
+  ASSIGN_OR_RETURN(const bool mounted, IsMounted(path));
+  RETURN_IF_ERROR(mounter_.Unmount(path));
+  const Status removed = os::RemoveDirectory(path);
+  // What somebody has written below the mount is not ours to remove.
+  const bool kept = removed.code() == StatusCode::kFailedPrecondition;
+  if (!removed.ok() && !kept && removed.code() != StatusCode::kNotFound) return removed;
+  return mounted;
 }
 
 }  // namespace daxfs::snapshotter

@@ -38,10 +38,12 @@ class PoolImages final : public Images {
   std::uint64_t Joined() override { return membership_.Joined(); }
   Result<bool> IsPlaced(const LayerImage& image) override;
   Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
-                             const std::vector<std::string>& below) override;
+                             const std::vector<std::string>& below,
+                             const std::function<bool()>& cancelled) override;
   Result<Usage> Measure(const LayerImage& image) override;
   Status Mount(const LayerImage& image, const std::string& path) override;
   Status Unmount(const std::string& path) override;
+  Result<bool> Withdraw(const std::string& path) override;
 
  private:
   // A use, and whose it is.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -31,18 +32,24 @@ class Restorer {
   Restorer& operator=(const Restorer&) = delete;
 
   // If the pool was joined since this was called last: holds of no snapshot are dropped, and of who
-  // has lost its hold nothing is mounted any more; what is missing is being placed from then on.
+  // has lost its hold nothing is mounted any more; what was is being mounted again from then on,
+  // what is missing placed.
   Status Settle();
   // What the snapshot and those below it have is in the pool, held and mounted. Takes as long as
   // that takes. Errors: kNotFound if nobody has a layer any more, with what to do.
   Status Restore(std::int64_t id);
   // The same in the background. Errors: kUnavailable if a second was not enough.
   Status RestoreSoon(std::int64_t id);
+  // What is being placed again ends, kCancelled, and nothing is placed any more.
+  void Stop();
   bool IsRestoring(std::int64_t id) { return restoring_.IsWaiting(id); }
 
  private:
   Status SettleAll(const std::vector<Snapshot>& snapshots);
   Status RestoreLayer(const Layer& layer, const std::vector<std::string>& below);
+  Status HoldOrPlace(const Layer& layer, const std::vector<std::string>& below, LayerImage* image);
+  Status CheckSettled();
+  Status CheckThere(const Layer& layer);
   void Tend();
 
   Store& store_;
@@ -53,10 +60,10 @@ class Restorer {
   std::mutex settle_mutex_;
   std::uint64_t settled_ = 0;  // when it was joined so often; under settle_mutex_
   std::mutex restore_mutex_;   // one at a time: they share layers
-  Janitor restoring_;
   std::mutex tend_mutex_;
   std::condition_variable wake_;
-  bool stop_ = false;  // under tend_mutex_
+  std::atomic<bool> stop_ = false;  // set under tend_mutex_
+  Janitor restoring_;
   std::thread tending_;
 };
 

@@ -102,8 +102,12 @@ Result<std::vector<Mount>> Snapshotter::Stage(const std::string& key, const std:
                  {{"chain", reference}, {"err", set.message()}});
     return mounts;
   }
-  ASSIGN_OR_RETURN(const std::string layer, MountLayer({active.layer.id, image}));
-  return ComposeMounts({Kind::kView, layer, "", {}}, labels, {});
+  const Result<std::string> layer = MountLayer({active.layer.id, image});
+  if (!layer.ok()) {
+    static_cast<void>(Remove(key));  // as in Create
+    return layer.status();
+  }
+  return ComposeMounts({Kind::kView, *layer, "", {}}, labels, {});
 }
 
 // The image of that chain, if it can be had.

@@ -64,6 +64,8 @@ class Snapshotter {
   Status Cleanup();
   // Whether its image is being placed again.
   bool IsRestoring(std::int64_t id) { return restorer_.IsRestoring(id); }
+  // Before the daemon ends, which waits for whoever asks.
+  void StopRestoring() { restorer_.Stop(); }
 
   // Those with one of these keys or numbers, or all if there are none, by number; what is not there
   // is left out.

@@ -10,9 +10,11 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <map>
 #include <mutex>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "common/os/file_tree.hpp"
@@ -56,6 +58,10 @@ class FakeImages final : public Images {
   Status Hold(const LayerImage& image, const std::string& holder) override {
     const std::lock_guard lock(mutex);
     RETURN_IF_ERROR(hold_fails);
+    if (changes_when_held && holds.contains(holder)) {
+      changes_when_held = false;
+      LoseLocked();
+    }
     if (gone.contains(image.root)) return NotFoundError("it is gone");
     holds[holder] = image;
     return Status::Ok();
@@ -77,13 +83,18 @@ class FakeImages final : public Images {
     std::erase_if(lost, [&](const std::string& holder) { return holds.contains(holder); });
     return lost;
   }
-  std::uint64_t Joined() override { return joined; }
+  std::uint64_t Joined() override {
+    if (throws && thrown++ == 0) throw std::runtime_error("a library's");
+    return joined;
+  }
   Result<bool> IsPlaced(const LayerImage& image) override {
     const std::lock_guard lock(mutex);
     return !gone.contains(image.root);
   }
   Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
-                             const std::vector<std::string>& below) override {
+                             const std::vector<std::string>& below,
+                             const std::function<bool()>& cancelled) override {
+    if (while_restoring) RETURN_IF_ERROR(while_restoring(cancelled));
     const std::lock_guard lock(mutex);
     RETURN_IF_ERROR(restore_fails);
     restored_over.push_back(below);
@@ -99,6 +110,7 @@ class FakeImages final : public Images {
   Status Mount(const LayerImage& image, const std::string& path) override {
     const std::lock_guard lock(mutex);
     RETURN_IF_ERROR(fails);
+    RETURN_IF_ERROR(mount_fails);
     if (mounted.contains(path)) return Status::Ok();
     if (gone.contains(image.root)) return NotFoundError("it is gone");
     if (mounted.size() >= room) {
@@ -106,6 +118,7 @@ class FakeImages final : public Images {
       return ResourceExhaustedError("too many are mounted");
     }
     mounted.insert(path);
+    mounted_of[path] = joined;
     return Status::Ok();
   }
   Status Unmount(const std::string& path) override {
@@ -113,6 +126,15 @@ class FakeImages final : public Images {
     RETURN_IF_ERROR(unmount_fails);
     mounted.erase(path);
     return Status::Ok();
+  }
+  Result<bool> Withdraw(const std::string& path) override {
+    const std::lock_guard lock(mutex);
+    RETURN_IF_ERROR(unmount_fails);
+    return mounted.erase(path) > 0;
+  }
+  bool IsMounted(const std::string& path) {
+    const std::lock_guard lock(mutex);
+    return mounted.contains(path);
   }
 
   std::mutex unmounting;  // nobody does while a test has it
@@ -129,6 +151,9 @@ class FakeImages final : public Images {
     if (everything) {
       for (const auto& [holder, image] : holds) gone.insert(image.root);
     }
+    LoseLocked();
+  }
+  void LoseLocked() {
     holds.clear();
     ++joined;
   }
@@ -136,14 +161,20 @@ class FakeImages final : public Images {
   std::set<std::string> mounted;
   std::size_t room = SIZE_MAX;
   std::function<void()> when_full;
+  std::map<std::string, std::uint64_t> mounted_of;  // which pool, counted as joined
+  bool changes_when_held = false;                   // by who has held it, once
   std::set<oci::Digest> gone;
   std::vector<std::vector<std::string>> restored_over;
   std::optional<oci::Digest> another_root;
   std::atomic<std::uint64_t> joined = 1;
   Status fails;
   Status hold_fails;
+  Status mount_fails;
   Status unmount_fails;
   Status restore_fails;
+  std::function<Status(const std::function<bool()>& cancelled)> while_restoring;
+  std::atomic<bool> throws = false;  // once
+  std::atomic<int> thrown = 0;
 };
 
 class SnapshotterTest : public testing::Test {
@@ -326,6 +357,20 @@ TEST_F(SnapshotterTest, WhereTheParentIsSaidLaterALayerIsStaged) {
   EXPECT_TRUE(is_lowest(PrepareOne("lowest", "")));
 }
 
+TEST_F(SnapshotterTest, WhatIsStagedAndCannotBeMountedLeavesNothing) {
+  images_.chains[Numbered(2)] = ImageOf(2);
+  images_.mount_fails = UnavailableError("no more processes");
+  EXPECT_EQ(snapshotter_
+                ->Prepare("staged", "",
+                          {{"containerd.io/snapshot.ref", Numbered(2).ToString()},
+                           {"containerd.io/snapshot/parent-chain-id", Numbered(1).ToString()}})
+                .status()
+                .message(),
+            "no more processes");
+  EXPECT_EQ(snapshotter_->Stat("staged").status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(images_.Held(), 0U);
+}
+
 TEST_F(SnapshotterTest, WithoutThePoolOneIsPulledAsEver) {
   const Labels labels = {{"containerd.io/snapshot.ref", Numbered(7).ToString()}};
   images_.chains[Numbered(7)] = ImageOf(7);
@@ -468,6 +513,29 @@ TEST_F(SnapshotterTest, LayersThatHaveGoneArePlacedAgainTheLowestFirst) {
   EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), Path(2, "fs")));
 }
 
+TEST_F(SnapshotterTest, APoolThatChangesWhileLayersArePlacedAgainIsSettledOnceMore) {
+  Pull(1, "chain1", "");
+  Pull(2, "chain2", "chain1");
+  PrepareOne("container", "chain2");
+  images_.gone.insert(ImageOf(2).root);
+  images_.restore_fails = UnavailableError("not yet");
+  images_.Lose(false);
+  EXPECT_EQ(snapshotter_->Mounts("container").status().code(), StatusCode::kUnavailable);
+  while (snapshotter_->IsRestoring(1) || snapshotter_->IsRestoring(2)) std::this_thread::yield();
+  ASSERT_EQ(images_.mounted_of[Path(1, "fs")], 2U);
+  images_.restore_fails = Status::Ok();
+  images_.changes_when_held = true;
+  Status mounts = UnavailableError("not asked yet");
+  for (int i = 0; i < 100 && mounts.code() == StatusCode::kUnavailable; ++i) {
+    mounts = snapshotter_->Mounts("container").status();
+  }
+  ASSERT_TRUE(mounts.ok()) << mounts.message();
+  EXPECT_EQ(images_.joined, 3U);
+  EXPECT_EQ(images_.mounted_of[Path(1, "fs")], 3U) << "it is of a pool that has gone";
+  EXPECT_EQ(images_.mounted_of[Path(2, "fs")], 3U);
+  EXPECT_EQ(images_.Held(), 2U);
+}
+
 TEST_F(SnapshotterTest, AnImageThatCameOutOtherwiseIsWhatTheSnapshotHas) {
   Pull(1, "chain1", "");
   images_.Lose(true);
@@ -493,6 +561,58 @@ TEST_F(SnapshotterTest, ALayerNobodyHasIsNamedAndNothingIsLeftOfWhoAsked) {
   EXPECT_TRUE(snapshotter_->Remove("old").ok()) << "what is lost can be removed";
   images_.restore_fails = Status::Ok();
   EXPECT_TRUE(snapshotter_->Prepare("new", "chain1", {}).ok()) << "and had again later";
+}
+
+TEST_F(SnapshotterTest, WhatWasMountedIsMountedAgainAndNothingElse) {
+  Pull(1, "mounted", "");
+  Pull(2, "never", "");
+  PrepareOne("container", "mounted");
+  images_.Lose(false);
+  PrepareOne("another", "");  // upon which the pool is settled
+  while (snapshotter_->IsRestoring(1)) std::this_thread::yield();
+  EXPECT_TRUE(images_.IsMounted(Path(1, "fs"))) << "somebody was told of it";
+  EXPECT_FALSE(images_.IsMounted(Path(2, "fs")));
+  EXPECT_EQ(images_.Held(), 2U);
+}
+
+TEST_F(SnapshotterTest, WhatIsRemovedWhileItIsPlacedAgainHoldsNothing) {
+  Pull(1, "chain1", "");
+  images_.while_restoring = [&](const std::function<bool()>& /*cancelled*/) {
+    const Status removed = snapshotter_->Remove("chain1");
+    static_cast<void>(snapshotter_->Cleanup());
+    return removed;
+  };
+  images_.Lose(true);
+  PrepareOne("another", "");  // upon which the pool is settled
+  while (snapshotter_->IsRestoring(1)) std::this_thread::yield();
+  EXPECT_EQ(images_.restored_over.size(), 1U);
+  EXPECT_EQ(images_.Held(), 0U);
+}
+
+TEST_F(SnapshotterTest, WhatIsBeingPlacedAgainEndsWithTheDaemon) {
+  Pull(1, "chain1", "");
+  PrepareOne("container", "chain1");
+  std::promise<void> begun;
+  std::once_flag once;
+  images_.while_restoring = [&](const std::function<bool()>& cancelled) -> Status {
+    std::call_once(once, [&] { begun.set_value(); });
+    while (!cancelled()) std::this_thread::yield();
+    return CancelledError("nobody waits for it any more");
+  };
+  images_.Lose(true);
+  std::future<Status> asked =
+      std::async(std::launch::async, [&] { return snapshotter_->Mounts("container").status(); });
+  begun.get_future().wait();
+  snapshotter_->StopRestoring();
+  EXPECT_EQ(asked.get().code(), StatusCode::kCancelled);
+  snapshotter_.reset();
+}
+
+TEST_F(SnapshotterTest, NobodyEndsByAnExceptionWhilePoolsAreLookedAfter) {
+  Pull(1, "chain1", "");
+  images_.throws = true;
+  while (images_.thrown < 2) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(snapshotter_->Stat("chain1").ok());
 }
 
 TEST_F(SnapshotterTest, NobodyHasToAskForWhatWasLost) {

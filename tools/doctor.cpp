@@ -60,9 +60,10 @@ class Report {
     }
     const std::string word = fmt::format("{:<4}", NameOf(finding.verdict));
     RETURN_IF_ERROR(context_.out(color_ ? ColorOf(finding.verdict) + word + "\x1b[0m" : word));
-    return context_.out(
-        fmt::format("  {}{}\n", finding.what,
-                    finding.advice.empty() ? "" : fmt::format("  ({})", finding.advice)));
+    // Much of it was said by others: daemons, containerd, files.
+    const std::string advice = PrintableName(finding.advice);
+    return context_.out(fmt::format("  {}{}\n", PrintableName(finding.what),
+                                    advice.empty() ? "" : fmt::format("  ({})", advice)));
   }
   Status AddAll(const Findings& findings) {
     for (const Finding& finding : findings) RETURN_IF_ERROR(Add(finding));

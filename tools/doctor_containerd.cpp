@@ -6,7 +6,6 @@
 #include <cstdio>
 
 #include "tools/doctor.hpp"
-#include "tools/text.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -45,8 +44,7 @@ Finding CheckPlugin(const ContainerdFacts& facts, const ContainerdVersion& versi
   }
   if (!plugin->error.empty()) {
     return {Verdict::kFail, check,
-            fmt::format("containerd's plugin {} {} does not work: {}", type, id,
-                        PrintableName(plugin->error)),
+            fmt::format("containerd's plugin {} {} does not work: {}", type, id, plugin->error),
             "systemctl start daxfs-snapshotter.socket; systemctl restart containerd"};
   }
   return {Verdict::kOk, check, fmt::format("containerd has the plugin {} {}", type, id), ""};
@@ -77,7 +75,7 @@ Finding CheckTransfer(const ContainerdConfig& config, const ContainerdVersion& v
   if (entry->differ != kDiffer) {
     return {Verdict::kFail, "unpack",
             fmt::format("unpack_config of daxfs has the differ \"{}\": layers become directories{}",
-                        PrintableName(entry->differ), where),
+                        entry->differ, where),
             fmt::format("differ = \"{}\" there; systemctl restart containerd", kDiffer)};
   }
   return {Verdict::kOk, "unpack", "the transfer service unpacks into daxfs" + where, ""};
@@ -99,12 +97,11 @@ Finding CheckPods(const ContainerdConfig& config) {
   if (config.pods_snapshotter == kSnapshotter) {
     return {Verdict::kOk, "pods", "pods' images are in daxfs" + where, ""};
   }
-  return {Verdict::kOk, "pods",
-          fmt::format("pods' images are in {}, not in daxfs{}",
-                      config.pods_snapshotter.empty() ? "overlayfs"
-                                                      : PrintableName(config.pods_snapshotter),
-                      where),
-          ""};
+  return {
+      Verdict::kOk, "pods",
+      fmt::format("pods' images are in {}, not in daxfs{}",
+                  config.pods_snapshotter.empty() ? "overlayfs" : config.pods_snapshotter, where),
+      ""};
 }
 
 Findings CheckConfig(const Result<ContainerdConfig>& config, const ContainerdVersion& version) {
@@ -142,13 +139,13 @@ Findings CheckContainerd(const Result<ContainerdFacts>& containerd,
   }
   const std::optional<ContainerdVersion> parsed = ParseVersion(containerd->version);
   if (!parsed) {
-    return {{Verdict::kWarn, "containerd",
-             fmt::format("containerd has the version \"{}\", which says nothing",
-                         PrintableName(containerd->version)),
-             ""}};
+    return {
+        {Verdict::kWarn, "containerd",
+         fmt::format("containerd has the version \"{}\", which says nothing", containerd->version),
+         ""}};
   }
   Findings findings;
-  const std::string what = "containerd " + PrintableName(containerd->version) + " answers";
+  const std::string what = "containerd " + containerd->version + " answers";
   findings.push_back(*parsed < ContainerdVersion{1, 6, 0}
                          ? Finding{Verdict::kWarn, "containerd", what + ", older than was tried",
                                    "containerd 1.7.4 or later"}
@@ -162,31 +159,28 @@ Findings CheckContainerd(const Result<ContainerdFacts>& containerd,
 }
 
 Finding CheckSandbox(const std::string& name, const Result<SandboxFacts>& image) {
-  const std::string shown = PrintableName(name);
   if (!image.ok()) {
     return {Verdict::kWarn, "sandbox",
-            fmt::format("the pods' image {} could not be asked for: {}", shown,
+            fmt::format("the pods' image {} could not be asked for: {}", name,
                         image.status().message()),
             "systemctl start containerd"};
   }
-  const std::string pull = fmt::format("ctr -n k8s.io images pull --snapshotter daxfs {}", shown);
+  const std::string pull = fmt::format("ctr -n k8s.io images pull --snapshotter daxfs {}", name);
   if (!image->present) {
     return {Verdict::kWarn, "sandbox",
-            fmt::format("the pods' image {} is not there: the first pod waits for it", shown),
-            pull};
+            fmt::format("the pods' image {} is not there: the first pod waits for it", name), pull};
   }
   if (!image->unpacked) {
     return {Verdict::kFail, "sandbox",
-            fmt::format("the pods' image {} is there, and not in daxfs: no pod starts", shown),
+            fmt::format("the pods' image {} is there, and not in daxfs: no pod starts", name),
             pull};
   }
   if (!image->pinned) {
     return {Verdict::kWarn, "sandbox",
-            fmt::format("the pods' image {} is in daxfs, and the kubelet may remove it", shown),
-            fmt::format("ctr -n k8s.io images label {} io.cri-containerd.pinned=pinned", shown)};
+            fmt::format("the pods' image {} is in daxfs, and the kubelet may remove it", name),
+            fmt::format("ctr -n k8s.io images label {} io.cri-containerd.pinned=pinned", name)};
   }
-  return {Verdict::kOk, "sandbox", fmt::format("the pods' image {} is in daxfs, pinned", shown),
-          ""};
+  return {Verdict::kOk, "sandbox", fmt::format("the pods' image {} is in daxfs, pinned", name), ""};
 }
 
 }  // namespace daxfs::tools

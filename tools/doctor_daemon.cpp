@@ -26,16 +26,15 @@ Finding CheckDaemon(const Result<DaemonStatus>& daemon, const std::string& versi
   if (!daemon.ok()) {
     return {Verdict::kFail, "daemon", daemon.status().message(), AdviceFor(daemon.status())};
   }
-  const std::string what = fmt::format(
-      "daxfs-snapshotter {} serves {} since {}Z", PrintableName(daemon->version),
-      PrintableName(daemon->root), TimeText(daemon->started_ns / kNsPerSecond, 0).substr(0, 19));
+  const std::string what =
+      fmt::format("daxfs-snapshotter {} serves {} since {}Z", daemon->version, daemon->root,
+                  TimeText(daemon->started_ns / kNsPerSecond, 0).substr(0, 19));
   if (daemon->version == version) return {Verdict::kOk, "daemon", what, ""};
   return {Verdict::kWarn, "daemon", what + ", and this daxfsctl is " + version, kRestart};
 }
 
 Finding CheckDaemonPool(const DaemonStatus& daemon, const std::optional<PoolFacts>& pool,
                         const ModuleFacts& module) {
-  const std::string name = PrintableName(daemon.pool);
   if (daemon.pool.empty()) {
     return {Verdict::kWarn, "daemon-pool",
             "daxfs-snapshotter has no pool: layers are directories of this host alone",
@@ -43,24 +42,24 @@ Finding CheckDaemonPool(const DaemonStatus& daemon, const std::optional<PoolFact
   }
   if (daemon.pool_uuid.empty()) {
     return {Verdict::kFail, "daemon-pool",
-            fmt::format("daxfs-snapshotter takes no part in pool {}: {}", name,
-                        PrintableName(daemon.why_no_pool)),
+            fmt::format("daxfs-snapshotter takes no part in pool {}: {}", daemon.pool,
+                        daemon.why_no_pool),
             "look: daxfsctl pool info " + daemon.pool};
   }
   if (pool && pool->status.ok() && pool->uuid != daemon.pool_uuid) {
     return {Verdict::kFail, "daemon-pool",
             fmt::format("daxfs-snapshotter takes part in pool {}, and {} is {} by now",
-                        PrintableName(daemon.pool_uuid), name, pool->uuid),
+                        daemon.pool_uuid, daemon.pool, pool->uuid),
             kRestart};
   }
   if (daemon.backend.empty()) {
-    return {
-        Verdict::kFail, "daemon-pool",
-        fmt::format("daxfs-snapshotter takes part in pool {} and cannot mount its images", name),
-        "journalctl -u daxfs-snapshotter"};
+    return {Verdict::kFail, "daemon-pool",
+            fmt::format("daxfs-snapshotter takes part in pool {} and cannot mount its images",
+                        daemon.pool),
+            "journalctl -u daxfs-snapshotter"};
   }
   const std::string what = fmt::format("daxfs-snapshotter takes part in pool {} and mounts by {}",
-                                       name, PrintableName(daemon.backend));
+                                       daemon.pool, daemon.backend);
   if (daemon.backend == "fuse" && module.loaded) {
     return {Verdict::kWarn, "daemon-pool", what + ", though the kernel module is loaded",
             fmt::format("daxfsctl pool attach {}; {}", daemon.pool, kRestart)};
@@ -69,16 +68,15 @@ Finding CheckDaemonPool(const DaemonStatus& daemon, const std::optional<PoolFact
 }
 
 Finding CheckRoot(const std::string& root, const Result<os::UpperFacts>& facts) {
-  const std::string path = PrintableName(root);
   if (!facts.ok()) {
     return {Verdict::kWarn, "root",
-            fmt::format("{} could not be tried: {}", path, facts.status().message()),
+            fmt::format("{} could not be tried: {}", root, facts.status().message()),
             facts.status().code() == StatusCode::kPermissionDenied
                 ? "run this as root"
                 : "daxfs-snapshotter makes it: systemctl start daxfs-snapshotter"};
   }
   constexpr std::array<const char*, 3> kNever = {"overlay", "nfs", "nfs4"};
-  const std::string what = fmt::format("{} is on {}", path, PrintableName(facts->type));
+  const std::string what = fmt::format("{} is on {}", root, facts->type);
   if (std::find(kNever.begin(), kNever.end(), facts->type) != kNever.end()) {
     return {Verdict::kFail, "root", what + ", which OverlayFS cannot write to",
             "`root:` of /etc/daxfs/snapshotter.yaml wants a file system like ext4 or xfs"};

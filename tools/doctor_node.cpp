@@ -32,8 +32,8 @@ std::string ModuleVersion() {
 
 Finding CheckRoom(const PoolFacts& facts) {
   const std::string what =
-      fmt::format("pool {}: {} of {} free", PrintableName(facts.name),
-                  base::HumanSize(facts.free_bytes), base::HumanSize(facts.size_bytes));
+      fmt::format("pool {}: {} of {} free", facts.name, base::HumanSize(facts.free_bytes),
+                  base::HumanSize(facts.size_bytes));
   if (facts.free_bytes >= facts.size_bytes / kNearlyFull) {
     return {Verdict::kOk, "pool-room", what, ""};
   }
@@ -47,11 +47,11 @@ Finding CheckRoom(const PoolFacts& facts) {
 Finding CheckDamage(const PoolFacts& facts) {
   if (facts.faults == 0) {
     return {Verdict::kOk, "pool-damage",
-            fmt::format("pool {}: every word of it is in order", PrintableName(facts.name)), ""};
+            fmt::format("pool {}: every word of it is in order", facts.name), ""};
   }
   return {Verdict::kFail, "pool-damage",
-          fmt::format("pool {}: {}: {}", PrintableName(facts.name),
-                      Counted(facts.faults, "damaged place"), facts.first_fault),
+          fmt::format("pool {}: {}: {}", facts.name, Counted(facts.faults, "damaged place"),
+                      facts.first_fault),
           "look: daxfsctl pool check " + facts.name};
 }
 
@@ -60,14 +60,13 @@ Finding CheckTwin(const PoolFacts& facts, const pool::HostIdentity& host) {
   for (const pool::HostView& other : facts.hosts) {
     if (other.id != host.id || other.name == host.name) continue;
     return {Verdict::kWarn, "host-unique",
-            fmt::format("pool {}: a host \"{}\" has this host's id, last heard {}",
-                        PrintableName(facts.name), PrintableName(other.name),
-                        Ago(other.heartbeat, os::WallClockSeconds())),
+            fmt::format("pool {}: a host \"{}\" has this host's id, last heard {}", facts.name,
+                        other.name, Ago(other.heartbeat, os::WallClockSeconds())),
             "unless this host was renamed: give one of them another: uuidgen > "
             "/etc/daxfs/host-id, or DAXFS_HOST_ID"};
   }
   return {Verdict::kOk, "host-unique",
-          fmt::format("pool {}: no other host has this one's id", PrintableName(facts.name)), ""};
+          fmt::format("pool {}: no other host has this one's id", facts.name), ""};
 }
 
 }  // namespace
@@ -85,7 +84,7 @@ Finding CheckModule(const ModuleFacts& facts) {
   if (facts.loaded) {
     return {Verdict::kOk, "module",
             "the kernel module daxfs is loaded" +
-                (facts.version.empty() ? "" : ", version " + PrintableName(facts.version)),
+                (facts.version.empty() ? "" : ", version " + facts.version),
             ""};
   }
   if (facts.fuse_device && facts.fuse_program) {
@@ -137,17 +136,15 @@ Findings CheckPoolFacts(const PoolFacts& facts, const std::optional<pool::HostId
   if (!facts.status.ok()) {
     const bool attachable = facts.status.code() == StatusCode::kFailedPrecondition;
     return {{Verdict::kFail, "pool",
-             fmt::format("pool {} cannot be opened: {}", PrintableName(facts.name),
-                         facts.status.message()),
+             fmt::format("pool {} cannot be opened: {}", facts.name, facts.status.message()),
              attachable
                  ? "daxfsctl pool attach " + facts.name
                  : "look at /etc/daxfs/pools.d, and make what is new: daxfsctl pool create " +
                        facts.name}};
   }
-  Findings findings = {{Verdict::kOk, "pool",
-                        fmt::format("pool {} is {}, version {}", PrintableName(facts.name),
-                                    facts.uuid, facts.version),
-                        ""}};
+  Findings findings = {
+      {Verdict::kOk, "pool",
+       fmt::format("pool {} is {}, version {}", facts.name, facts.uuid, facts.version), ""}};
   findings.push_back(CheckRoom(facts));
   findings.push_back(CheckDamage(facts));
   if (host) findings.push_back(CheckTwin(facts, *host));

@@ -107,7 +107,7 @@ std::string ChainText(const std::vector<const SnapshotView*>& chain, bool whole)
     const char* const mounted = layer->image.empty() ? "-" : layer->mounted ? "yes" : "no";
     text +=
         table.Line(fmt::format("{:>6}  {:<10} {:>9}", layer->number, layer->state, SizeOf(*layer)),
-                   layer->image.empty() ? "-" : layer->image,
+                   layer->image.empty() ? "-" : PrintableName(layer->image),
                    fmt::format("{:<7}  {}", mounted, PrintableName(layer->directory)));
   }
   return text;
@@ -116,13 +116,13 @@ std::string ChainText(const std::vector<const SnapshotView*>& chain, bool whole)
 std::string InfoText(const std::vector<const SnapshotView*>& chain, bool whole) {
   const SnapshotView& own = *chain.front();
   const auto line = [&](const char* what, const std::string& value) {
-    return value.empty() ? std::string() : fmt::format("{:<10}  {}\n", what, value);
+    return value.empty() ? std::string() : fmt::format("{:<10}  {}\n", what, PrintableName(value));
   };
-  std::string text = line("key", PrintableName(own.name));
+  std::string text = line("key", own.name);
   text += line("number", std::to_string(own.number));
   text += line("kind", own.kind);
   text += line("state", own.state);
-  text += line("parent", PrintableName(own.parent));
+  text += line("parent", own.parent);
   text += line("image", own.image);
   text += line("layer", own.diff_id);
   text += line("chain", own.chain);
@@ -135,7 +135,7 @@ std::string InfoText(const std::vector<const SnapshotView*>& chain, bool whole) 
                              Counted(own.usage->inodes, "inode")));
   }
   for (const auto& [key, value] : own.labels) {
-    text += line("label", PrintableName(key) + "=" + PrintableName(value));
+    text += line("label", key + "=" + value);
   }
   text = ForScreen(text, whole);
   text += fmt::format("\n{}, the uppermost first:\n", Counted(chain.size(), "layer"));

@@ -24,6 +24,7 @@ using Json = nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 std::string Digest(char digit) { return "sha256:" + std::string(64, digit); }
 
@@ -133,6 +134,25 @@ TEST_F(SnapshotCommandsTest, ListIsATable) {
             "     1  committed  placed        1.0 MiB       -  base\n"
             "     2  committed  missing             -       1  top\n"
             "     3  active     directory           -       2  k8s.io/3/x\\x1b\n");
+}
+
+TEST_F(SnapshotCommandsTest, NothingADaemonSaysCommandsTheTerminal) {
+  const std::string evil = "e\x1b[2J\n";
+  api::Snapshot& one = daemon_.Add(api::Snapshot::ACTIVE, api::Snapshot::PLACED, evil, "");
+  one.set_parent(evil);
+  one.set_image(evil);
+  one.set_diff_id(evil);
+  one.set_chain(evil);
+  one.set_blob(evil);
+  one.set_directory(evil);
+  one.mutable_labels()->insert({{evil, evil}});
+  Serve(daemon_);
+  command_.key = "1";
+  for (const auto command : {ListSnapshots, ShowSnapshot}) {
+    ASSERT_TRUE(Run(command).ok());
+    EXPECT_THAT(said_, Not(HasSubstr("\x1b")));
+    EXPECT_THAT(said_, Not(HasSubstr("[2J\n")));
+  }
 }
 
 TEST_F(SnapshotCommandsTest, FiltersChoose) {

@@ -140,6 +140,8 @@ class Participant {
   // The object a key, or a name, points to; nothing if there is none that is ready. Errors:
   // kAborted when others keep changing it.
   Result<std::optional<Use>> Find(const Key& key);
+  // Whether it would be found; counts as no use of it. Errors: kAborted.
+  Result<bool> Has(const Key& key) const;
   Result<std::optional<Use>> FindName(std::string_view name);
   Result<std::optional<Use>> Take(Ref ref);
 

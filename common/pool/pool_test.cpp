@@ -196,6 +196,20 @@ TEST_F(PoolTest, WhatAKilledBuilderHadIsFreeAtOnce) {
   EXPECT_FALSE(local->FindBuilder(Digest{}).has_value());
 }
 
+TEST_F(PoolTest, WhetherSomethingIsThereIsNoUseOfIt) {
+  const std::unique_ptr<Participant> me = Attach(1);
+  const Key key{AliasKind::kRoot, DigestOf(Bytes(100, 1))};
+  EXPECT_FALSE(*me->Has(key));
+  Ref ref;
+  { ref = Place(*me, Bytes(100, 1))->ref(); }
+  daxfs_word* used = &me->memory().words().row_records[ref.row].used;
+  daxfs_store(used, 1);
+  EXPECT_TRUE(*me->Has(key));
+  EXPECT_EQ(daxfs_load(used), 1U);
+  ASSERT_TRUE(me->CollectOne(ref).ok());
+  EXPECT_FALSE(*me->Has(key)) << "whatever still names it";
+}
+
 TEST_F(PoolTest, ARemoteHostsThingsStayUntilItIsFenced) {
   std::unique_ptr<Participant> far = Attach(2);
   const std::unique_ptr<Participant> near = Attach(1);

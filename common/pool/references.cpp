@@ -28,6 +28,15 @@ daxfs_key MakeKey(std::uint32_t kind, const Digest& digest) {
 
 daxfs_key NameKey(std::string_view name) { return MakeKey(DAXFS_ALIAS_NAME, Sha256(name)); }
 
+// An alias may name what has gone since.
+bool IsThere(const daxfs_pool& home, Ref ref) {
+  if (ref.row >= home.row_count) return false;
+  const std::uint64_t word = daxfs_load(&home.rows[ref.row]);
+  const std::uint32_t state = daxfs_word_state(word);
+  return daxfs_word_generation(word) == ref.generation &&
+         (state == DAXFS_ROW_READY || state == DAXFS_ROW_DYING);
+}
+
 // Two who lose against each other must not go on in step.
 void WaitALittle() {
   static thread_local std::minstd_rand random{std::random_device{}()};
@@ -142,6 +151,21 @@ Result<Participant::PublishedRow> Participant::PublishRow(Ref ref, const Digest&
 
 Result<std::optional<Use>> Participant::Find(const Key& key) {
   return Find(&daxfs_pool::aliases, MakeKey(static_cast<__u32>(key.kind), key.digest));
+}
+
+Result<bool> Participant::Has(const Key& key) const {
+  const daxfs_key wanted = MakeKey(static_cast<__u32>(key.kind), key.digest);
+  for (std::uint32_t number = 0; number < memory_->partition_count(); ++number) {
+    const daxfs_pool& home = memory_->partition(number);
+    daxfs_alias alias = {};
+    int error = -EAGAIN;
+    for (int i = 0; i < kTries && error == -EAGAIN; ++i) {
+      error = daxfs_index_find(&home, &home.aliases, &wanted, 0, &alias);
+    }
+    if (error == 0 && IsThere(home, RefOf(memory_->words(), alias.target))) return true;
+    if (error == -EAGAIN) return Status(StatusCode::kAborted, "look-up: others keep changing it");
+  }
+  return false;
 }
 
 Result<std::optional<Use>> Participant::FindName(std::string_view name) {

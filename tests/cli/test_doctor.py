@@ -68,6 +68,12 @@ def test_of_a_bare_node_it_says_what_to_type(node):
     assert found["host-id"][0] == "ok" and found["pool"][0] == "warn" and "no pool" in found["pool"][1]
 
 
+def test_what_others_say_commands_no_terminal(node):
+    done = node.ctl.run("doctor", "--address", node.folder / "s.sock", "--containerd", node.folder / "c\033[2J\n.sock",
+                        env=node.environment)
+    assert "\033" not in done.stdout and "c\\x1b[2J\\x0a.sock" in done.stdout
+
+
 def test_pools_are_opened_and_measured(node, tmp_path):
     node.make_pool("images")
     found = node.findings()
