@@ -161,7 +161,7 @@ static int take_slot(struct fs_context *fc, struct daxfs_member *member)
 static bool has_slot(const struct daxfs_member *member)
 {
 	return daxfs_load(&member->pool.slots[member->slot]) == member->word &&
-	       daxfs_pool_has_epoch(member->bank[0].region->kaddr, member->info.epoch);
+	       daxfs_pool_has_epoch(member->super, member->info.epoch);
 }
 
 /** daxfs_member_fenced() - has somebody stated that this host is off? Then its slot is not its */
@@ -287,6 +287,7 @@ static int join(struct fs_context *fc, struct daxfs_member *member,
 	int err;
 
 	member->fenced = false;
+	member->super = region->kaddr;
 	err = view_pool(fc, member, region);
 	if (!err)
 		err = join_host(fc, member);

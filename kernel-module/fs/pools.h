@@ -44,6 +44,7 @@ struct daxfs_bank {
  * @objects: those of which this kernel has a use
  * @devices: names under which programs reach its banks
  * @pool: its words, of this host's partition; this and what follows only while bank 0 is there
+ * @super: its superblock in memory, unchecked from then on
  * @partitions: the words of all partitions, if it has some
  * @slot: the kernel's own
  * @host: the number of this host
@@ -60,6 +61,7 @@ struct daxfs_member {
 	struct list_head objects;
 	struct list_head devices;
 	struct daxfs_pool pool;
+	const void *super;
 	struct daxfs_pool *partitions;
 	u32 slot;
 	u32 host;
