@@ -37,9 +37,15 @@ Status FenceTheStill(std::unique_ptr<Memory> memory, const HostIdentity& self,
   const bool partitioned = memory->partition_count() > 1;
   if (!partitioned) RETURN_IF_ERROR(StateOff(*memory, host.host, host.key));
   // Which undoes what it had.
-  ASSIGN_OR_RETURN(const std::unique_ptr<Participant> participant,
-                   Participant::Attach(std::move(memory), self, name));
-  return partitioned ? participant->FencePartition(host.host) : Status::Ok();
+  const Result<std::unique_ptr<Participant>> participant =
+      Participant::Attach(std::move(memory), self, name);
+  if (!participant.ok()) {
+    return partitioned ? participant.status()
+                       : participant.status().WithContext(
+                             "the host is off from now on, but what it had is left to be freed by "
+                             "the next process in the pool (daxfsctl pool gc)");
+  }
+  return partitioned ? (*participant)->FencePartition(host.host) : Status::Ok();
 }
 
 }  // namespace daxfs::pool

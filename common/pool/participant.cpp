@@ -237,7 +237,7 @@ Status StateOff(const Memory& memory, std::uint32_t host, std::uint64_t key) {
   if (host >= words.host_count || key == 0 || daxfs_load(&words.hosts[host]) != key) {
     return NotFoundError("no such host");
   }
-  daxfs_fence_host(&words, host);
+  daxfs_fence_host(&words, host, key);
   if (daxfs_host_leave(&words, host, key) != 0) return NotFoundError("another has fenced it");
   return Status::Ok();
 }

@@ -161,7 +161,7 @@ void TakePart(const daxfs_pool& pool) {
     daxfs_chunk_merge(&pool, 3, chunk);
   }
   for (__u32 row = 0; row < pool.row_count; ++row) daxfs_collect(&pool, 3, row);
-  daxfs_fence_host(&pool, 0);
+  daxfs_fence_host(&pool, 0, daxfs_load(&pool.hosts[0]));
   __u64 life = 0;
   if (daxfs_succeed(&pool, 0, 1, 1, &life) == 0) daxfs_detach(&pool, 0);
   daxfs_detach(&pool, 3);

@@ -2,7 +2,6 @@
 // pool_index.h and granules alone, over real words; what happens when many step at once is
 // tests/sim's matter.
 #include "pool_index.h"
-#include "pool_slot.h"
 
 #include <gtest/gtest.h>
 
@@ -10,6 +9,8 @@
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "pool_slot.h"
 
 namespace {
 

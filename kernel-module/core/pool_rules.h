@@ -23,6 +23,7 @@ enum daxfs_rule {
 	DAXFS_RULE_PROOF_DECIDES,	/* who proves a death swaps the lock first */
 	DAXFS_RULE_PROOF_GROWS,		/* to what was never there in that life */
 	DAXFS_RULE_LIFE_UNLOCKS,	/* a life that ends takes its lock's mark along */
+	DAXFS_RULE_LOCK_LIVES,		/* and leaves a number that no other life had */
 	DAXFS_RULE_SUCCEED_UNLOCKS,	/* a dead slot's successor takes the mark away first */
 	DAXFS_RULE_SUCCEED_SWEEPS,	/* and what the dead one has left */
 	DAXFS_RULE_SWEEP_CLAIM,		/* a dead slot is swept by who has claimed it */

@@ -16,6 +16,23 @@ static int decide(const struct daxfs_pool *pool, __u32 slot, __u64 lock, __u64 n
 	return daxfs_cas(&pool->slot_records[slot].lock, lock, next) == lock ? 0 : -EBUSY;
 }
 
+/* Where no lock is: a number, of the life that begins with that generation, and of no other. */
+static __u64 no_lock(__u64 generation)
+{
+	return DAXFS_RULE(LOCK_LIVES) ? (generation & 0xffff) << 16 : 0;
+}
+
+/*
+ * A proof is no mark, for it names no boot; and none is what an attacher may have read before it,
+ * in this life or an earlier one.
+ */
+static __u64 proof_behind(__u64 found, __u64 lock, __u64 word)
+{
+	if (!DAXFS_RULE(PROOF_GROWS))
+		return found == lock ? 0 : lock;
+	return (found >> 32 ? no_lock(daxfs_word_generation(word)) : found) + 1;
+}
+
 /*
  * Between its slot's word and its lock a participant may die, or be taken for dead by who knows
  * of no lock; and who was slow may meet the next one's.
@@ -31,7 +48,7 @@ static int begin_life(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u
 	}
 	if (daxfs_load(&pool->slots[slot]) == word || !DAXFS_RULE(ATTACH_RECHECK))
 		return 0;
-	decide(pool, slot, lock, 0);
+	decide(pool, slot, lock, proof_behind(lock, 0, word));
 	return -EBUSY;
 }
 
@@ -129,11 +146,11 @@ static int end_life(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64
 	return 0;
 }
 
-/* Of whose lock was this life? Nobody's, before the next one. */
-static void unlock(const struct daxfs_pool *pool, __u32 slot)
+/* Of whose lock was this life? Nobody's, before the one that begins with @generation. */
+static void unlock(const struct daxfs_pool *pool, __u32 slot, __u64 generation)
 {
 	if (pool->slot_records && DAXFS_RULE(LIFE_UNLOCKS))
-		daxfs_store(&pool->slot_records[slot].lock, 0);
+		daxfs_store(&pool->slot_records[slot].lock, no_lock(generation));
 }
 
 static void clear_uses(const struct daxfs_pool *pool, __u32 slot)
@@ -155,7 +172,7 @@ void daxfs_detach(const struct daxfs_pool *pool, __u32 slot)
 	if (daxfs_word_state(word) != DAXFS_SLOT_ATTACHED)
 		return;	/* it was stated to be dead; then it is swept */
 	clear_uses(pool, slot);
-	unlock(pool, slot);
+	unlock(pool, slot, next);
 	/* A release: who attaches to the slot finds it without uses. */
 	end_life(pool, slot, word, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
 }
@@ -252,17 +269,16 @@ static void sweep_remains(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 
 int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 {
-	__u64 mine;
+	__u64 mine, next;
 	int error = claim_slot(pool, slot, dead, &mine);
 
 	if (error)
 		return error;
-	unlock(pool, dead);
+	next = (daxfs_word_generation(mine) + 1) & DAXFS_GENERATION_MASK;
+	unlock(pool, dead, next);
 	sweep_remains(pool, slot, dead);
 	/* The swap is a release: who attaches to the slot finds it swept. */
-	daxfs_cas(&pool->slots[dead], mine,
-		  daxfs_word_make(DAXFS_SLOT_FREE, 0,
-				  (daxfs_word_generation(mine) + 1) & DAXFS_GENERATION_MASK));
+	daxfs_cas(&pool->slots[dead], mine, daxfs_word_make(DAXFS_SLOT_FREE, 0, next));
 	return 0;
 }
 
@@ -275,62 +291,53 @@ int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word)
 	return end_life(pool, slot, word, dead);
 }
 
-/*
- * A proof is no mark, for it names no boot; and none is what an attacher may have read before it,
- * however many there are.
- */
-static __u64 proof_behind(__u64 found, __u64 lock)
-{
-	if (!DAXFS_RULE(PROOF_GROWS))
-		return found == lock ? 0 : lock;
-	return found >> 32 ? 1 : found + 1;
-}
-
 int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 lock)
 {
 	__u64 found = lock_of(pool, slot);
 
 	if (found && found != lock && found >> 32 == lock >> 32)
 		return -EPERM;
-	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, proof_behind(found, lock)))
+	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, proof_behind(found, lock, word)))
 		return -EBUSY;
 	return daxfs_mark_dead(pool, slot, word);
 }
 
 int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word)
 {
-	__u64 before = lock_of(pool, slot);
+	__u64 found = lock_of(pool, slot);
 	__u64 dead = daxfs_load(&pool->slots[slot]);
-	__u64 proof = DAXFS_RULE(SUCCEED_UNLOCKS) ? proof_behind(before, lock) : before;
+	__u64 next = (daxfs_word_generation(dead) + 1) & DAXFS_GENERATION_MASK;
+	__u64 before = DAXFS_RULE(SUCCEED_UNLOCKS) ? no_lock(next) : found;
 	int error;
 
 	if (daxfs_word_state(dead) != DAXFS_SLOT_DEAD)
 		return -EBUSY;
 	/* The lock of one that was fenced would be taken for the successor's, should that die. */
-	if (decide(pool, slot, before, proof))
+	if (decide(pool, slot, found, before))
 		return -EBUSY;
-	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host,
-				(daxfs_word_generation(dead) + 1) & DAXFS_GENERATION_MASK);
-	error = attach_from(pool, slot, dead, proof, lock, *word);
+	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, next);
+	error = attach_from(pool, slot, dead, before, lock, *word);
 	if (!error && DAXFS_RULE(SUCCEED_SWEEPS))
 		sweep_remains(pool, slot, slot);
 	return error;
 }
 
-void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host)
+void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key)
 {
 	__u32 i;
 
+	/* What names the number before the key was seen again is of the host with that key. */
 	for (i = 0; i < pool->slot_count; i++) {
 		__u64 word = daxfs_load(&pool->slots[i]);
 
-		if (daxfs_word_slot(word) == host)
+		if (daxfs_word_slot(word) == host && daxfs_load(&pool->hosts[host]) == key)
 			daxfs_mark_dead(pool, i, word);
 	}
 	for (i = 0; i < pool->hold_count; i++) {
 		__u64 word = daxfs_load(&pool->hold_states[i]);
 
-		if (daxfs_word_state(word) == DAXFS_HOLD_VALID && daxfs_word_slot(word) == host)
+		if (daxfs_word_state(word) == DAXFS_HOLD_VALID && daxfs_word_slot(word) == host &&
+		    daxfs_load(&pool->hosts[host]) == key)
 			daxfs_hold_drop(pool, i, word);
 	}
 }

@@ -63,7 +63,7 @@ void daxfs_contention_gone(const struct daxfs_pool *pool, __u32 host, __u64 *cou
  * daxfs_fence_host() - @host is stated to be off: its slots are dead, its holds free
  * For anybody, also without a slot; what is dead then is for anyone to sweep who has one.
  */
-void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host);
+void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key);
 
 /**
  * daxfs_sweep() - undo what the dead participant @dead left, and set its slot free

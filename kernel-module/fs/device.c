@@ -232,7 +232,7 @@ static int device_release(struct inode *inode, struct file *file)
 	mutex_lock(&device->lock);
 	list_del(&opened->list);
 	mutex_unlock(&device->lock);
-	if (!opened->tables)
+	if (!opened->tables && daxfs_pool_has_epoch(member->super, member->info.epoch))
 		xa_for_each(&opened->lives, slot, life)
 			daxfs_mark_dead(&member->pool, slot,
 					daxfs_word_make(DAXFS_SLOT_ATTACHED, member->host,

@@ -101,6 +101,20 @@ Program Prover(int sweeps, int proofs = 1) {
   };
 }
 
+// The same, once for each life there is.
+Program ProverOfLives(int lives) {
+  return [lives](PoolWorld& world, uint32_t self) {
+    const daxfs_pool& pool = world.pool();
+    for (int i = 0; i < lives; ++i) {
+      world.AwaitSlot(0, DAXFS_SLOT_ATTACHED);
+      daxfs_prove_dead(&pool, 0, daxfs_load(&pool.slots[0]), Mark(self + 1));
+      world.AwaitSlot(0, DAXFS_SLOT_DEAD);
+      daxfs_sweep(&pool, self, 0);
+    }
+    daxfs_collect(&pool, self, 0);
+  };
+}
+
 // Was in slot 0, by another directory's lock.
 Program Predecessor() {
   return [](PoolWorld& world, uint32_t) { daxfs_detach(&world.pool(), 0); };
@@ -422,6 +436,14 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
        .programs = {Sweeper(2), SuccessorOfASweeper(2), Reader()},
        .departures = {{0, Exit::kDies}, {2, Exit::kDies}},
        .records = true},
+      {.name = "K-successor-of-another-life",
+       .programs = {Nobody(), Successor(), ProverOfLives(2), Locked()},
+       .records = true,
+       .begin =
+           [](PoolWorld& world) {
+             world.SetSlot(0, DAXFS_SLOT_DEAD);
+             world.SetLock(0, Mark(7));
+           }},
       {.name = "K-successor-dies",
        .programs = {Nobody(), Successor(), ProverOfTheSame()},
        .departures = {{1, Exit::kDies}},

@@ -47,6 +47,8 @@ std::vector<Removal> OfObjects() {
       {"proof-grows", RULE(PROOF_GROWS), "K-attach-or-two-proofs", kSc, kUse},
       {"life-unlocks", RULE(LIFE_UNLOCKS), "K-attacher-dies", kSc,
        "a slot of the dead is left over"},
+      {"lock-lives", RULE(LOCK_LIVES), "K-successor-of-another-life", kSc,
+       "a dead slot is left over"},
       {"succeed-unlocks", RULE(SUCCEED_UNLOCKS), "K-successor-dies", kSc,
        "a slot of the dead is left over"},
       {"succeed-sweeps", RULE(SUCCEED_SWEEPS), "K-successor", kSc, "the row is left half-way"},
