@@ -15,7 +15,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kBeat{1000};
+constexpr milliseconds kBeat{1000}, kMoment{20}, kSweepWait{2000};
+constexpr int kTries = 8;
 
 }  // namespace
 
@@ -41,11 +42,14 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   RETURN_IF_ERROR(self->memory_->Settle(host.id));
   self->memory_->CountInto(self->contention_.data());
   RETURN_IF_ERROR(os::MakeDirectories(directory));
-  {
-    ASSIGN_OR_RETURN(const os::FileLock joining, os::FileLock::Wait(directory + "/host"));
-    RETURN_IF_ERROR(self->JoinHost());
+  // Who begins while it is stated to be off, for it was, joins once more.
+  Status joined = self->Join(directory);
+  for (int i = 1; i < kTries && joined.code() == StatusCode::kAborted; ++i) {
+    std::this_thread::sleep_for(kMoment);
+    joined = self->Join(directory);
   }
-  RETURN_IF_ERROR(self->TakeSlot(name));
+  RETURN_IF_ERROR(joined);
+  RETURN_IF_ERROR(self->BeginLife(name));
   const daxfs_pool& words = self->memory_->words();
   // Apart from others, so that what one builder takes lies together.
   self->next_row_ = self->slot_ * 37U % words.row_count;
@@ -53,6 +57,14 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   self->beat_ = std::thread([raw = self.get()] { raw->Beat(); });
   self->SweepLocal();
   return self;
+}
+
+Status Participant::Join(const std::string& directory) {
+  {
+    ASSIGN_OR_RETURN(const os::FileLock joining, os::FileLock::Wait(directory + "/host"));
+    RETURN_IF_ERROR(JoinHost());
+  }
+  return TakeSlot();
 }
 
 Status Participant::JoinHost() {
@@ -69,15 +81,30 @@ Status Participant::JoinHost() {
     daxfs_host_read(&words, host_, &host);
     return host.heartbeat;
   };
-  // A host with another boot's mark may be off, or may be a second one with the same id.
-  if (host.boot != 0 && host.boot != identity_.boot && Changes(heart)) {
+  // A host with another boot's mark may be off, or may be a second one with the same id. Who is of
+  // this boot, and sees other lock files, may just be saying so.
+  if (host.boot != 0 && host.boot != identity_.boot && Changes(heart) &&
+      host.boot != identity_.boot) {
     return FailedPreconditionError(memory_->name() + ": a machine with this host's id " +
                                    UuidText(identity_.id) + " (\"" + host.name +
                                    "\") is alive in it; give each its own /etc/daxfs/host-id");
   }
-  daxfs_host_set_boot(&words, host_, identity_.boot);
   partition_life_ = daxfs_partition_begin(&words);
   return Status::Ok();
+}
+
+daxfs_attacher Participant::AsAttacher(const os::FileLock& lock) const {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes to C's bytes
+  const auto* id = reinterpret_cast<const __u8*>(identity_.id.data());
+  return {host_, daxfs_host_key(id), LockMark(lock)};
+}
+
+// Of daxfs_attach() and daxfs_succeed(): is the slot this one's?
+Result<bool> Participant::IsTaken(int error) const {
+  if (error != -ESTALE) return error == 0;
+  return Status(
+      StatusCode::kAborted,
+      memory_->name() + ": this host is just being stated to be off (daxfsctl pool fence)");
 }
 
 // The lock comes first: who finds a slot of this host without one knows that its owner is dead.
@@ -85,7 +112,9 @@ Result<bool> Participant::TryFreeSlot(std::uint32_t slot) {
   const daxfs_pool& words = memory_->words();
   if (daxfs_word_state(daxfs_load(&words.slots[slot])) != DAXFS_SLOT_FREE) return false;
   ASSIGN_OR_RETURN(life_, os::FileLock::Try(LockPath(slot)));
-  return life_ && daxfs_attach(&words, slot, host_, LockMark(*life_), &slot_word_) == 0;
+  if (!life_) return false;
+  const daxfs_attacher self = AsAttacher(*life_);
+  return IsTaken(daxfs_attach(&words, slot, &self, &slot_word_));
 }
 
 // Its slot is taken over, and what it left is swept as this one's own: it takes a slot to sweep.
@@ -98,19 +127,37 @@ Result<bool> Participant::TryDeadSlot(std::uint32_t slot) {
   } else if (!ProveDead(slot, word, &life_)) {
     return false;
   }
-  return daxfs_succeed(&words, slot, host_, LockMark(*life_), &slot_word_) == 0;
+  const daxfs_attacher self = AsAttacher(*life_);
+  return IsTaken(daxfs_succeed(&words, slot, &self, &slot_word_));
 }
 
-Status Participant::TakeSlot(const std::string& name) {
+Result<bool> Participant::TryAllSlots() {
   using Try = Result<bool> (Participant::*)(std::uint32_t);
-  // Others may have taken and left what was looked at: where none is free for a moment, once more.
-  for (const Try attempt : {&Participant::TryFreeSlot, &Participant::TryDeadSlot,
-                            &Participant::TryFreeSlot, &Participant::TryDeadSlot}) {
+  for (const Try attempt : {&Participant::TryFreeSlot, &Participant::TryDeadSlot}) {
     for (slot_ = 0; slot_ < memory_->words().slot_count; ++slot_) {
-      ASSIGN_OR_RETURN(const bool taken, (this->*attempt)(slot_));
-      if (taken) return BeginLife(name);
+      Result<bool> taken = (this->*attempt)(slot_);
+      if (!taken.ok() || *taken) return taken;
       life_.reset();
     }
+  }
+  return false;
+}
+
+// What somebody is sweeping is free in a moment, as may be what another took when this one looked.
+bool Participant::SomeSlotIsChanging() const {
+  const daxfs_pool& words = memory_->words();
+  for (std::uint32_t slot = 0; slot < words.slot_count; ++slot) {
+    if (daxfs_word_state(daxfs_load(&words.slots[slot])) != DAXFS_SLOT_ATTACHED) return true;
+  }
+  return false;
+}
+
+Status Participant::TakeSlot() {
+  for (milliseconds waited{0}; waited < kSweepWait; waited += kMoment) {
+    ASSIGN_OR_RETURN(const bool taken, TryAllSlots());
+    if (taken) return Status::Ok();
+    if (waited.count() != 0 && !SomeSlotIsChanging()) break;
+    std::this_thread::sleep_for(kMoment);
   }
   return ResourceExhaustedError(
       memory_->name() + ": all " + std::to_string(memory_->words().slot_count) +
@@ -122,6 +169,7 @@ Status Participant::TakeSlot(const std::string& name) {
 Status Participant::BeginLife(const std::string& name) {
   const daxfs_pool& words = memory_->words();
   RETURN_IF_ERROR(memory_->LiveAs(slot_, slot_word_));
+  daxfs_host_set_boot(&words, host_, identity_.boot);
   daxfs_participant_info info = {};
   info.heartbeat = info.started = os::WallClockSeconds();
   info.pid = os::ProcessId();
@@ -206,7 +254,8 @@ bool Participant::ProveDead(std::uint32_t slot, std::uint64_t word,
   Result<std::optional<os::FileLock>> taken = os::FileLock::Try(LockPath(slot));
   if (!taken.ok() || !*taken) return false;
   *life = *std::move(taken);
-  return daxfs_prove_dead(&memory_->words(), slot, word, LockMark(**life)) == 0;
+  const daxfs_attacher self = AsAttacher(**life);
+  return daxfs_prove_dead(&memory_->words(), slot, word, &self) == 0;
 }
 
 // Whether the slot was that of somebody dead, and nothing of it is left.
@@ -234,12 +283,10 @@ std::uint32_t Participant::SweepLocal() {
 
 Status StateOff(const Memory& memory, std::uint32_t host, std::uint64_t key) {
   const daxfs_pool& words = memory.words();
-  if (host >= words.host_count || key == 0 || daxfs_load(&words.hosts[host]) != key) {
-    return NotFoundError("no such host");
+  if (host < words.host_count && key != 0 && daxfs_fence_host(&words, host, key) == 0) {
+    return Status::Ok();
   }
-  daxfs_fence_host(&words, host, key);
-  if (daxfs_host_leave(&words, host, key) != 0) return NotFoundError("another has fenced it");
-  return Status::Ok();
+  return NotFoundError("no such host");
 }
 
 Status Participant::Fence(std::uint32_t host, std::uint64_t key) {

@@ -141,7 +141,7 @@ class Participant {
   // kAborted when others keep changing it.
   Result<std::optional<Use>> Find(const Key& key);
   // Whether it would be found; counts as no use of it. Errors: kAborted.
-  Result<bool> Has(const Key& key) const;
+  Result<bool> Has(const Key& key);
   Result<std::optional<Use>> FindName(std::string_view name);
   Result<std::optional<Use>> Take(Ref ref);
 
@@ -205,10 +205,15 @@ class Participant {
   friend class Building;
 
   Participant(std::unique_ptr<Memory> memory, HostIdentity host);
+  Status Join(const std::string& directory);
   Status JoinHost();
-  Status TakeSlot(const std::string& name);
+  Status TakeSlot();
+  Result<bool> TryAllSlots();
   Result<bool> TryFreeSlot(std::uint32_t slot);
   Result<bool> TryDeadSlot(std::uint32_t slot);
+  daxfs_attacher AsAttacher(const os::FileLock& lock) const;
+  Result<bool> IsTaken(int error) const;
+  bool SomeSlotIsChanging() const;
   Status BeginLife(const std::string& name);
   bool ProveDead(std::uint32_t slot, std::uint64_t word, std::optional<os::FileLock>* life) const;
   std::string LockPath(std::uint32_t slot) const;

@@ -153,7 +153,8 @@ Result<std::optional<Use>> Participant::Find(const Key& key) {
   return Find(&daxfs_pool::aliases, MakeKey(static_cast<__u32>(key.kind), key.digest));
 }
 
-Result<bool> Participant::Has(const Key& key) const {
+Result<bool> Participant::Has(const Key& key) {
+  const std::lock_guard lock(mutex_);
   const daxfs_key wanted = MakeKey(static_cast<__u32>(key.kind), key.digest);
   for (std::uint32_t number = 0; number < memory_->partition_count(); ++number) {
     const daxfs_pool& home = memory_->partition(number);

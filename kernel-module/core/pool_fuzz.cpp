@@ -64,7 +64,8 @@ std::vector<__u8> MakePool(const daxfs_pool_info& info) {
   daxfs_host_join(&pool, id, "fuzz", &host);
   for (__u32 slot = 0; slot < 2; ++slot) {
     __u64 word = 0;
-    daxfs_attach(&pool, slot, host, 7, &word);
+    const daxfs_attacher who = {host, daxfs_host_key(std::data(id)), 7};
+    daxfs_attach(&pool, slot, &who, &word);
   }
   daxfs_chunk_split(&pool, 6);
   for (__u32 row = 0; row < 3; ++row) {
@@ -145,7 +146,8 @@ void FindAll(const daxfs_pool& pool, const daxfs_pool& home, const daxfs_index& 
 // What a program does that takes part, in a slot it takes for its own.
 void TakePart(const daxfs_pool& pool) {
   __u64 word = 0;
-  if (daxfs_attach(&pool, 3, 1, 7, &word) != 0) return;
+  const daxfs_attacher who = {1, daxfs_load(&pool.hosts[1]), 7};
+  if (daxfs_attach(&pool, 3, &who, &word) != 0) return;
   for (__u32 i = 0; i < pool.partition_count; ++i) {
     const daxfs_pool& home = i == pool.partition ? pool : pool.partitions[i];
     FindAll(pool, home, home.aliases, DAXFS_ALIAS_ROOT);
@@ -163,8 +165,9 @@ void TakePart(const daxfs_pool& pool) {
   for (__u32 row = 0; row < pool.row_count; ++row) daxfs_collect(&pool, 3, row);
   daxfs_fence_host(&pool, 0, daxfs_load(&pool.hosts[0]));
   __u64 life = 0;
-  if (daxfs_succeed(&pool, 0, 1, 1, &life) == 0) daxfs_detach(&pool, 0);
+  if (daxfs_succeed(&pool, 0, &who, &life) == 0) daxfs_detach(&pool, 0);
   daxfs_detach(&pool, 3);
+  daxfs_host_leave(&pool, 1, daxfs_load(&pool.hosts[1]) | 1);
 }
 
 // Applies the patches; their offsets run through all of `parts`.

@@ -151,20 +151,19 @@ void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
 	participant->lock = daxfs_load(&record->lock);
 }
 
-/* Never 0; who has the same key has the same id, or one chance in 2^64. */
-static __u64 host_key(const __u8 *id)
+__u64 daxfs_host_key(const __u8 *id)
 {
 	__u64 key = 0xcbf29ce484222325ULL;
 	int i;
 
 	for (i = 0; i < 16; i++)
 		key = (key ^ id[i]) * 0x100000001b3ULL;
-	return key | 1;
+	return key > 1 ? daxfs_key_staying(key) : 3;
 }
 
 int daxfs_host_find(const struct daxfs_pool *pool, const __u8 *id, __u32 *host)
 {
-	__u64 key = host_key(id);
+	__u64 key = daxfs_host_key(id);
 	__u32 i;
 
 	for (i = 0; i < pool->host_count; i++) {
@@ -180,12 +179,17 @@ int daxfs_host_find(const struct daxfs_pool *pool, const __u8 *id, __u32 *host)
 static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id, const char *name)
 {
 	struct daxfs_pool_host *record = &pool->host_records[host];
+	__u8 text[sizeof(record->name)] = {};
 	__u32 n;
 
-	memcpy(record->id, id, sizeof(record->id));
-	memset(record->name, 0, sizeof(record->name));
-	for (n = 0; name[n] && n < sizeof(record->name); n++)
-		record->name[n] = (__u8)name[n];
+	for (n = 0; name[n] && n < sizeof(text); n++)
+		text[n] = (__u8)name[n];
+	/* Who is slow, and has nothing new to say, leaves the number's next owner alone. */
+	if (memcmp(record->id, id, sizeof(record->id)) ||
+	    memcmp(record->name, text, sizeof(text))) {
+		memcpy(record->id, id, sizeof(record->id));
+		memcpy(record->name, text, sizeof(text));
+	}
 	daxfs_stored(pool->role, record, sizeof(*record), DAXFS_RULE(CALLER_WRITES));
 	daxfs_stored(pool->role, &pool->hosts[host], sizeof(*pool->hosts),
 		     DAXFS_RULE(CALLER_WRITES));
@@ -205,7 +209,7 @@ static void forget_host(const struct daxfs_pool *pool, __u32 host)
 
 int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host)
 {
-	__u64 key = host_key(id);
+	__u64 key = daxfs_host_key(id);
 	__u32 i;
 
 	if (!daxfs_host_find(pool, id, host)) {
@@ -233,11 +237,6 @@ int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *n
 void daxfs_host_set_boot(const struct daxfs_pool *pool, __u32 host, __u64 boot)
 {
 	daxfs_store(&pool->host_records[host].boot, boot);
-}
-
-int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key)
-{
-	return daxfs_cas(&pool->hosts[host], key, 0) == key ? 0 : -ESTALE;
 }
 
 int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host_info *info)

@@ -28,51 +28,69 @@ static __u64 no_lock(__u64 generation)
  */
 static __u64 proof_behind(__u64 found, __u64 lock, __u64 word)
 {
+	__u64 none = no_lock(daxfs_word_generation(word));
+
 	if (!DAXFS_RULE(PROOF_GROWS))
-		return found == lock ? 0 : lock;
-	return (found >> 32 ? no_lock(daxfs_word_generation(word)) : found) + 1;
+		return found == lock ? none : lock;
+	return (found >> 32 ? none : found) + 1;
+}
+
+static __u32 number_of(const struct daxfs_attacher *who)
+{
+	return who->host & ~DAXFS_HOST_KERNEL;
+}
+
+/* Is the number that slots and holds name still that host's? */
+static int has_number(const struct daxfs_pool *pool, __u32 host, __u64 key)
+{
+	return daxfs_load(&pool->hosts[host]) == key;
 }
 
 /*
  * Between its slot's word and its lock a participant may die, or be taken for dead by who knows
- * of no lock; and who was slow may meet the next one's.
+ * of no lock; who was slow may meet the next one's. A kernel has none, and changes nothing.
  */
-static int begin_life(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 before,
-		      __u64 lock)
+static int begin_life(const struct daxfs_pool *pool, __u32 slot, __u64 before,
+		      const struct daxfs_attacher *who)
 {
-	int error = decide(pool, slot, before, lock);
-
-	if (error && DAXFS_RULE(ATTACH_DECIDES)) {
-		daxfs_mark_dead(pool, slot, word);
-		return error;
-	}
-	if (daxfs_load(&pool->slots[slot]) == word || !DAXFS_RULE(ATTACH_RECHECK))
+	if (decide(pool, slot, before, who->lock ? who->lock : before) &&
+	    DAXFS_RULE(ATTACH_DECIDES))
+		return -EBUSY;
+	if (!pool->hosts)
 		return 0;
-	decide(pool, slot, lock, proof_behind(lock, 0, word));
-	return -EBUSY;
+	/* Pairs with the fence in begin_to_leave(): that meets this slot, or this sees it leave. */
+	if (DAXFS_RULE(ATTACH_FENCE))
+		daxfs_fence();
+	return has_number(pool, number_of(who), who->key) || !DAXFS_RULE(ATTACH_RECHECK) ?
+		0 : -ESTALE;
 }
 
 /* @from, free or dead, to attached. */
 static int attach_from(const struct daxfs_pool *pool, __u32 slot, __u64 from, __u64 before,
-		       __u64 lock, __u64 word)
+		       const struct daxfs_attacher *who, __u64 word)
 {
+	int error;
+
 	if (daxfs_cas(&pool->slots[slot], from, word) != from)
 		return -EBUSY;
 	/* A host that loses its power finds in memory whose uses are there too. */
 	daxfs_stored(pool->role, &pool->slots[slot], sizeof(word), DAXFS_RULE(ATTACH_WRITE));
-	/* No fence: the first reference under this slot has one, so it sees dying, or is seen. */
-	return begin_life(pool, slot, word, before, lock);
+	error = begin_life(pool, slot, before, who);
+	if (error)
+		daxfs_mark_dead(pool, slot, word);
+	return error;
 }
 
-int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word)
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_attacher *who,
+		 __u64 *word)
 {
 	__u64 free = daxfs_load(&pool->slots[slot]);
 	__u64 before = lock_of(pool, slot);
 
 	if (daxfs_word_state(free) != DAXFS_SLOT_FREE)
 		return -EBUSY;
-	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, daxfs_word_generation(free));
-	return attach_from(pool, slot, free, before, lock, *word);
+	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, who->host, daxfs_word_generation(free));
+	return attach_from(pool, slot, free, before, who, *word);
 }
 
 void daxfs_contention_write(const struct daxfs_pool *pool, __u32 slot, const __u64 *counts)
@@ -291,18 +309,27 @@ int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word)
 	return end_life(pool, slot, word, dead);
 }
 
-int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 lock)
+int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word,
+		     const struct daxfs_attacher *who)
 {
 	__u64 found = lock_of(pool, slot);
+	__u64 lock = who->lock;
 
+	/* What was found is of the life the caller saw, or it proves nothing. */
+	if (DAXFS_RULE(PROOF_RECHECK) && daxfs_load(&pool->slots[slot]) != word)
+		return -ESTALE;
 	if (found && found != lock && found >> 32 == lock >> 32)
 		return -EPERM;
+	/* Another host has other locks, of which it says nothing. */
+	if (DAXFS_RULE(PROOF_LOOKS) && pool->hosts && !has_number(pool, number_of(who), who->key))
+		return -ESTALE;
 	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, proof_behind(found, lock, word)))
 		return -EBUSY;
 	return daxfs_mark_dead(pool, slot, word);
 }
 
-int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word)
+int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_attacher *who,
+		  __u64 *word)
 {
 	__u64 found = lock_of(pool, slot);
 	__u64 dead = daxfs_load(&pool->slots[slot]);
@@ -315,29 +342,79 @@ int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 l
 	/* The lock of one that was fenced would be taken for the successor's, should that die. */
 	if (decide(pool, slot, found, before))
 		return -EBUSY;
-	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, host, next);
-	error = attach_from(pool, slot, dead, before, lock, *word);
+	*word = daxfs_word_make(DAXFS_SLOT_ATTACHED, who->host, next);
+	error = attach_from(pool, slot, dead, before, who, *word);
 	if (!error && DAXFS_RULE(SUCCEED_SWEEPS))
 		sweep_remains(pool, slot, slot);
 	return error;
 }
 
-void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key)
+/* Of a word that names @host: is it of the host that is leaving, and of no later one? */
+static int is_of(const struct daxfs_pool *pool, __u64 word, __u32 host, __u64 leaving)
+{
+	return daxfs_word_slot(word) == host &&
+	       (has_number(pool, host, leaving) || !DAXFS_RULE(FENCE_LOOKS));
+}
+
+static void end_host(const struct daxfs_pool *pool, __u32 host, __u64 leaving)
 {
 	__u32 i;
 
-	/* What names the number before the key was seen again is of the host with that key. */
 	for (i = 0; i < pool->slot_count; i++) {
 		__u64 word = daxfs_load(&pool->slots[i]);
 
-		if (daxfs_word_slot(word) == host && daxfs_load(&pool->hosts[host]) == key)
+		if (is_of(pool, word, host, leaving))
 			daxfs_mark_dead(pool, i, word);
 	}
 	for (i = 0; i < pool->hold_count; i++) {
 		__u64 word = daxfs_load(&pool->hold_states[i]);
 
-		if (daxfs_word_state(word) == DAXFS_HOLD_VALID && daxfs_word_slot(word) == host &&
-		    daxfs_load(&pool->hosts[host]) == key)
+		if (daxfs_word_state(word) == DAXFS_HOLD_VALID && is_of(pool, word, host, leaving))
 			daxfs_hold_drop(pool, i, word);
 	}
+}
+
+/* From now on nobody begins under that number: who is slow sees it, or is met here. */
+static int begin_to_leave(const struct daxfs_pool *pool, __u32 host, __u64 key, __u64 leaving)
+{
+	__u64 found = daxfs_cas(&pool->hosts[host], key, leaving);
+
+	if (found != key && found != leaving)
+		return -ESTALE;
+	/* Pairs with the fence in begin_life(). */
+	if (DAXFS_RULE(FENCE_FENCE))
+		daxfs_fence();
+	return 0;
+}
+
+int daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key)
+{
+	__u64 staying = daxfs_key_staying(key);
+	__u64 leaving = DAXFS_RULE(FENCE_LEAVES) ? daxfs_key_leaving(key) : staying;
+	int error = begin_to_leave(pool, host, staying, leaving);
+
+	if (error)
+		return error;
+	end_host(pool, host, leaving);
+	daxfs_cas(&pool->hosts[host], leaving, 0);	/* or another has, who did the same */
+	return 0;
+}
+
+int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key)
+{
+	__u64 leaving = daxfs_key_leaving(key);
+	__u64 next = 0;
+	int error = begin_to_leave(pool, host, key, leaving);
+	__u32 i;
+
+	if (error)
+		return error;
+	for (i = 0; i < pool->slot_count; i++) {
+		__u64 word = daxfs_load(&pool->slots[i]);
+
+		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED && daxfs_word_slot(word) == host)
+			next = key;
+	}
+	daxfs_cas(&pool->hosts[host], leaving, next);
+	return next ? -EBUSY : 0;
 }

@@ -13,13 +13,24 @@ extern "C" {
 #define DAXFS_HOST_KERNEL	0x10000U
 
 /**
- * daxfs_attach() - free -> attached(@host); look-ups may follow
- * @host: its number, and DAXFS_HOST_KERNEL for a kernel
+ * struct daxfs_attacher - who attaches
+ * @host: the number that daxfs_host_join() gave, and DAXFS_HOST_KERNEL for a kernel
+ * @key: of that host, daxfs_host_key()
  * @lock: the mark of the file whose lock the caller holds as long as it lives; 0: none
- * @word: the slot's word, as long as it is the caller's
- * Return: 0; -EBUSY
  */
-int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word);
+struct daxfs_attacher {
+	__u32 host;
+	__u64 key;
+	__u64 lock;
+};
+
+/**
+ * daxfs_attach() - free -> attached(its host); look-ups may follow
+ * @word: the slot's word, as long as it is the caller's
+ * Return: 0; -EBUSY; -ESTALE that host has been stated to be off: join again
+ */
+int daxfs_attach(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_attacher *who,
+		 __u64 *word);
 
 /**
  * daxfs_detach() - an orderly end: attached -> free, in the next incarnation
@@ -35,19 +46,23 @@ int daxfs_mark_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word);
 
 /**
  * daxfs_prove_dead() - daxfs_mark_dead() by who holds the lock that the participant would hold
- * @lock: its mark. The record of one that died while it attached may not name a lock yet.
- * Return: 0; -ESTALE it has changed; -EPERM it has another lock of this boot; -EBUSY it is
- * attaching, or another proves the same.
+ * @word: names the caller's host
+ * @who: the caller, with the mark of that lock. The record of one that died while it attached may
+ *	not name a lock yet.
+ * Return: 0; -ESTALE it has changed, or the number is another host's; -EPERM it has another lock
+ * of this boot; -EBUSY it is attaching, or another proves the same.
  */
-int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word, __u64 lock);
+int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word,
+		     const struct daxfs_attacher *who);
 
 /**
- * daxfs_succeed() - dead -> attached(@host), in the next incarnation; what the dead one left is
+ * daxfs_succeed() - dead -> attached(its host), in the next incarnation; what the dead one left is
  * swept as the caller's own. For who finds no slot free, and so none to sweep from.
- * @lock, @word, return: as of daxfs_attach()
+ * @word, return: as of daxfs_attach()
  * Requires: the caller holds the lock before it looks, and takes no reference meanwhile.
  */
-int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, __u32 host, __u64 lock, __u64 *word);
+int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_attacher *who,
+		  __u64 *word);
 
 /**
  * daxfs_contention_write() - what the participant in @slot has counted so far
@@ -59,11 +74,25 @@ void daxfs_contention_read(const struct daxfs_pool *pool, __u32 slot, __u64 *cou
 /** daxfs_contention_gone() - of all participants of @host that have gone; 2^32 - 1: or more */
 void daxfs_contention_gone(const struct daxfs_pool *pool, __u32 host, __u64 *counts);
 
+/* A host's key is odd. As long as it is being ended its word is even: nobody begins there. */
+static inline __u64 daxfs_key_staying(__u64 key)
+{
+	return key | 1;
+}
+
+static inline __u64 daxfs_key_leaving(__u64 key)
+{
+	return key & ~1ULL;
+}
+
 /**
- * daxfs_fence_host() - @host is stated to be off: its slots are dead, its holds free
+ * daxfs_fence_host() - @host is stated to be off: its slots are dead, its holds free, and its
+ * number is another's
+ * @key: its word, as it was seen; also of one that somebody began to end, and died
  * For anybody, also without a slot; what is dead then is for anyone to sweep who has one.
+ * Return: 0; -ESTALE the number is not that host's.
  */
-void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key);
+int daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key);
 
 /**
  * daxfs_sweep() - undo what the dead participant @dead left, and set its slot free
@@ -71,6 +100,12 @@ void daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key);
  * Return: 0; -EBUSY another sweeps it; -ENOENT it is not dead.
  */
 int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead);
+
+/**
+ * daxfs_host_leave() - give back the number of a host whose id nobody will have again
+ * Return: 0; -EBUSY it still has slots; -ESTALE the number is not that host's.
+ */
+int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key);
 
 #ifdef __cplusplus
 }

@@ -29,12 +29,19 @@ class Pool : public testing::Test {
     pool.partition_count = 1;
     pool.owner_count = 2;
     pool.hold_count = 1;
+    for (__u32 host = 0; host < hosts.size(); ++host) daxfs_store(&hosts[host], KeyOf(host));
     EXPECT_EQ(Attach(0, 3), 0);
     EXPECT_EQ(Attach(1, 3), 0);
   }
+  static __u64 KeyOf(__u32 host) { return 70 + 2 * host + 1; }
   int Attach(__u32 slot, __u32 host, __u64 lock = 0) {
     __u64 word = 0;
-    return daxfs_attach(&pool, slot, host, lock, &word);
+    const daxfs_attacher who = {host, KeyOf(host & 0xffff), lock};
+    return daxfs_attach(&pool, slot, &who, &word);
+  }
+  int Prove(__u64 word, __u64 lock, __u32 host = 3) {
+    const daxfs_attacher who = {host, KeyOf(3), lock};
+    return daxfs_prove_dead(&pool, 1, word, &who);
   }
   __u32 RowState(__u32 row) { return daxfs_word_state(daxfs_load(&rows[row])); }
   // Publishes `row` with chunk 0; slot 0 has the builder's use of it.
@@ -174,13 +181,12 @@ TEST_F(Pool, ALockProvesADeathOfItsOwnFileOrOfAnEarlierBootOnly) {
   daxfs_detach(&pool, 1);
   const auto lock = [&] { return daxfs_load(&records[1].lock); };
   for (const __u64 of : {kBoot | 1, kOther | 2}) {
-    __u64 word = 0;
-    EXPECT_EQ(daxfs_attach(&pool, 1, 3, of, &word), 0);
-    EXPECT_EQ(word, daxfs_load(&slots[1]));
+    EXPECT_EQ(Attach(1, 3, of), 0);
+    const __u64 word = daxfs_load(&slots[1]);
     EXPECT_EQ(lock(), of);
     const bool same_boot = of >> 32 == kBoot >> 32;
-    EXPECT_EQ(daxfs_prove_dead(&pool, 1, word, kBoot | 2), same_boot ? -EPERM : 0);
-    EXPECT_EQ(daxfs_prove_dead(&pool, 1, word, of), same_boot ? 0 : -ESTALE);
+    EXPECT_EQ(Prove(word, kBoot | 2), same_boot ? -EPERM : 0);
+    EXPECT_EQ(Prove(word, of), same_boot ? 0 : -ESTALE);
     EXPECT_EQ(daxfs_sweep(&pool, 0, 1), 0);
     EXPECT_EQ(lock(), daxfs_word_generation(daxfs_load(&slots[1])) << 16) << "of no other life";
   }
@@ -188,9 +194,10 @@ TEST_F(Pool, ALockProvesADeathOfItsOwnFileOrOfAnEarlierBootOnly) {
   __u64 word = daxfs_load(&slots[1]);
   daxfs_store(&slots[1], daxfs_word_make(DAXFS_SLOT_ATTACHED, 3, daxfs_word_generation(word)));
   word = daxfs_load(&slots[1]);
-  EXPECT_EQ(daxfs_prove_dead(&pool, 1, word, kBoot | 2), 0);
+  EXPECT_EQ(Prove(word, kBoot | 2, 4), -ESTALE) << "another's number";
+  EXPECT_EQ(Prove(word, kBoot | 2), 0);
   EXPECT_EQ(daxfs_sweep(&pool, 0, 1), 0);
-  EXPECT_EQ(daxfs_attach(&pool, 1, 3, kBoot | 1, &word), 0);
+  EXPECT_EQ(Attach(1, 3, kBoot | 1), 0);
   daxfs_detach(&pool, 1);
   EXPECT_EQ(lock(), daxfs_word_generation(daxfs_load(&slots[1])) << 16);
 }
@@ -202,11 +209,11 @@ TEST_F(Pool, AHostStatedToBeOffHasNothingLeft) {
   EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &built), 0);
   daxfs_detach(&pool, 1);
   EXPECT_EQ(Attach(1, 9), 0);
-  daxfs_store(&hosts[3], 77);
-  daxfs_fence_host(&pool, 8, 0);
-  daxfs_fence_host(&pool, 3, 76);
+  EXPECT_EQ(daxfs_fence_host(&pool, 8, KeyOf(8)), 0);
+  EXPECT_EQ(daxfs_fence_host(&pool, 3, KeyOf(4)), -ESTALE);
   EXPECT_EQ(daxfs_load(&hold[0]), word) << "another host, or another key";
-  daxfs_fence_host(&pool, 3, 77);
+  EXPECT_EQ(daxfs_fence_host(&pool, 3, KeyOf(3)), 0);
+  EXPECT_EQ(daxfs_load(&hosts[3]), 0U);
   EXPECT_EQ(daxfs_word_state(daxfs_load(&hold[0])), DAXFS_HOLD_FREE);
   EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[0])), DAXFS_SLOT_DEAD);
   EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[1])), DAXFS_SLOT_ATTACHED) << "another host";
@@ -216,21 +223,49 @@ TEST_F(Pool, AHostStatedToBeOffHasNothingLeft) {
   EXPECT_EQ(daxfs_collect(&pool, 1, 3), 0);
 }
 
+// Who began to state it died; so did who began under the number, or it gives way.
+TEST_F(Pool, NobodyBeginsUnderTheNumberOfAHostThatIsBeingEnded) {
+  daxfs_detach(&pool, 1);
+  daxfs_store(&hosts[3], daxfs_key_leaving(KeyOf(3)));
+  EXPECT_EQ(Attach(1, 3), -ESTALE);
+  EXPECT_EQ(Attach(1, 3 | DAXFS_HOST_KERNEL), -EBUSY) << "it is dead, for anyone to sweep";
+  EXPECT_EQ(daxfs_sweep(&pool, 0, 1), 0);
+  EXPECT_EQ(Attach(1, 3 | DAXFS_HOST_KERNEL), -ESTALE);
+  EXPECT_EQ(daxfs_sweep(&pool, 0, 1), 0);
+  EXPECT_EQ(Attach(1, 9), 0);
+  EXPECT_EQ(daxfs_fence_host(&pool, 3, daxfs_load(&hosts[3])), 0) << "it is ended by the next";
+  EXPECT_EQ(daxfs_word_state(daxfs_load(&slots[0])), DAXFS_SLOT_DEAD);
+  EXPECT_EQ(daxfs_load(&hosts[3]), 0U);
+  EXPECT_EQ(daxfs_sweep(&pool, 1, 0), 0);
+  EXPECT_EQ(Attach(0, 3), -ESTALE) << "its number is nobody's";
+}
+
+TEST_F(Pool, AHostLeavesOnlyWithoutSlots) {
+  EXPECT_EQ(daxfs_host_leave(&pool, 3, KeyOf(3)), -EBUSY);
+  EXPECT_EQ(daxfs_load(&hosts[3]), KeyOf(3));
+  daxfs_detach(&pool, 0);
+  daxfs_detach(&pool, 1);
+  EXPECT_EQ(daxfs_host_leave(&pool, 3, KeyOf(4)), -ESTALE);
+  EXPECT_EQ(daxfs_host_leave(&pool, 3, KeyOf(3)), 0);
+  EXPECT_EQ(daxfs_load(&hosts[3]), 0U);
+}
+
 TEST_F(Pool, WhoFindsNoSlotFreeTakesADeadOneOver) {
   __u64 word = 0, built = 0;
-  EXPECT_EQ(daxfs_succeed(&pool, 0, 5, 0, &word), -EBUSY) << "it is alive";
+  const daxfs_attacher who = {5, KeyOf(5), 0};
+  EXPECT_EQ(daxfs_succeed(&pool, 0, &who, &word), -EBUSY) << "it is alive";
   const __u64 generation = Publish(3);
   EXPECT_EQ(daxfs_row_claim(&pool, 0, 4, &built), 0);
   const __u64 life = daxfs_load(&slots[0]);
   EXPECT_EQ(daxfs_mark_dead(&pool, 0, life), 0);
-  EXPECT_EQ(daxfs_succeed(&pool, 0, 5, 0, &word), 0);
+  EXPECT_EQ(daxfs_succeed(&pool, 0, &who, &word), 0);
   EXPECT_EQ(word, daxfs_load(&slots[0]));
   EXPECT_EQ(word, daxfs_word_make(DAXFS_SLOT_ATTACHED, 5, daxfs_word_generation(life) + 1));
   EXPECT_EQ(RowState(4), DAXFS_ROW_FREE);
   EXPECT_EQ(daxfs_use_take(&pool, 0, 3, generation), 0);
   daxfs_use_drop(&pool, 0, 3);
   EXPECT_EQ(daxfs_collect(&pool, 1, 3), 0) << "the dead one's use is gone";
-  EXPECT_EQ(daxfs_succeed(&pool, 0, 5, 0, &word), -EBUSY);
+  EXPECT_EQ(daxfs_succeed(&pool, 0, &who, &word), -EBUSY);
 }
 
 TEST_F(Pool, ASweepUndoesWhatTheDeadLeft) {

@@ -47,6 +47,12 @@ static const struct daxfs_pool *pool_of(const struct daxfs_device *device)
 	return &device->bank->member->pool;
 }
 
+/* A pool made anew of the same memory has others' slots, by the same words. */
+static bool is_same_pool(const struct daxfs_member *member)
+{
+	return daxfs_pool_has_epoch(member->super, member->info.epoch);
+}
+
 static const struct daxfs_pool_device_info *info_of(const struct daxfs_device *device)
 {
 	return &device->bank->member->info.device[device->bank->index];
@@ -134,7 +140,8 @@ static bool may_write(struct daxfs_device_file *file, u64 at)
 	slot_word = daxfs_load(&pool->slots[slot]);
 	life = xa_load(&file->lives, slot);
 	return life && daxfs_word_state(slot_word) == DAXFS_SLOT_ATTACHED &&
-	       xa_to_value(life) == daxfs_word_generation(slot_word);
+	       xa_to_value(life) == daxfs_word_generation(slot_word) &&
+	       is_same_pool(file->device->bank->member);
 }
 
 static vm_fault_t device_mkwrite(struct vm_fault *vmf)
@@ -232,7 +239,7 @@ static int device_release(struct inode *inode, struct file *file)
 	mutex_lock(&device->lock);
 	list_del(&opened->list);
 	mutex_unlock(&device->lock);
-	if (!opened->tables && daxfs_pool_has_epoch(member->super, member->info.epoch))
+	if (!opened->tables && is_same_pool(member))
 		xa_for_each(&opened->lives, slot, life)
 			daxfs_mark_dead(&member->pool, slot,
 					daxfs_word_make(DAXFS_SLOT_ATTACHED, member->host,

@@ -219,7 +219,8 @@ free:
 	kvfree(object->chunks);
 	kfree(object);
 drop:
-	daxfs_target_drop(&member->pool, member->slot, target);
+	if (!daxfs_member_fenced(member))
+		daxfs_target_drop(&member->pool, member->slot, target);
 	return ERR_PTR(err);
 }
 

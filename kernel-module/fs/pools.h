@@ -109,6 +109,11 @@ struct daxfs_object {
 struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *region);
 bool daxfs_bank_hold(struct daxfs_bank *bank);
 void daxfs_bank_put(struct daxfs_bank *bank);
+
+/* member.c */
+int daxfs_member_join(struct fs_context *fc, struct daxfs_member *member,
+		      const struct daxfs_region *region);
+void daxfs_member_leave(struct daxfs_member *member);
 bool daxfs_member_fenced(struct daxfs_member *member);
 int daxfs_pools_init(void);
 

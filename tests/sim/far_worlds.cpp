@@ -221,7 +221,8 @@ void UserAndHeir(FarWorld& world, uint32_t self) {
   const daxfs_pool& own = world.Own(self);
   if (world.Life(self) == 0) {
     __u64 word = 0;
-    if (daxfs_attach(&own, 0, 0, 0, &word) != 0 || !Take(world, self)) return;
+    const daxfs_attacher who = {};
+    if (daxfs_attach(&own, 0, &who, &word) != 0 || !Take(world, self)) return;
     world.Report(self, 0, 1);
     Drop(world, self);
     daxfs_detach(&own, 0);

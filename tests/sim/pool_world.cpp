@@ -25,11 +25,13 @@ PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
   mark_at_ = body_at_ + names_ * size_t{DAXFS_ALIAS_WORDS};
   scratch_at_ = mark_at_ + 1;
   record_at_ = scratch_at_ + kScratch;
-  words_.resize(record_at_ + (spec_.records ? slots * kRecordWords : 0));
+  host_at_ = record_at_ + (spec_.records ? slots * kRecordWords : 0);
+  words_.resize(host_at_ + (spec_.host ? 1 : 0));
   pool_.rows = words_.data();
   pool_.slots = &words_[slot_at_];
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): a record is words here
   if (spec_.records) pool_.slot_records = reinterpret_cast<daxfs_pool_slot*>(&words_[record_at_]);
+  if (spec_.host) pool_.hosts = &words_[host_at_];
   pool_.uses = &words_[use_at_];
   pool_.owners = &words_[owner_at_];
   pool_.granules = &words_[granule_at_];
@@ -59,6 +61,7 @@ void PoolWorld::Reset() {
   for (uint32_t slot = 0; slot < pool_.slot_count; ++slot)
     if ((spec_.attached >> slot) & 1)
       words_[slot_at_ + slot].raw = daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, 0);
+  if (spec_.host) words_[host_at_].raw = kHostKey;
   words_[mark_at_].raw = spec_.names;
   for (uint32_t name = 0; name < names_; ++name)
     words_[body_at_ + name * size_t{DAXFS_ALIAS_WORDS} + DAXFS_BODY_KIND].raw = Key(0).kind;
@@ -68,6 +71,7 @@ void PoolWorld::Reset() {
 // Elsewhere keys differ in their first number alone, so that all have one tag.
 bool PoolWorld::Constant(size_t index) const {
   if (index < slot_at_) return (spec_.still & kRows) != 0;
+  if (index >= host_at_) return false;
   if (index >= record_at_) return (index - record_at_) % kRecordWords != kLockWord;
   if (index == mark_at_) return (spec_.still & kMark) != 0;
   if (index < body_at_ || index > mark_at_) return false;
@@ -315,9 +319,9 @@ std::string PoolWorld::AtEnd() {
 
 std::string PoolWorld::WordName(size_t index) const {
   static const char* const kNames[] = {"row",   "slot", "uses", "owner",   "granule", "hold",
-                                       "alias", "body", "mark", "scratch", "record"};
+                                       "alias", "body", "mark", "scratch", "record",  "host"};
   const size_t begins[] = {0,        slot_at_, use_at_,  owner_at_,   granule_at_, hold_at_,
-                           name_at_, body_at_, mark_at_, scratch_at_, record_at_};
+                           name_at_, body_at_, mark_at_, scratch_at_, record_at_,  host_at_};
   size_t kind = std::size(begins) - 1;
   while (begins[kind] > index) --kind;
   const size_t number = index - begins[kind];

@@ -24,6 +24,7 @@ const char* WrongText(Wrong wrong);
 class PoolWorld : public World {
  public:
   static constexpr uint32_t kRows = 1, kBodies = 2, kMark = 4;
+  static constexpr uint64_t kHostKey = 3;
   using Program = std::function<void(PoolWorld& world, uint32_t self)>;
   struct Spec {
     std::string name;
@@ -39,6 +40,7 @@ class PoolWorld : public World {
     bool endless = false;      // too many to go through at all: by chance only
     uint32_t attached = 0xff;  // a bit a slot; the others begin free
     bool records = false;      // of slots, of which only the locks change
+    bool host = false;         // number 0 is that of kHostKey
     std::function<void(PoolWorld&)> begin = {};
     std::function<std::string(PoolWorld&)> end = {};
   };
@@ -125,7 +127,7 @@ class PoolWorld : public World {
   Spec spec_;
   uint32_t names_;
   size_t slot_at_, use_at_, owner_at_, granule_at_, hold_at_, name_at_, body_at_, mark_at_,
-      scratch_at_, record_at_;
+      scratch_at_, record_at_, host_at_;
   std::vector<daxfs_word> words_;
   std::array<uint64_t, kGhosts> ghosts_ = {};
   daxfs_pool pool_ = {};

@@ -56,24 +56,29 @@ Program Finder(uint32_t chunk = 0) {
   return [chunk](PoolWorld& world, uint32_t) { daxfs_chunk_free_orphan(&world.pool(), chunk); };
 }
 
+constexpr daxfs_attacher kNoLock = {};
+
 // Attaches to slot 0 when it is free, whoever had it, and takes a use.
 Program Newcomer() {
   return [](PoolWorld& world, uint32_t) {
     world.AwaitSlot(0, DAXFS_SLOT_FREE);
     __u64 word = 0;
-    if (daxfs_attach(&world.pool(), 0, 0, 0, &word) == 0) world.Use(0, 1);
+    if (daxfs_attach(&world.pool(), 0, &kNoLock, &word) == 0) world.Use(0, 1);
   };
 }
 
 // A lock's mark: of which boot, and of a file in which directory.
 constexpr uint64_t Mark(uint64_t directory) { return 1ULL << 32 | directory; }
 
+daxfs_attacher By(uint64_t directory) { return {0, 0, Mark(directory)}; }
+
 // Attaches to slot 0 by the lock in a directory of its own, and takes a use.
 Program Locked() {
   return [](PoolWorld& world, uint32_t self) {
     __u64 word = 0;
     world.AwaitSlot(0, DAXFS_SLOT_FREE);
-    if (daxfs_attach(&world.pool(), 0, 0, Mark(self + 1), &word) != 0) return;
+    const daxfs_attacher who = By(self + 1);
+    if (daxfs_attach(&world.pool(), 0, &who, &word) != 0) return;
     if (daxfs_use_take(&world.pool(), 0, 0, 1) == 0) {
       world.Reported(self, daxfs_reference(0, 1));
       world.Pass(0);
@@ -83,6 +88,11 @@ Program Locked() {
   };
 }
 
+void Prove(PoolWorld& world, uint64_t word, uint64_t directory) {
+  const daxfs_attacher who = By(directory);
+  daxfs_prove_dead(&world.pool(), 0, word, &who);
+}
+
 // Has the lock for slot 0 in another directory, proves what that can prove, and sweeps what is
 // dead.
 Program Prover(int sweeps, int proofs = 1) {
@@ -90,8 +100,7 @@ Program Prover(int sweeps, int proofs = 1) {
     for (int i = 0; i < proofs; ++i) {
       world.AwaitSlot(0, DAXFS_SLOT_ATTACHED);
       const uint64_t word = daxfs_load(&world.pool().slots[0]);
-      if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED)
-        daxfs_prove_dead(&world.pool(), 0, word, Mark(self + 1));
+      if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED) Prove(world, word, self + 1);
     }
     for (int i = 0; i < sweeps; ++i) {
       world.AwaitSlot(0, DAXFS_SLOT_DEAD);
@@ -107,12 +116,42 @@ Program ProverOfLives(int lives) {
     const daxfs_pool& pool = world.pool();
     for (int i = 0; i < lives; ++i) {
       world.AwaitSlot(0, DAXFS_SLOT_ATTACHED);
-      daxfs_prove_dead(&pool, 0, daxfs_load(&pool.slots[0]), Mark(self + 1));
+      Prove(world, daxfs_load(&pool.slots[0]), self + 1);
       world.AwaitSlot(0, DAXFS_SLOT_DEAD);
       daxfs_sweep(&pool, self, 0);
     }
     daxfs_collect(&pool, self, 0);
   };
+}
+
+// Saw that the owner of slot 0 is dead as well, and is done with it.
+Program Burier() {
+  return [](PoolWorld& world, uint32_t self) {
+    daxfs_mark_dead(&world.pool(), 0, daxfs_load(&world.pool().slots[0]));
+    daxfs_sweep(&world.pool(), self, 0);
+  };
+}
+
+// Saw the first life of slot 0, of its host; the next one is another host's.
+Program ProverOfTheFirst() {
+  return [](PoolWorld& world, uint32_t self) {
+    Prove(world, daxfs_word_make(DAXFS_SLOT_ATTACHED, 0, 0), self + 1);
+  };
+}
+
+constexpr daxfs_attacher kOfAnotherBoot = {0, 0, 2ULL << 32 | 1};
+
+Program Foreigner() {
+  return [](PoolWorld& world, uint32_t) {
+    __u64 word = 0;
+    world.AwaitSlot(0, DAXFS_SLOT_FREE);
+    if (daxfs_attach(&world.pool(), 0, &kOfAnotherBoot, &word) == 0) world.ghost(0) = 1;
+  };
+}
+
+std::string WithoutItsLock(PoolWorld& world) {
+  const uint64_t lock = world.pool().slot_records[0].lock.raw;
+  return world.ghost(0) == 1 && lock != kOfAnotherBoot.lock ? "the living lost its lock" : "";
 }
 
 // Was in slot 0, by another directory's lock.
@@ -125,7 +164,8 @@ Program Attacher() {
   return [](PoolWorld& world, uint32_t) {
     __u64 word = 0;
     world.AwaitSlot(0, DAXFS_SLOT_FREE);
-    daxfs_attach(&world.pool(), 0, 0, Mark(1), &word);
+    const daxfs_attacher who = By(1);
+    daxfs_attach(&world.pool(), 0, &who, &word);
   };
 }
 
@@ -135,7 +175,7 @@ Program ProverOfTheSame() {
     const daxfs_pool& pool = world.pool();
     world.AwaitSlot(1, DAXFS_SLOT_DEAD);
     daxfs_sweep(&pool, self, 1);
-    daxfs_prove_dead(&pool, 0, daxfs_load(&pool.slots[0]), Mark(1));
+    Prove(world, daxfs_load(&pool.slots[0]), 1);
     daxfs_sweep(&pool, self, 0);
     world.ghost(0) = 1;
   };
@@ -153,11 +193,12 @@ Program Nobody() {
 // Takes slot 0 over from the dead, by the lock in a directory of its own, and takes a use.
 Program Successor(int tries = 1) {
   return [tries](PoolWorld& world, uint32_t self) {
+    const daxfs_attacher who = By(self);
     __u64 word = 0;
     int error = -1;
     for (int i = 0; i < tries && error != 0; ++i) {
       world.AwaitSlot(0, DAXFS_SLOT_DEAD);
-      error = daxfs_succeed(&world.pool(), 0, 0, Mark(self), &word);
+      error = daxfs_succeed(&world.pool(), 0, &who, &word);
     }
     if (error != 0) return;
     if (daxfs_use_take(&world.pool(), 0, 0, 1) == 0) {
@@ -174,10 +215,67 @@ Program SuccessorOfASweeper(uint32_t dead) {
   return [dead](PoolWorld& world, uint32_t self) {
     __u64 word = 0;
     world.AwaitSlot(0, DAXFS_SLOT_DEAD);
-    if (daxfs_succeed(&world.pool(), 0, 0, Mark(self), &word) != 0) return;
+    const daxfs_attacher who = By(self);
+    if (daxfs_succeed(&world.pool(), 0, &who, &word) != 0) return;
     world.AwaitSlot(dead, DAXFS_SLOT_DEAD);
     daxfs_sweep(&world.pool(), 0, dead);
   };
+}
+
+// Begins in slot 0 under the number it found for its host.
+Program Booter() {
+  return [](PoolWorld& world, uint32_t) {
+    __u64 word = 0;
+    const daxfs_attacher who = {0, PoolWorld::kHostKey, Mark(1)};
+    if (daxfs_attach(&world.pool(), 0, &who, &word) == 0) world.ghost(0) = 1;
+  };
+}
+
+// Joined under the number, and holds the lock for a slot somebody attaches to.
+Program JoinedBefore(uint32_t slot) {
+  return [slot](PoolWorld& world, uint32_t) {
+    const daxfs_attacher who = {0, PoolWorld::kHostKey, Mark(1)};
+    world.AwaitSlot(slot, DAXFS_SLOT_ATTACHED);
+    daxfs_prove_dead(&world.pool(), slot, daxfs_load(&world.pool().slots[slot]), &who);
+  };
+}
+
+// The host's kernel goes, whose id nobody will have again.
+Program HostLeaver() {
+  return
+      [](PoolWorld& world, uint32_t) { daxfs_host_leave(&world.pool(), 0, PoolWorld::kHostKey); };
+}
+
+Program Fencer() {
+  return
+      [](PoolWorld& world, uint32_t) { daxfs_fence_host(&world.pool(), 0, PoolWorld::kHostKey); };
+}
+
+// Of another host: takes the number as soon as it is nobody's, and begins under it.
+Program NextHost() {
+  return [](PoolWorld& world, uint32_t self) {
+    constexpr uint64_t kKey = PoolWorld::kHostKey + 2;
+    daxfs_word* host = world.pool().hosts;
+    Machine::Current().Await([host] { return host->raw == 0; });
+    if (daxfs_cas(host, 0, kKey) != 0) return;
+    __u64 word = 0;
+    const daxfs_attacher who = {0, kKey, 2ULL << 32 | 1};  // another boot's
+    if (daxfs_attach(&world.pool(), self, &who, &word) == 0) world.ghost(0) = 1;
+  };
+}
+
+bool IsAttached(const PoolWorld& world, uint32_t slot) {
+  return daxfs_word_state(world.pool().slots[slot].raw) == DAXFS_SLOT_ATTACHED;
+}
+
+std::string BegunUnderNoNumber(PoolWorld& world) {
+  const bool begun = world.ghost(0) == 1 && IsAttached(world, 0);
+  return begun && world.pool().hosts->raw != PoolWorld::kHostKey ? "a slot names another's number"
+                                                                 : "";
+}
+
+std::string EndedWithAnother(PoolWorld& world) {
+  return world.ghost(0) == 1 && !IsAttached(world, 2) ? "the slot of a living host was ended" : "";
 }
 
 // Leaves in order, so that the next one may come.
@@ -413,6 +511,11 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
        .programs = {Predecessor(), Locked(), Prover(0, 2), Prover(2, 0)},
        .records = true,
        .begin = [](PoolWorld& world) { world.SetLock(0, Mark(7)); }},
+      {.name = "K-proof-of-another-life",
+       .programs = {Nobody(), ProverOfTheFirst(), Burier(), Foreigner()},
+       .records = true,
+       .begin = [](PoolWorld& world) { world.SetLock(0, Mark(2)); },
+       .end = WithoutItsLock},
       {.name = "K-attacher-dies",
        .programs = {Predecessor(), Attacher(), ProverOfTheSame()},
        .departures = {{1, Exit::kDies}},
@@ -454,6 +557,30 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
              world.SetLock(0, Mark(7));
            },
        .end = AttachedByTheDead},
+      {.name = "K-host-begins-while-ended",
+       .programs = {Booter(), Fencer(), Sweeper(0)},
+       .attached = 0,
+       .records = true,
+       .host = true,
+       .end = BegunUnderNoNumber},
+      {.name = "K-host-begins-while-it-leaves",
+       .programs = {Booter(), HostLeaver(), Sweeper(0)},
+       .attached = 0,
+       .records = true,
+       .host = true,
+       .end = BegunUnderNoNumber},
+      {.name = "K-proof-of-another-host",
+       .programs = {JoinedBefore(2), Fencer(), NextHost()},
+       .attached = 0,
+       .records = true,
+       .host = true,
+       .end = EndedWithAnother},
+      {.name = "K-two-fences",
+       .programs = {Fencer(), Fencer(), NextHost()},
+       .attached = 0,
+       .records = true,
+       .host = true,
+       .end = EndedWithAnother},
       {.name = "Z-hand-over", .programs = {Recipient(), Donor(), Collector()}},
   };
 }

@@ -15,6 +15,7 @@ const char* const kMissed = "a look-up missed what was there";
 const char* const kReference = "the object of a reported reference is gone";
 const char* const kRefused = "what was free was refused";
 const char* const kObject = "a look-up gave another's object";
+const char* const kNumber = "a slot names another's number";
 const char* const kLost = "what was told to be there is lost";
 constexpr Memory kSc = Memory::kSc, kTso = Memory::kTso, kWeak = Memory::kWeak;
 
@@ -42,13 +43,20 @@ std::vector<Removal> OfObjects() {
       {"publish-use", RULE(PUBLISH_USE), "H-publish-collect", kSc, kUse},
       {"collect-slots", RULE(COLLECT_SLOTS), "X-attach-collect", kSc, kUse},
       {"attach-decides", RULE(ATTACH_DECIDES), "K-attach-or-proof", kSc, kUse},
-      {"attach-recheck", RULE(ATTACH_RECHECK), "K-two-attach-one-proof", kSc, "a use is left over"},
+      {"attach-fence", RULE(ATTACH_FENCE), "K-host-begins-while-ended", kWeak, kNumber},
+      {"attach-recheck", RULE(ATTACH_RECHECK), "K-host-begins-while-ended", kSc, kNumber},
+      {"fence-leaves", RULE(FENCE_LEAVES), "K-host-begins-while-ended", kSc, kNumber},
+      {"fence-fence", RULE(FENCE_FENCE), "K-host-begins-while-ended", kWeak, kNumber},
+      {"fence-looks", RULE(FENCE_LOOKS), "K-two-fences", kSc, "a dead slot is left over"},
       {"proof-decides", RULE(PROOF_DECIDES), "K-attach-or-proof", kSc, kUse},
       {"proof-grows", RULE(PROOF_GROWS), "K-attach-or-two-proofs", kSc, kUse},
+      {"proof-recheck", RULE(PROOF_RECHECK), "K-proof-of-another-life", kSc,
+       "a dead slot is left over"},
+      {"proof-looks", RULE(PROOF_LOOKS), "K-proof-of-another-host", kSc,
+       "a dead slot is left over"},
       {"life-unlocks", RULE(LIFE_UNLOCKS), "K-attacher-dies", kSc,
        "a slot of the dead is left over"},
-      {"lock-lives", RULE(LOCK_LIVES), "K-successor-of-another-life", kSc,
-       "a dead slot is left over"},
+      {"lock-lives", RULE(LOCK_LIVES), "K-successor-of-another-life", kSc, "a use is left over"},
       {"succeed-unlocks", RULE(SUCCEED_UNLOCKS), "K-successor-dies", kSc,
        "a slot of the dead is left over"},
       {"succeed-sweeps", RULE(SUCCEED_SWEEPS), "K-successor", kSc, "the row is left half-way"},
