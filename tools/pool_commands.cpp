@@ -157,7 +157,8 @@ Result<pool::HostView> FindHost(const pool::Memory& memory, const std::string& t
     const bool same =
         is_number ? host.host == number : host.name == text || pool::UuidText(host.id) == text;
     if (!same) continue;
-    if (found) return InvalidArgumentError("several hosts are called \"" + text + "\": use the id");
+    if (found)
+      return InvalidArgumentError("several hosts are called \"" + text + "\": use the number");
     found = host;
   }
   if (!found) {

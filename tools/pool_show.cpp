@@ -105,6 +105,7 @@ Json PartitionJson(const pool::Memory& memory) {
                              {"heartbeat", host.heartbeat},
                              {"participants", host.participants},
                              {"holds", host.holds},
+                             {"leaving", host.leaving},
                              {"contention", ContentionJson(host.contention)}});
   }
   json["participants"] = Json::array();
@@ -225,9 +226,11 @@ std::string PeopleText(const pool::Memory& memory) {
   std::string text = fmt::format("\n{:>4}  {:<36}  {:<11} {:>5} {:>5}  {}\n", "HOST", "ID",
                                  "HEARTBEAT", "SLOTS", "HOLDS", "NAME");
   for (const pool::HostView& host : pool::ListHosts(memory)) {
-    text += fmt::format("{:>4}  {:<36}  {:<11} {:>5} {:>5}  {}\n", host.host,
-                        pool::UuidText(host.id), Ago(host.heartbeat, now), host.participants,
-                        host.holds, PrintableName(host.name));
+    text +=
+        fmt::format("{:>4}  {:<36}  {:<11} {:>5} {:>5}  {}\n", host.host, pool::UuidText(host.id),
+                    Ago(host.heartbeat, now), host.participants, host.holds,
+                    PrintableName(host.name) +
+                        (host.leaving ? " (somebody began to fence it: fence it again)" : ""));
   }
   text +=
       fmt::format("\n{:>4}  {:<8} {:>4} {:>7} {:>4} {:>5} {:>5} {:>5}  {:<11}  {}\n", "SLOT",

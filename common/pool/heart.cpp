@@ -2,6 +2,7 @@
 #include "common/pool/heart.hpp"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,7 +19,8 @@ std::vector<std::pair<std::uint32_t, std::uint64_t>> HeartsOf(const Memory& memo
     if (one.host == host.host) hearts.emplace_back(UINT32_MAX, one.heartbeat);
   }
   for (const SlotView& slot : ListSlots(home)) {
-    if (slot.host == host.host) hearts.emplace_back(slot.slot, slot.heartbeat);
+    if (slot.host == host.host && slot.state == std::string_view("attached"))
+      hearts.emplace_back(slot.slot, slot.heartbeat);
   }
   return hearts;
 }
@@ -27,7 +29,9 @@ std::vector<std::pair<std::uint32_t, std::uint64_t>> HeartsOf(const Memory& memo
 
 Status FenceTheStill(std::unique_ptr<Memory> memory, const HostIdentity& self,
                      const std::string& name, const HostView& host, const Watch& watch) {
-  if (host.id == self.id) return InvalidArgumentError("a host that runs this command is not off");
+  // It may have begun anew under another number while somebody stated that it was off, and died.
+  if (host.id == self.id && !host.leaving)
+    return InvalidArgumentError("a host that runs this command is not off");
   if (Changes([&] { return HeartsOf(*memory, host); }, watch)) {
     return FailedPreconditionError(
         memory->name() + ": host " + std::to_string(host.host) + ", " + UuidText(host.id) +

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/pool/host.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "common/os/system.hpp"
@@ -49,6 +50,12 @@ Result<HostIdentity> ThisHost() {
   const std::string run_dir = os::Environment("DAXFS_RUN_DIR");
   host.run_dir = run_dir.empty() ? "/run/daxfs" : run_dir;
   return host;
+}
+
+std::uint64_t LockMark(const HostIdentity& host, const os::FileLock& lock) {
+  const std::uint64_t number = lock.number();
+  const std::uint64_t boot = std::max<std::uint64_t>(host.boot & 0xffffffffU, 1);
+  return (boot << 32U) | ((number ^ (number >> 32U)) & 0xffffffffU);
 }
 
 }  // namespace daxfs::pool

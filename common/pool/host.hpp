@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/base/status.hpp"
+#include "common/os/file_lock.hpp"
 #include "common/pool/digest.hpp"
 
 namespace daxfs::pool {
@@ -22,5 +23,9 @@ struct HostIdentity {
 // /etc/daxfs/host-id. The directory is $DAXFS_RUN_DIR, else /run/daxfs. Errors:
 // kFailedPrecondition without an id, with what to do; kInvalidArgument for one that is none.
 Result<HostIdentity> ThisHost();
+
+// What a slot's record says of the lock file of its owner: the upper half is of the boot, and not
+// 0, the lower of the file; neighbours on one file system differ.
+std::uint64_t LockMark(const HostIdentity& host, const os::FileLock& lock);
 
 }  // namespace daxfs::pool

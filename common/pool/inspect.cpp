@@ -247,6 +247,7 @@ std::vector<HostView> ListHosts(const Memory& memory) {
     HostView view;
     view.host = memory.partition() + host;
     view.key = info.key;
+    view.leaving = info.key == daxfs_key_leaving(info.key);
     std::memcpy(view.id.data(), info.id, view.id.size());
     view.name = info.name;
     view.heartbeat = info.heartbeat;

@@ -68,6 +68,7 @@ std::vector<SlotView> ListSlots(const Memory& memory);
 struct HostView {
   std::uint32_t host = 0;  // of a partitioned pool the number of its partition
   std::uint64_t key = 0;   // its word: that of another, who has the number later, differs
+  bool leaving = false;    // somebody has begun to state that it is off, and has not ended
   Uuid id{};
   std::string name;
   std::uint64_t heartbeat = 0;  // seconds since 1970, its own clock

@@ -3,6 +3,7 @@
 #include "common/pool/participant.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 
@@ -27,13 +28,6 @@ std::string Participant::LockPath(std::uint32_t slot) const {
   return identity_.run_dir + "/" + UuidText(memory_->uuid()) + "/slot-" + std::to_string(slot);
 }
 
-// A lock file in this boot: the lower half is of the file, the upper one of the boot. Neither is 0.
-std::uint64_t Participant::LockMark(const os::FileLock& lock) const {
-  const std::uint64_t number = lock.number();
-  const std::uint64_t boot = std::max<std::uint64_t>(identity_.boot & 0xffffffffU, 1);
-  return (boot << 32U) | ((number ^ (number >> 32U)) & 0xffffffffU) | 1U;
-}
-
 Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory> memory,
                                                          const HostIdentity& host,
                                                          const std::string& name) {
@@ -43,13 +37,12 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   self->memory_->CountInto(self->contention_.data());
   RETURN_IF_ERROR(os::MakeDirectories(directory));
   // Who begins while it is stated to be off, for it was, joins once more.
-  Status joined = self->Join(directory);
+  Status joined = self->Join(directory, name);
   for (int i = 1; i < kTries && joined.code() == StatusCode::kAborted; ++i) {
     std::this_thread::sleep_for(kMoment);
-    joined = self->Join(directory);
+    joined = self->Join(directory, name);
   }
   RETURN_IF_ERROR(joined);
-  RETURN_IF_ERROR(self->BeginLife(name));
   const daxfs_pool& words = self->memory_->words();
   // Apart from others, so that what one builder takes lies together.
   self->next_row_ = self->slot_ * 37U % words.row_count;
@@ -59,12 +52,13 @@ Result<std::unique_ptr<Participant>> Participant::Attach(std::unique_ptr<Memory>
   return self;
 }
 
-Status Participant::Join(const std::string& directory) {
+Status Participant::Join(const std::string& directory, const std::string& name) {
   {
     ASSIGN_OR_RETURN(const os::FileLock joining, os::FileLock::Wait(directory + "/host"));
     RETURN_IF_ERROR(JoinHost());
   }
-  return TakeSlot();
+  RETURN_IF_ERROR(TakeSlot());
+  return BeginLife(name);
 }
 
 Status Participant::JoinHost() {
@@ -75,7 +69,8 @@ Status Participant::JoinHost() {
     return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.host_count) +
                                   " hosts are taken; fence those that are gone");
   }
-  daxfs_host_info host;
+  const std::uint64_t key = daxfs_host_key(id);
+  daxfs_host_info host = {};
   daxfs_host_read(&words, host_, &host);
   const auto heart = [&] {
     daxfs_host_read(&words, host_, &host);
@@ -84,7 +79,7 @@ Status Participant::JoinHost() {
   // A host with another boot's mark may be off, or may be a second one with the same id. Who is of
   // this boot, and sees other lock files, may just be saying so.
   if (host.boot != 0 && host.boot != identity_.boot && Changes(heart) &&
-      host.boot != identity_.boot) {
+      host.boot != identity_.boot && host.key == key) {
     return FailedPreconditionError(memory_->name() + ": a machine with this host's id " +
                                    UuidText(identity_.id) + " (\"" + host.name +
                                    "\") is alive in it; give each its own /etc/daxfs/host-id");
@@ -96,7 +91,7 @@ Status Participant::JoinHost() {
 daxfs_attacher Participant::AsAttacher(const os::FileLock& lock) const {
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes to C's bytes
   const auto* id = reinterpret_cast<const __u8*>(identity_.id.data());
-  return {host_, daxfs_host_key(id), LockMark(lock)};
+  return {host_, daxfs_host_key(id), LockMark(identity_, lock)};
 }
 
 // Of daxfs_attach() and daxfs_succeed(): is the slot this one's?
@@ -136,8 +131,9 @@ Result<bool> Participant::TryAllSlots() {
   for (const Try attempt : {&Participant::TryFreeSlot, &Participant::TryDeadSlot}) {
     for (slot_ = 0; slot_ < memory_->words().slot_count; ++slot_) {
       Result<bool> taken = (this->*attempt)(slot_);
-      if (!taken.ok() || *taken) return taken;
+      if (taken.ok() && *taken) return taken;
       life_.reset();
+      if (!taken.ok()) return taken;
     }
   }
   return false;
@@ -168,7 +164,15 @@ Status Participant::TakeSlot() {
 
 Status Participant::BeginLife(const std::string& name) {
   const daxfs_pool& words = memory_->words();
-  RETURN_IF_ERROR(memory_->LiveAs(slot_, slot_word_));
+  const Status alive = memory_->LiveAs(slot_, slot_word_);
+  // What is written from here on is this host's.
+  RETURN_IF_ERROR(Enter().status());
+  if (alive.error_number() == ESTALE) {
+    return alive.WithContext(
+        "the kernel of this host was stated to be off, or has seen another pool there: unmount its "
+        "images, then daxfsctl detach and attach its devices");
+  }
+  RETURN_IF_ERROR(alive);
   daxfs_host_set_boot(&words, host_, identity_.boot);
   daxfs_participant_info info = {};
   info.heartbeat = info.started = os::WallClockSeconds();
@@ -258,12 +262,12 @@ bool Participant::ProveDead(std::uint32_t slot, std::uint64_t word,
   return daxfs_prove_dead(&memory_->words(), slot, word, &self) == 0;
 }
 
-// Whether the slot was that of somebody dead, and nothing of it is left.
+// Whether the slot was that of somebody dead, and nothing of it is left now.
 bool Participant::SweepLocked(std::uint32_t slot) {
   const daxfs_pool& words = memory_->words();
   const std::uint64_t word = daxfs_load(&words.slots[slot]);
   std::optional<os::FileLock> life;
-  if (daxfs_word_state(word) != DAXFS_SLOT_DEAD && !ProveDead(slot, word, &life)) return false;
+  ProveDead(slot, word, &life);
   return daxfs_sweep(&words, slot_, slot) == 0;
 }
 

@@ -205,7 +205,7 @@ class Participant {
   friend class Building;
 
   Participant(std::unique_ptr<Memory> memory, HostIdentity host);
-  Status Join(const std::string& directory);
+  Status Join(const std::string& directory, const std::string& name);
   Status JoinHost();
   Status TakeSlot();
   Result<bool> TryAllSlots();
@@ -217,7 +217,6 @@ class Participant {
   Status BeginLife(const std::string& name);
   bool ProveDead(std::uint32_t slot, std::uint64_t word, std::optional<os::FileLock>* life) const;
   std::string LockPath(std::uint32_t slot) const;
-  std::uint64_t LockMark(const os::FileLock& lock) const;
   bool IsFenced() const;
   // The lock over this slot's words, which are its own. Errors: kAborted if they are not any more.
   Result<std::unique_lock<std::mutex>> Enter();

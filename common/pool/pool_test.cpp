@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <set>
 #include <thread>
 
 #include "common/os/testing/scratch.hpp"
@@ -91,6 +92,8 @@ class PoolTest : public testing::Test {
     return std::move(published.use);
   }
 
+  static constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)},
+      kLong{std::chrono::minutes(1), std::chrono::milliseconds(1)};
   Status FenceFrom(unsigned self, const HostView& host, const Watch& watch) {
     return FenceTheStill(Open(), Host(self), "pool_test", host, watch);
   }
@@ -241,6 +244,40 @@ TEST_F(PoolTest, AStatementIsAboutTheHostThatWasSeen) {
   EXPECT_EQ(ListSlots(me->memory()).size(), 2U);
 }
 
+// Directories of one file system, whose files follow each other: none proves another's owner dead.
+TEST_F(PoolTest, NoTwoLockFilesHaveOneMark) {
+  std::vector<os::FileLock> locks;
+  std::set<std::uint64_t> marks;
+  for (int i = 0; i < 64; ++i) {
+    Result<std::optional<os::FileLock>> lock =
+        os::FileLock::Try(scratch_.path() + "/lock" + std::to_string(i));
+    ASSERT_TRUE(lock.ok() && lock->has_value());
+    marks.insert(LockMark(Host(1), **lock));
+    locks.push_back(**std::move(lock));
+  }
+  EXPECT_EQ(marks.size(), locks.size());
+}
+
+// Who was stating it died half-way; the host itself begins anew meanwhile, and ends it.
+TEST_F(PoolTest, AHalfStatementIsEndedByWhoeverFencesNext) {
+  std::unique_ptr<Participant> old = Attach(2);
+  const HostView seen = ViewOf(*old);
+  EXPECT_FALSE(seen.leaving);
+  daxfs_store(&old->memory().words().hosts[seen.host], daxfs_key_leaving(seen.key));
+  old->DieForTesting();
+  old.reset();
+  std::unique_ptr<Participant> next = Attach(2);
+  EXPECT_NE(next->host(), seen.host);
+  const std::vector<HostView> hosts = ListHosts(next->memory());
+  ASSERT_EQ(hosts.size(), 2U);
+  EXPECT_TRUE(hosts[0].leaving);
+  EXPECT_EQ(hosts[0].id, hosts[1].id);
+  EXPECT_TRUE(FenceFrom(2, hosts[0], kShort).ok());
+  EXPECT_EQ(FenceFrom(2, hosts[1], kShort).code(), StatusCode::kInvalidArgument);
+  ASSERT_EQ(ListHosts(next->memory()).size(), 1U);
+  EXPECT_EQ(ListSlots(next->memory()).size(), 1U) << "what was left is swept";
+}
+
 TEST_F(PoolTest, WhatWasLostToOthersIsCountedAlsoOfThoseThatHaveGone) {
   const std::unique_ptr<Participant> me = Attach(1);
   std::unique_ptr<Participant> other = Attach(2);
@@ -265,7 +302,6 @@ TEST_F(PoolTest, WhatWasLostToOthersIsCountedAlsoOfThoseThatHaveGone) {
 }
 
 TEST_F(PoolTest, AHeartIsWatchedToTheEndOrUntilItBeats) {
-  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
   for (const int beat : {1, 3, 4}) {
     int looks = 0;
     EXPECT_EQ(Changes([&] { return ++looks > beat; }, kShort), beat <= 3) << beat;
@@ -274,8 +310,6 @@ TEST_F(PoolTest, AHeartIsWatchedToTheEndOrUntilItBeats) {
 }
 
 TEST_F(PoolTest, AHostWhoseHeartBeatsIsNotFenced) {
-  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
-  constexpr Watch kLong{std::chrono::minutes(1), std::chrono::milliseconds(1)};
   const std::unique_ptr<Participant> me = Attach(1);
   std::unique_ptr<Participant> other = Attach(2);
   const HostView host = ViewOf(*other);
@@ -325,7 +359,6 @@ TEST_F(PoolTest, WhoFindsAllSlotsTakenByTheDeadOfItsHostTakesOneOver) {
 }
 
 TEST_F(PoolTest, AHostIsFencedAlsoWhereAllSlotsAreItsOwn) {
-  constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)};
   Make(32 * kMiB, 2);
   std::vector<std::unique_ptr<Participant>> all;
   for (int i = 0; i < 2; ++i) all.push_back(Attach(2));

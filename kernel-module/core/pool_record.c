@@ -184,9 +184,10 @@ static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id
 
 	for (n = 0; name[n] && n < sizeof(text); n++)
 		text[n] = (__u8)name[n];
-	/* Who is slow, and has nothing new to say, leaves the number's next owner alone. */
-	if (memcmp(record->id, id, sizeof(record->id)) ||
-	    memcmp(record->name, text, sizeof(text))) {
+	/* Who is slow leaves the number's next owner alone. */
+	if ((memcmp(record->id, id, sizeof(record->id)) ||
+	     memcmp(record->name, text, sizeof(text))) &&
+	    daxfs_load(&pool->hosts[host]) == daxfs_host_key(id)) {
 		memcpy(record->id, id, sizeof(record->id));
 		memcpy(record->name, text, sizeof(text));
 	}

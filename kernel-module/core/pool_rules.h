@@ -33,6 +33,7 @@ enum daxfs_rule {
 	DAXFS_RULE_SUCCEED_UNLOCKS,	/* a dead slot's successor takes the mark away first */
 	DAXFS_RULE_SUCCEED_SWEEPS,	/* and what the dead one has left */
 	DAXFS_RULE_SWEEP_CLAIM,		/* a dead slot is swept by who has claimed it */
+	DAXFS_RULE_SWEEP_NAMELESS,	/* and one whose host is nobody's number is dead */
 	DAXFS_RULE_SWEEP_CLAIMS,	/* what a dead sweeper had claimed is dead again */
 	DAXFS_RULE_SWEEP_HOLDS,		/* holds the dead one had claimed are free */
 	DAXFS_RULE_SWEEP_ALIASES,	/* aliases he was writing are free, or stay */

@@ -221,6 +221,19 @@ static void sweep_row(const struct daxfs_pool *pool, __u32 slot, __u32 dead, __u
 		daxfs_reclaim(pool, row, mine);
 }
 
+/*
+ * Who died before it saw that its host was being ended is met by nobody who ends that: its slot
+ * names a number that is nobody's. Whoever has the number next has it before it has a slot.
+ */
+static void bury_nameless(const struct daxfs_pool *pool, __u32 slot)
+{
+	__u64 word = daxfs_load(&pool->slots[slot]);
+
+	if (pool->hosts && daxfs_word_state(word) == DAXFS_SLOT_ATTACHED &&
+	    daxfs_word_slot(word) < pool->host_count && has_number(pool, daxfs_word_slot(word), 0))
+		daxfs_mark_dead(pool, slot, word);
+}
+
 static int claim_slot(const struct daxfs_pool *pool, __u32 slot, __u32 dead, __u64 *mine)
 {
 	__u64 word = daxfs_load(&pool->slots[dead]);
@@ -288,8 +301,11 @@ static void sweep_remains(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead)
 {
 	__u64 mine, next;
-	int error = claim_slot(pool, slot, dead, &mine);
+	int error;
 
+	if (DAXFS_RULE(SWEEP_NAMELESS))
+		bury_nameless(pool, dead);
+	error = claim_slot(pool, slot, dead, &mine);
 	if (error)
 		return error;
 	next = (daxfs_word_generation(mine) + 1) & DAXFS_GENERATION_MASK;
@@ -396,8 +412,9 @@ int daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key)
 	if (error)
 		return error;
 	end_host(pool, host, leaving);
-	daxfs_cas(&pool->hosts[host], leaving, 0);	/* or another has, who did the same */
-	return 0;
+	/* Or another has, who did the same; or it came back, for it was leaving in order. */
+	return daxfs_cas(&pool->hosts[host], leaving, 0) == staying && staying != leaving ?
+		-ESTALE : 0;
 }
 
 int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key)

@@ -96,6 +96,7 @@ int daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key);
 
 /**
  * daxfs_sweep() - undo what the dead participant @dead left, and set its slot free
+ * One that is attached under a number that is no host's is dead.
  * What @dead was sweeping itself is dead again behind that, for anyone to sweep.
  * Return: 0; -EBUSY another sweeps it; -ENOENT it is not dead.
  */

@@ -277,6 +277,8 @@ static int begin_life(struct daxfs_device_file *opened, const struct daxfs_ioc_s
 
 	if (opened->device->bank->index || wanted->slot >= member->pool.slot_count)
 		return -EINVAL;
+	if (daxfs_member_fenced(member))
+		return -ESTALE;
 	if (wanted->word != daxfs_word_make(DAXFS_SLOT_ATTACHED, member->host, incarnation))
 		return -EPERM;	/* of another host, or a kernel's */
 	if (daxfs_load(&member->pool.slots[wanted->slot]) != wanted->word)

@@ -77,10 +77,16 @@ static u64 kernel_beats(const struct daxfs_pool *pool, u32 host)
 	return beats;
 }
 
+/* It may be stated to be off, rightly, while it begins anew. */
+static bool has_number(const struct daxfs_pool *pool, u32 host)
+{
+	return daxfs_load(&pool->hosts[host]) == daxfs_host_key(own_id);
+}
+
 /*
  * There is one kernel a host: what an earlier one has left in the table of slots is dead,
  * unless it beats: then there are two machines with one id, or a clone.
- * Return: 0; -EBUSY one is alive; -EINTR.
+ * Return: 0; -EBUSY one is alive; -ESTALE the number is not this host's any more; -EINTR.
  */
 static int bury_predecessors(const struct daxfs_pool *pool, u32 host)
 {
@@ -91,14 +97,14 @@ static int bury_predecessors(const struct daxfs_pool *pool, u32 host)
 		if (msleep_interruptible(LOOK_MS))
 			return -EINTR;
 		if (kernel_beats(pool, host) != first)
-			return -EBUSY;
+			return has_number(pool, host) ? -EBUSY : -ESTALE;
 	}
 	for (i = 0; first && i < pool->slot_count; i++) {
 		u64 word = daxfs_load(&pool->slots[i]);
 
 		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED &&
 		    daxfs_word_slot(word) == host && daxfs_slot_is_kernel(word) &&
-		    daxfs_load(&pool->hosts[host]) == daxfs_host_key(own_id))
+		    has_number(pool, host))
 			daxfs_mark_dead(pool, i, word);
 	}
 	return 0;
@@ -246,7 +252,7 @@ static int take_part(struct fs_context *fc, struct daxfs_member *member)
 	for (tries = 0; err == -ESTALE && tries < DAXFS_POOL_TRIES; tries++) {
 		err = join_host(fc, member);
 		if (err)
-			return err;
+			continue;
 		member->life = daxfs_partition_begin(&member->pool);
 		err = take_slot(fc, member);
 	}

@@ -32,6 +32,7 @@ PoolWorld::PoolWorld(Spec spec) : spec_(std::move(spec)) {
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): a record is words here
   if (spec_.records) pool_.slot_records = reinterpret_cast<daxfs_pool_slot*>(&words_[record_at_]);
   if (spec_.host) pool_.hosts = &words_[host_at_];
+  pool_.host_count = spec_.host ? 1 : 0;
   pool_.uses = &words_[use_at_];
   pool_.owners = &words_[owner_at_];
   pool_.granules = &words_[granule_at_];

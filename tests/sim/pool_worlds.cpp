@@ -231,6 +231,35 @@ Program Booter() {
   };
 }
 
+bool IsAttached(const PoolWorld& world, uint32_t slot) {
+  return daxfs_word_state(world.pool().slots[slot].raw) == DAXFS_SLOT_ATTACHED;
+}
+
+// Sees that the beginner has died, or was ended, and that its slot names nobody's number.
+Program SweeperOfNameless() {
+  return [](PoolWorld& world, uint32_t self) {
+    const daxfs_pool& pool = world.pool();
+    Machine::Current().Await([&pool, &world] {
+      const bool ended = daxfs_word_state(pool.slots[0].raw) == DAXFS_SLOT_DEAD;
+      return pool.hosts->raw == 0 && (ended || !IsAttached(world, 1));
+    });
+    daxfs_sweep(&pool, self, 0);
+    world.ghost(1) = 1;
+  };
+}
+
+// Slot 0 is not its own.
+Program SweeperOfTheBeginner() {
+  return [](PoolWorld& world, uint32_t) {
+    world.AwaitSlot(1, DAXFS_SLOT_DEAD);
+    daxfs_sweep(&world.pool(), 2, 1);
+  };
+}
+
+std::string SweptAndAttached(PoolWorld& world) {
+  return world.ghost(1) == 1 && IsAttached(world, 0) ? "a slot of the dead is left over" : "";
+}
+
 // Joined under the number, and holds the lock for a slot somebody attaches to.
 Program JoinedBefore(uint32_t slot) {
   return [slot](PoolWorld& world, uint32_t) {
@@ -262,10 +291,6 @@ Program NextHost() {
     const daxfs_attacher who = {0, kKey, 2ULL << 32 | 1};  // another boot's
     if (daxfs_attach(&world.pool(), self, &who, &word) == 0) world.ghost(0) = 1;
   };
-}
-
-bool IsAttached(const PoolWorld& world, uint32_t slot) {
-  return daxfs_word_state(world.pool().slots[slot].raw) == DAXFS_SLOT_ATTACHED;
 }
 
 std::string BegunUnderNoNumber(PoolWorld& world) {
@@ -563,6 +588,17 @@ std::vector<PoolWorld::Spec> ReferenceSpecs() {
        .records = true,
        .host = true,
        .end = BegunUnderNoNumber},
+      {.name = "K-beginner-dies",
+       .programs = {SweeperOfTheBeginner(), Booter(), Fencer(), SweeperOfNameless()},
+       .departures = {{1, Exit::kDies}},
+       .attached = 0,
+       .records = true,
+       .host = true,
+       .begin =
+           [](PoolWorld& world) {  // not of the host that is ended
+             world.pool().slots[1].raw = daxfs_word_make(DAXFS_SLOT_ATTACHED, 1, 0);
+           },
+       .end = SweptAndAttached},
       {.name = "K-host-begins-while-it-leaves",
        .programs = {Booter(), HostLeaver(), Sweeper(0)},
        .attached = 0,

@@ -61,6 +61,8 @@ std::vector<Removal> OfObjects() {
        "a slot of the dead is left over"},
       {"succeed-sweeps", RULE(SUCCEED_SWEEPS), "K-successor", kSc, "the row is left half-way"},
       {"sweep-claim", RULE(SWEEP_CLAIM), "X-two-sweepers", kSc, kUse},
+      {"sweep-nameless", RULE(SWEEP_NAMELESS), "K-beginner-dies", kSc,
+       "a slot of the dead is left over"},
       {"sweep-claims", RULE(SWEEP_CLAIMS), "W-sweeper-dies", kSc, "a dead slot is left over"},
       {"sweep-holds", RULE(SWEEP_HOLDS), "B-holder-dies", kSc, "a claimed hold is left over"},
       {"sweep-merges", RULE(SWEEP_MERGES), "M-merger-dies", kSc, "a merge is left over"},
