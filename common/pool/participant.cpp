@@ -63,13 +63,15 @@ Status Participant::Join(const std::string& directory, const std::string& name) 
 
 Status Participant::JoinHost() {
   const daxfs_pool& words = memory_->words();
+  if (!memory_->IsOfItsEpoch()) {
+    return FailedPreconditionError(memory_->name() + ": has been made anew meanwhile: start again");
+  }
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes to C's bytes
   const auto* id = reinterpret_cast<const __u8*>(identity_.id.data());
-  if (daxfs_host_join(&words, id, identity_.name.c_str(), &host_) != 0) {
+  if (daxfs_host_join(&words, id, identity_.name.c_str(), &host_, &host_key_) != 0) {
     return ResourceExhaustedError(memory_->name() + ": all " + std::to_string(words.host_count) +
                                   " hosts are taken; fence those that are gone");
   }
-  const std::uint64_t key = daxfs_host_key(id);
   daxfs_host_info host = {};
   daxfs_host_read(&words, host_, &host);
   const auto heart = [&] {
@@ -79,7 +81,7 @@ Status Participant::JoinHost() {
   // A host with another boot's mark may be off, or may be a second one with the same id. Who is of
   // this boot, and sees other lock files, may just be saying so.
   if (host.boot != 0 && host.boot != identity_.boot && Changes(heart) &&
-      host.boot != identity_.boot && host.key == key) {
+      host.boot != identity_.boot && host.key == host_key_) {
     return FailedPreconditionError(memory_->name() + ": a machine with this host's id " +
                                    UuidText(identity_.id) + " (\"" + host.name +
                                    "\") is alive in it; give each its own /etc/daxfs/host-id");
@@ -89,9 +91,7 @@ Status Participant::JoinHost() {
 }
 
 daxfs_attacher Participant::AsAttacher(const os::FileLock& lock) const {
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): bytes to C's bytes
-  const auto* id = reinterpret_cast<const __u8*>(identity_.id.data());
-  return {host_, daxfs_host_key(id), LockMark(identity_, lock)};
+  return {host_, host_key_, LockMark(identity_, lock)};
 }
 
 // Of daxfs_attach() and daxfs_succeed(): is the slot this one's?
@@ -167,10 +167,11 @@ Status Participant::BeginLife(const std::string& name) {
   const Status alive = memory_->LiveAs(slot_, slot_word_);
   // What is written from here on is this host's.
   RETURN_IF_ERROR(Enter().status());
-  if (alive.error_number() == ESTALE) {
+  if (alive.error_number() == ESTALE || alive.error_number() == EPERM) {
     return alive.WithContext(
-        "the kernel of this host was stated to be off, or has seen another pool there: unmount its "
-        "images, then daxfsctl detach and attach its devices");
+        "the kernel takes part as another host, was stated to be off, or has seen another pool "
+        "there: compare its host_id= with daxfsctl pool info, else unmount its images, then "
+        "daxfsctl detach and attach its devices");
   }
   RETURN_IF_ERROR(alive);
   daxfs_host_set_boot(&words, host_, identity_.boot);
@@ -213,6 +214,8 @@ void Participant::Beat() {
   while (!beat_wake_.wait_for(lock, kBeat, [this] { return leaving_; })) {
     const daxfs_pool& words = memory_->words();
     if (IsFenced()) continue;
+    // Once more: who was slow when it was stated to be off may have written its own there.
+    daxfs_host_set_boot(&words, host_, identity_.boot);
     daxfs_heartbeat(&words, host_, slot_, os::WallClockSeconds());
     const std::lock_guard counting(mutex_);
     daxfs_contention_write(&words, slot_, contention_.data());
@@ -287,7 +290,8 @@ std::uint32_t Participant::SweepLocal() {
 
 Status StateOff(const Memory& memory, std::uint32_t host, std::uint64_t key) {
   const daxfs_pool& words = memory.words();
-  if (host < words.host_count && key != 0 && daxfs_fence_host(&words, host, key) == 0) {
+  if (memory.IsOfItsEpoch() && host < words.host_count && daxfs_key_is_free(key) == 0 &&
+      daxfs_fence_host(&words, host, key) == 0) {
     return Status::Ok();
   }
   return NotFoundError("no such host");

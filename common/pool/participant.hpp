@@ -257,6 +257,7 @@ class Participant {
   const std::unique_ptr<Memory> memory_;
   const HostIdentity identity_;
   std::uint32_t host_ = 0;
+  __u64 host_key_ = 0;
   std::uint32_t slot_ = 0;
   __u64 slot_word_ = 0;               // of this life; another: this host was stated to be off
   std::uint64_t partition_life_ = 0;  // likewise, of a partitioned pool

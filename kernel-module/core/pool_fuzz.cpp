@@ -61,10 +61,11 @@ std::vector<__u8> MakePool(const daxfs_pool_info& info) {
   daxfs_pool_view(&pool, &info, memory.data());
   const __u8 id[16] = {1};
   __u32 host = 0;
-  daxfs_host_join(&pool, id, "fuzz", &host);
+  __u64 host_key = 0;
+  daxfs_host_join(&pool, id, "fuzz", &host, &host_key);
   for (__u32 slot = 0; slot < 2; ++slot) {
     __u64 word = 0;
-    const daxfs_attacher who = {host, daxfs_host_key(std::data(id)), 7};
+    const daxfs_attacher who = {host, host_key, 7};
     daxfs_attach(&pool, slot, &who, &word);
   }
   daxfs_chunk_split(&pool, 6);

@@ -151,23 +151,29 @@ void daxfs_participant_read(const struct daxfs_pool *pool, __u32 slot,
 	participant->lock = daxfs_load(&record->lock);
 }
 
-__u64 daxfs_host_key(const __u8 *id)
+/* Of a key; who has the same has the same id, or one chance in 2^48. */
+static __u64 host_hash(const __u8 *id)
 {
-	__u64 key = 0xcbf29ce484222325ULL;
+	__u64 hash = 0xcbf29ce484222325ULL;
 	int i;
 
 	for (i = 0; i < 16; i++)
-		key = (key ^ id[i]) * 0x100000001b3ULL;
-	return key > 1 ? daxfs_key_staying(key) : 3;
+		hash = (hash ^ id[i]) * 0x100000001b3ULL;
+	return daxfs_key_is_free(hash) ? 0x10000 : hash & ~0xffffULL;
 }
 
-int daxfs_host_find(const struct daxfs_pool *pool, const __u8 *id, __u32 *host)
+static int is_key_of(__u64 key, __u64 hash)
 {
-	__u64 key = daxfs_host_key(id);
+	return key == daxfs_key_staying(key) && (key & ~0xffffULL) == hash;
+}
+
+static int host_find(const struct daxfs_pool *pool, __u64 hash, __u32 *host, __u64 *key)
+{
 	__u32 i;
 
 	for (i = 0; i < pool->host_count; i++) {
-		if (daxfs_load(&pool->hosts[i]) != key)
+		*key = daxfs_load(&pool->hosts[i]);
+		if (!is_key_of(*key, hash))
 			continue;
 		*host = i;
 		return 0;
@@ -176,7 +182,8 @@ int daxfs_host_find(const struct daxfs_pool *pool, const __u8 *id, __u32 *host)
 }
 
 /* The swap of the key makes the host known; whoever died behind it left the rest to the next. */
-static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id, const char *name)
+static void write_host(const struct daxfs_pool *pool, __u32 host, __u64 key, const __u8 *id,
+		       const char *name)
 {
 	struct daxfs_pool_host *record = &pool->host_records[host];
 	__u8 text[sizeof(record->name)] = {};
@@ -187,7 +194,7 @@ static void write_host(const struct daxfs_pool *pool, __u32 host, const __u8 *id
 	/* Who is slow leaves the number's next owner alone. */
 	if ((memcmp(record->id, id, sizeof(record->id)) ||
 	     memcmp(record->name, text, sizeof(text))) &&
-	    daxfs_load(&pool->hosts[host]) == daxfs_host_key(id)) {
+	    daxfs_load(&pool->hosts[host]) == key) {
 		memcpy(record->id, id, sizeof(record->id));
 		memcpy(record->name, text, sizeof(text));
 	}
@@ -208,31 +215,40 @@ static void forget_host(const struct daxfs_pool *pool, __u32 host)
 		daxfs_store(&record->contention[i], 0);
 }
 
-int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host)
+/* A number that is nobody's, or that its kernel or a program has taken just now. */
+static int host_take(const struct daxfs_pool *pool, __u64 hash, __u32 *host, __u64 *key)
 {
-	__u64 key = daxfs_host_key(id);
 	__u32 i;
 
-	if (!daxfs_host_find(pool, id, host)) {
-		write_host(pool, *host, id, name);
-		return 0;
-	}
 	for (i = 0; i < pool->host_count; i++) {
 		__u64 found = daxfs_load(&pool->hosts[i]);
+		__u64 mine = daxfs_key_staying(hash | found);
 
-		if (!found) {
-			found = daxfs_cas(&pool->hosts[i], 0, key);
-			if (!found)
+		if (daxfs_key_is_free(found)) {
+			*key = daxfs_cas(&pool->hosts[i], found, mine);
+			if (*key == found) {
 				forget_host(pool, i);
+				*key = mine;
+			}
+		} else {
+			*key = found;
 		}
-		/* Its kernel and its programs may come at once. */
-		if (found && found != key)
-			continue;
-		write_host(pool, i, id, name);
 		*host = i;
-		return 0;
+		if (is_key_of(*key, hash))
+			return 0;
 	}
 	return -ENOSPC;
+}
+
+int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host,
+		    __u64 *key)
+{
+	__u64 hash = host_hash(id);
+
+	if (host_find(pool, hash, host, key) && host_take(pool, hash, host, key))
+		return -ENOSPC;
+	write_host(pool, *host, *key, id, name);
+	return 0;
 }
 
 void daxfs_host_set_boot(const struct daxfs_pool *pool, __u32 host, __u64 boot)
@@ -245,7 +261,7 @@ int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host
 	const struct daxfs_pool_host *record = &pool->host_records[host];
 
 	info->key = daxfs_load(&pool->hosts[host]);
-	if (!info->key)
+	if (daxfs_key_is_free(info->key))
 		return 0;
 	info->heartbeat = daxfs_load(&record->heartbeat);
 	info->boot = daxfs_load(&record->boot);

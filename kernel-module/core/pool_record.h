@@ -76,15 +76,10 @@ struct daxfs_host_info {
 /**
  * daxfs_host_join() - the number of the host with @id, made if it is new
  * Requires: one caller a host at a time (whoever else has that id waits for a file lock).
- * Return: 0 with *@host; -ENOSPC all numbers are taken.
+ * Return: 0 with *@host and *@key, its word; -ENOSPC all numbers are taken.
  */
-int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host);
-
-/** daxfs_host_key() - of that id: odd, not 1; of another's the same by one chance in 2^63 */
-__u64 daxfs_host_key(const __u8 *id);
-
-/** daxfs_host_find() - the number of the host with @id. Return: 0; -ENOENT */
-int daxfs_host_find(const struct daxfs_pool *pool, const __u8 *id, __u32 *host);
+int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host,
+		    __u64 *key);
 
 /** daxfs_host_read() - Return: 1 with @info; 0 there is no such host */
 int daxfs_host_read(const struct daxfs_pool *pool, __u32 host, struct daxfs_host_info *info);

@@ -21,14 +21,16 @@ enum daxfs_rule {
 	DAXFS_RULE_ATTACH_DECIDES,	/* who attaches swaps its lock in, or gives way */
 	DAXFS_RULE_ATTACH_FENCE,	/* between that and the look at its host */
 	DAXFS_RULE_ATTACH_RECHECK,	/* which still has its number */
+	DAXFS_RULE_KEY_COUNTS,		/* by a key that never comes back */
 	DAXFS_RULE_FENCE_LEAVES,	/* a host that is off says so before its slots are ended */
 	DAXFS_RULE_FENCE_FENCE,		/* between that and the look at the slots */
 	DAXFS_RULE_FENCE_LOOKS,		/* each of which is that host's, and no later one's */
 	DAXFS_RULE_PROOF_DECIDES,	/* who proves a death swaps the lock first */
-	DAXFS_RULE_PROOF_GROWS,		/* to what was never there */
+	DAXFS_RULE_PROOF_LIVES,		/* to what was never there in another life */
 	DAXFS_RULE_PROOF_RECHECK,	/* found in the life it saw */
 	DAXFS_RULE_PROOF_LOOKS,		/* and speaks of its own host alone */
 	DAXFS_RULE_LIFE_UNLOCKS,	/* a life that ends takes its lock's mark along */
+	DAXFS_RULE_LOCK_MIXES,		/* which is another in each life */
 	DAXFS_RULE_LOCK_LIVES,		/* and leaves a number that no other life had */
 	DAXFS_RULE_SUCCEED_UNLOCKS,	/* a dead slot's successor takes the mark away first */
 	DAXFS_RULE_SUCCEED_SWEEPS,	/* and what the dead one has left */

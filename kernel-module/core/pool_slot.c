@@ -22,17 +22,16 @@ static __u64 no_lock(__u64 generation)
 	return DAXFS_RULE(LOCK_LIVES) ? (generation & 0xffff) << 16 : 0;
 }
 
-/*
- * A proof is no mark, for it names no boot; and none is what an attacher may have read before it,
- * in this life or an earlier one.
- */
-static __u64 proof_behind(__u64 found, __u64 lock, __u64 word)
+/* Of a lock's file in the life that @word is of: another in each, so none comes back. */
+static __u64 mark_of(__u64 lock, __u64 word)
 {
-	__u64 none = no_lock(daxfs_word_generation(word));
+	return DAXFS_RULE(LOCK_MIXES) ? lock ^ (daxfs_word_generation(word) & 0xffffffffU) : lock;
+}
 
-	if (!DAXFS_RULE(PROOF_GROWS))
-		return found == lock ? none : lock;
-	return (found >> 32 ? none : found) + 1;
+/* A proof is no mark, for it names no boot; and not what an attacher may have read before it. */
+static __u64 proof_of(__u64 word)
+{
+	return DAXFS_RULE(PROOF_LIVES) ? no_lock(daxfs_word_generation(word)) + 1 : 1;
 }
 
 static __u32 number_of(const struct daxfs_attacher *who)
@@ -51,9 +50,9 @@ static int has_number(const struct daxfs_pool *pool, __u32 host, __u64 key)
  * of no lock; who was slow may meet the next one's. A kernel has none, and changes nothing.
  */
 static int begin_life(const struct daxfs_pool *pool, __u32 slot, __u64 before,
-		      const struct daxfs_attacher *who)
+		      const struct daxfs_attacher *who, __u64 word)
 {
-	if (decide(pool, slot, before, who->lock ? who->lock : before) &&
+	if (decide(pool, slot, before, who->lock ? mark_of(who->lock, word) : before) &&
 	    DAXFS_RULE(ATTACH_DECIDES))
 		return -EBUSY;
 	if (!pool->hosts)
@@ -75,7 +74,7 @@ static int attach_from(const struct daxfs_pool *pool, __u32 slot, __u64 from, __
 		return -EBUSY;
 	/* A host that loses its power finds in memory whose uses are there too. */
 	daxfs_stored(pool->role, &pool->slots[slot], sizeof(word), DAXFS_RULE(ATTACH_WRITE));
-	error = begin_life(pool, slot, before, who);
+	error = begin_life(pool, slot, before, who, word);
 	if (error)
 		daxfs_mark_dead(pool, slot, word);
 	return error;
@@ -230,7 +229,8 @@ static void bury_nameless(const struct daxfs_pool *pool, __u32 slot)
 	__u64 word = daxfs_load(&pool->slots[slot]);
 
 	if (pool->hosts && daxfs_word_state(word) == DAXFS_SLOT_ATTACHED &&
-	    daxfs_word_slot(word) < pool->host_count && has_number(pool, daxfs_word_slot(word), 0))
+	    daxfs_word_slot(word) < pool->host_count &&
+	    daxfs_key_is_free(daxfs_load(&pool->hosts[daxfs_word_slot(word)])))
 		daxfs_mark_dead(pool, slot, word);
 }
 
@@ -329,7 +329,7 @@ int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word,
 		     const struct daxfs_attacher *who)
 {
 	__u64 found = lock_of(pool, slot);
-	__u64 lock = who->lock;
+	__u64 lock = mark_of(who->lock, word);
 
 	/* What was found is of the life the caller saw, or it proves nothing. */
 	if (DAXFS_RULE(PROOF_RECHECK) && daxfs_load(&pool->slots[slot]) != word)
@@ -339,7 +339,7 @@ int daxfs_prove_dead(const struct daxfs_pool *pool, __u32 slot, __u64 word,
 	/* Another host has other locks, of which it says nothing. */
 	if (DAXFS_RULE(PROOF_LOOKS) && pool->hosts && !has_number(pool, number_of(who), who->key))
 		return -ESTALE;
-	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, proof_behind(found, lock, word)))
+	if (DAXFS_RULE(PROOF_DECIDES) && decide(pool, slot, found, proof_of(word)))
 		return -EBUSY;
 	return daxfs_mark_dead(pool, slot, word);
 }
@@ -363,6 +363,12 @@ int daxfs_succeed(const struct daxfs_pool *pool, __u32 slot, const struct daxfs_
 	if (!error && DAXFS_RULE(SUCCEED_SWEEPS))
 		sweep_remains(pool, slot, slot);
 	return error;
+}
+
+/* Of a number that is nobody's from now on: no key it had comes back. */
+static __u64 given_back(__u64 key)
+{
+	return DAXFS_RULE(KEY_COUNTS) ? (daxfs_key_leaving(key) + 2) & 0xffff : 0;
 }
 
 /* Of a word that names @host: is it of the host that is leaving, and of no later one? */
@@ -413,14 +419,14 @@ int daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key)
 		return error;
 	end_host(pool, host, leaving);
 	/* Or another has, who did the same; or it came back, for it was leaving in order. */
-	return daxfs_cas(&pool->hosts[host], leaving, 0) == staying && staying != leaving ?
-		-ESTALE : 0;
+	return daxfs_cas(&pool->hosts[host], leaving, given_back(key)) != staying ||
+	       staying == leaving ? 0 : -ESTALE;
 }
 
 int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key)
 {
 	__u64 leaving = daxfs_key_leaving(key);
-	__u64 next = 0;
+	__u64 next = given_back(key);
 	int error = begin_to_leave(pool, host, key, leaving);
 	__u32 i;
 
@@ -432,6 +438,12 @@ int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key)
 		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED && daxfs_word_slot(word) == host)
 			next = key;
 	}
+	for (i = 0; i < pool->hold_count; i++) {
+		__u64 word = daxfs_load(&pool->hold_states[i]);
+
+		if (daxfs_word_state(word) == DAXFS_HOLD_VALID && daxfs_word_slot(word) == host)
+			next = key;
+	}
 	daxfs_cas(&pool->hosts[host], leaving, next);
-	return next ? -EBUSY : 0;
+	return next == key ? -EBUSY : 0;
 }

@@ -15,8 +15,9 @@ extern "C" {
 /**
  * struct daxfs_attacher - who attaches
  * @host: the number that daxfs_host_join() gave, and DAXFS_HOST_KERNEL for a kernel
- * @key: of that host, daxfs_host_key()
- * @lock: the mark of the file whose lock the caller holds as long as it lives; 0: none
+ * @key: from there, too
+ * @lock: the mark of the file whose lock the caller holds as long as it lives; 0: none. In the
+ *	record the lower half is mixed with the incarnation: no mark comes back
  */
 struct daxfs_attacher {
 	__u32 host;
@@ -74,7 +75,10 @@ void daxfs_contention_read(const struct daxfs_pool *pool, __u32 slot, __u64 *cou
 /** daxfs_contention_gone() - of all participants of @host that have gone; 2^32 - 1: or more */
 void daxfs_contention_gone(const struct daxfs_pool *pool, __u32 host, __u64 *counts);
 
-/* A host's key is odd. As long as it is being ended its word is even: nobody begins there. */
+/*
+ * A host's key: a hash of its id in bits 16-63, not 0 if the number is a host's; in bits 1-15 how
+ * often the number was given back, so that no key comes back; bit 0 until it is being ended.
+ */
 static inline __u64 daxfs_key_staying(__u64 key)
 {
 	return key | 1;
@@ -85,12 +89,17 @@ static inline __u64 daxfs_key_leaving(__u64 key)
 	return key & ~1ULL;
 }
 
+static inline int daxfs_key_is_free(__u64 key)
+{
+	return !(key >> 16);
+}
+
 /**
  * daxfs_fence_host() - @host is stated to be off: its slots are dead, its holds free, and its
  * number is another's
  * @key: its word, as it was seen; also of one that somebody began to end, and died
  * For anybody, also without a slot; what is dead then is for anyone to sweep who has one.
- * Return: 0; -ESTALE the number is not that host's.
+ * Return: 0; -ESTALE the number is not that host's, or it was just leaving and stays.
  */
 int daxfs_fence_host(const struct daxfs_pool *pool, __u32 host, __u64 key);
 
@@ -104,7 +113,7 @@ int daxfs_sweep(const struct daxfs_pool *pool, __u32 slot, __u32 dead);
 
 /**
  * daxfs_host_leave() - give back the number of a host whose id nobody will have again
- * Return: 0; -EBUSY it still has slots; -ESTALE the number is not that host's.
+ * Return: 0; -EBUSY it still has slots or holds; -ESTALE the number is not that host's.
  */
 int daxfs_host_leave(const struct daxfs_pool *pool, __u32 host, __u64 key);
 

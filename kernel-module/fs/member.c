@@ -78,9 +78,9 @@ static u64 kernel_beats(const struct daxfs_pool *pool, u32 host)
 }
 
 /* It may be stated to be off, rightly, while it begins anew. */
-static bool has_number(const struct daxfs_pool *pool, u32 host)
+static bool has_number(const struct daxfs_member *member)
 {
-	return daxfs_load(&pool->hosts[host]) == daxfs_host_key(own_id);
+	return daxfs_load(&member->pool.hosts[member->host]) == member->host_key;
 }
 
 /*
@@ -88,8 +88,10 @@ static bool has_number(const struct daxfs_pool *pool, u32 host)
  * unless it beats: then there are two machines with one id, or a clone.
  * Return: 0; -EBUSY one is alive; -ESTALE the number is not this host's any more; -EINTR.
  */
-static int bury_predecessors(const struct daxfs_pool *pool, u32 host)
+static int bury_predecessors(const struct daxfs_member *member)
 {
+	const struct daxfs_pool *pool = &member->pool;
+	u32 host = member->host;
 	u64 first = kernel_beats(pool, host);
 	u32 i;
 
@@ -97,14 +99,14 @@ static int bury_predecessors(const struct daxfs_pool *pool, u32 host)
 		if (msleep_interruptible(LOOK_MS))
 			return -EINTR;
 		if (kernel_beats(pool, host) != first)
-			return has_number(pool, host) ? -EBUSY : -ESTALE;
+			return has_number(member) ? -EBUSY : -ESTALE;
 	}
 	for (i = 0; first && i < pool->slot_count; i++) {
 		u64 word = daxfs_load(&pool->slots[i]);
 
 		if (daxfs_word_state(word) == DAXFS_SLOT_ATTACHED &&
 		    daxfs_word_slot(word) == host && daxfs_slot_is_kernel(word) &&
-		    has_number(pool, host))
+		    has_number(member))
 			daxfs_mark_dead(pool, i, word);
 	}
 	return 0;
@@ -119,13 +121,14 @@ static int join_host(struct fs_context *fc, struct daxfs_member *member)
 	struct daxfs_pool *pool = &member->pool;
 	int err;
 
-	err = daxfs_host_join(pool, own_id, init_utsname()->nodename, &member->host);
+	err = daxfs_host_join(pool, own_id, init_utsname()->nodename, &member->host,
+			      &member->host_key);
 	if (err) {
 		daxfs_refuse(fc, "all %u hosts of the pool are taken: fence those gone",
 			     pool->host_count);
 		return err;
 	}
-	err = bury_predecessors(pool, member->host);
+	err = bury_predecessors(member);
 	if (err == -EBUSY)
 		daxfs_refuse(fc, "another machine is alive as host %pUb: set host_id=", own_id);
 	return err;
@@ -136,7 +139,7 @@ static int take_slot(struct fs_context *fc, struct daxfs_member *member)
 {
 	const struct daxfs_attacher who = {
 		.host = member->host | DAXFS_HOST_KERNEL,
-		.key = daxfs_host_key(own_id),
+		.key = member->host_key,
 	};
 	struct daxfs_participant_info own = {
 		.heartbeat = ktime_get_real_seconds(),
@@ -300,7 +303,7 @@ static void give_back(struct daxfs_member *member)
 	daxfs_detach(&member->pool, member->slot);
 	/* A random id will never be seen again, but by programs that are still there. */
 	if (own_id_is_random)
-		daxfs_host_leave(&member->pool, member->host, daxfs_host_key(own_id));
+		daxfs_host_leave(&member->pool, member->host, member->host_key);
 }
 
 /** daxfs_member_leave() - the end of its part. Context: daxfs_pools_lock is held */

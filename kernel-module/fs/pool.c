@@ -142,7 +142,7 @@ static void member_forget(struct daxfs_member *member)
  * Context: daxfs_pools_lock is held.
  * Return: with one user more, or ERR_PTR: -EINVAL no pool, or another one of that UUID,
  * -EOPNOTSUPP, -EUCLEAN, -EFBIG, -EROFS, -EBUSY this host takes part already or has that device
- * elsewhere, -ENOSPC no place for it, -ENOENT no partition for it, -ENOMEM.
+ * elsewhere, -ESTALE, -EINTR, -ENOSPC no place for it, -ENOENT no partition for it, -ENOMEM.
  */
 struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *region)
 {

@@ -48,6 +48,7 @@ struct daxfs_bank {
  * @partitions: the words of all partitions, if it has some
  * @slot: the kernel's own
  * @host: the number of this host
+ * @host_key: its word, as long as this host has it
  * @word: what the slot's word says as long as nobody has stated that this host is off
  * @life: the same of this host's life, in a partitioned pool
  * @fenced: somebody has; it was logged
@@ -65,6 +66,7 @@ struct daxfs_member {
 	struct daxfs_pool *partitions;
 	u32 slot;
 	u32 host;
+	u64 host_key;
 	u64 word;
 	u64 life;
 	bool fenced;

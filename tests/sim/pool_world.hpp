@@ -24,7 +24,7 @@ const char* WrongText(Wrong wrong);
 class PoolWorld : public World {
  public:
   static constexpr uint32_t kRows = 1, kBodies = 2, kMark = 4;
-  static constexpr uint64_t kHostKey = 3;
+  static constexpr uint64_t kHostKey = 0x10001;
   using Program = std::function<void(PoolWorld& world, uint32_t self)>;
   struct Spec {
     std::string name;
@@ -133,6 +133,8 @@ class PoolWorld : public World {
   daxfs_pool pool_ = {};
 };
 
+// Of slot_worlds.cpp; ObjectSpecs, of pool_worlds.cpp, has them too.
+std::vector<PoolWorld::Spec> SlotSpecs();
 // Of pool_worlds.cpp and name_worlds.cpp.
 std::vector<PoolWorld::Spec> ObjectSpecs();
 std::vector<PoolWorld::Spec> NameSpecs();
