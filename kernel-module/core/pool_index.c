@@ -8,6 +8,7 @@
 /* Where rows with one key may lie, in ascending positions. */
 struct places {
 	__u32 bucket[2];	/* position of the first row */
+	__u32 likely;		/* which of a bucket's rows it has unless another came first */
 	__u32 in_buckets;
 	__u32 count;		/* with the overflow rows that were ever used */
 };
@@ -45,6 +46,7 @@ static void find_buckets(const struct daxfs_index *index, const struct daxfs_key
 	__u32 first = (__u32)hash & mask;
 	__u32 second = (__u32)(hash >> 32) & mask;
 
+	places->likely = (__u32)(hash >> 61);
 	places->in_buckets = (index->buckets < 2 ? index->buckets : 2) * DAXFS_BUCKET_ROWS;
 	if (second == first)
 		second = (first ^ 1) & mask;
@@ -204,8 +206,7 @@ static int claim_one(const struct daxfs_pool *pool, const struct daxfs_index *in
 
 static __u32 free_in(const struct daxfs_index *index, __u32 first)
 {
-	__u32 free_rows = 0;
-	__u32 i;
+	__u32 i, free_rows = 0;
 
 	for (i = 0; i < DAXFS_BUCKET_ROWS; i++)
 		if (daxfs_word_state(daxfs_load(&index->words[first + i])) == DAXFS_ALIAS_FREE)
@@ -217,8 +218,7 @@ static __u32 free_in(const struct daxfs_index *index, __u32 first)
 static int claim_in_buckets(const struct daxfs_pool *pool, const struct daxfs_index *index,
 			    __u32 slot, const struct places *places, struct daxfs_alias *alias)
 {
-	__u32 begin = 0;
-	__u32 i;
+	__u32 i, begin = 0;
 
 	if (places->in_buckets > DAXFS_BUCKET_ROWS &&
 	    free_in(index, places->bucket[1]) > free_in(index, places->bucket[0]))
@@ -226,7 +226,7 @@ static int claim_in_buckets(const struct daxfs_pool *pool, const struct daxfs_in
 	for (i = 0; i < 2 * places->in_buckets; i++) {
 		__u32 number = (begin + i) % places->in_buckets;
 
-		if (!claim_one(pool, index, slot, place_at(index, places, number),
+		if (!claim_one(pool, index, slot, place_at(index, places, number) ^ places->likely,
 			       i >= places->in_buckets, alias))
 			return 0;
 	}
@@ -313,9 +313,11 @@ int daxfs_index_find(const struct daxfs_pool *pool, const struct daxfs_index *in
 	__u32 i;
 
 	find_buckets(index, key, &places);
-	/* Two lines far from each other, and from all that was read before: both at once. */
-	daxfs_prefetch(&index->words[places.bucket[0]]);
-	daxfs_prefetch(&index->words[places.bucket[1]]);
+	/* Lines far from each other, and from all that was read before: all at once. */
+	for (i = 0; i < 2; i++) {
+		daxfs_prefetch(&index->words[places.bucket[i]]);
+		daxfs_prefetch(body_of(index, places.bucket[i] + places.likely));
+	}
 	places.count = places.in_buckets;
 	for (i = 0; i <= places.count; i++) {
 		__u32 position = place_at(index, &places, i);
