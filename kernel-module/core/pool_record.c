@@ -245,8 +245,10 @@ int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *n
 {
 	__u64 hash = host_hash(id);
 
-	if (host_find(pool, hash, host, key) && host_take(pool, hash, host, key))
+	if (host_find(pool, hash, host, key) && host_take(pool, hash, host, key)) {
+		*key = 0;	/* it is another's */
 		return -ENOSPC;
+	}
 	write_host(pool, *host, *key, id, name);
 	return 0;
 }

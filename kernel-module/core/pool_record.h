@@ -76,7 +76,7 @@ struct daxfs_host_info {
 /**
  * daxfs_host_join() - the number of the host with @id, made if it is new
  * Requires: one caller a host at a time (whoever else has that id waits for a file lock).
- * Return: 0 with *@host and *@key, its word; -ENOSPC all numbers are taken.
+ * Return: 0 with *@host and *@key, its word; -ENOSPC, *@key 0, all numbers are taken.
  */
 int daxfs_host_join(const struct daxfs_pool *pool, const __u8 *id, const char *name, __u32 *host,
 		    __u64 *key);

@@ -22,10 +22,15 @@ static __u64 no_lock(__u64 generation)
 	return DAXFS_RULE(LOCK_LIVES) ? (generation & 0xffff) << 16 : 0;
 }
 
-/* Of a lock's file in the life that @word is of: another in each, so none comes back. */
+/*
+ * Of a lock's file in the life that @word is of: another in each, so none comes back. Files that
+ * were made one after the other differ by little, lives by much: none is another's, either.
+ */
 static __u64 mark_of(__u64 lock, __u64 word)
 {
-	return DAXFS_RULE(LOCK_MIXES) ? lock ^ (daxfs_word_generation(word) & 0xffffffffU) : lock;
+	__u64 life = daxfs_word_generation(word) * 0x9e3779b1U & 0xffffffffU;
+
+	return DAXFS_RULE(LOCK_MIXES) ? lock ^ life : lock;
 }
 
 /* A proof is no mark, for it names no boot; and not what an attacher may have read before it. */

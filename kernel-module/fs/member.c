@@ -252,6 +252,7 @@ static int take_part(struct fs_context *fc, struct daxfs_member *member)
 {
 	int tries, err = -ESTALE;
 
+	member->host_key = 0;
 	for (tries = 0; err == -ESTALE && tries < DAXFS_POOL_TRIES; tries++) {
 		err = join_host(fc, member);
 		if (err)
@@ -259,6 +260,9 @@ static int take_part(struct fs_context *fc, struct daxfs_member *member)
 		member->life = daxfs_partition_begin(&member->pool);
 		err = take_slot(fc, member);
 	}
+	/* The number of a random id is nobody's then; it refuses by itself if it is another's. */
+	if (err && member->host_key && own_id_is_random)
+		daxfs_host_leave(&member->pool, member->host, member->host_key);
 	if (err == -ESTALE)
 		daxfs_refuse(fc, "this host is just being stated to be off: try again");
 	return err;

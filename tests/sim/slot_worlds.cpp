@@ -90,11 +90,11 @@ Program SweeperOfTheFirst() {
   return [](PoolWorld& world, uint32_t self) { daxfs_sweep(&world.pool(), self, 0); };
 }
 
-// Attaches to slot 0 by the lock that its first owner had.
-Program OfTheSameFile() {
-  return [](PoolWorld& world, uint32_t) {
+// Attaches to slot 0 by the lock of a file: 7 is that of its first owner.
+Program OfTheFile(uint64_t file) {
+  return [file](PoolWorld& world, uint32_t) {
     __u64 word = 0;
-    const daxfs_attacher who = By(7);
+    const daxfs_attacher who = By(file);
     world.AwaitSlot(0, DAXFS_SLOT_FREE);
     if (daxfs_attach(&world.pool(), 0, &who, &word) == 0) world.ghost(0) = 1;
   };
@@ -316,7 +316,16 @@ std::vector<PoolWorld::Spec> SlotSpecs() {
        .begin = [](PoolWorld& world) { world.SetLock(0, Mark(2)); },
        .end = WithoutItsLock},
       {.name = "K-successor-stalls",
-       .programs = {Nobody(), SuccessorOfTheFirst(), SweeperOfTheFirst(), OfTheSameFile()},
+       .programs = {Nobody(), SuccessorOfTheFirst(), SweeperOfTheFirst(), OfTheFile(7)},
+       .records = true,
+       .begin =
+           [](PoolWorld& world) {
+             world.SetSlot(0, DAXFS_SLOT_DEAD);
+             world.SetLock(0, Mark(7));
+           },
+       .end = WithoutItsLock},
+      {.name = "K-successor-stalls-by-a-neighbour",
+       .programs = {Nobody(), SuccessorOfTheFirst(), SweeperOfTheFirst(), OfTheFile(6)},
        .records = true,
        .begin =
            [](PoolWorld& world) {
