@@ -147,6 +147,12 @@ std::string AttachedByTheDead(PoolWorld& world) {
   return attached && world.ghost(0) == 1 ? "a slot of the dead is left over" : "";
 }
 
+// Slot 0 was somebody's who died, and named the lock of file 7.
+void DeadOfFile7(PoolWorld& world) {
+  world.SetSlot(0, DAXFS_SLOT_DEAD);
+  world.SetLock(0, Mark(7));
+}
+
 Program Nobody() {
   return [](PoolWorld&, uint32_t) {};
 }
@@ -318,20 +324,12 @@ std::vector<PoolWorld::Spec> SlotSpecs() {
       {.name = "K-successor-stalls",
        .programs = {Nobody(), SuccessorOfTheFirst(), SweeperOfTheFirst(), OfTheFile(7)},
        .records = true,
-       .begin =
-           [](PoolWorld& world) {
-             world.SetSlot(0, DAXFS_SLOT_DEAD);
-             world.SetLock(0, Mark(7));
-           },
+       .begin = DeadOfFile7,
        .end = WithoutItsLock},
       {.name = "K-successor-stalls-by-a-neighbour",
        .programs = {Nobody(), SuccessorOfTheFirst(), SweeperOfTheFirst(), OfTheFile(6)},
        .records = true,
-       .begin =
-           [](PoolWorld& world) {
-             world.SetSlot(0, DAXFS_SLOT_DEAD);
-             world.SetLock(0, Mark(7));
-           },
+       .begin = DeadOfFile7,
        .end = WithoutItsLock},
       {.name = "K-attacher-dies",
        .programs = {Predecessor(), Attacher(), ProverOfTheSame()},
@@ -359,20 +357,12 @@ std::vector<PoolWorld::Spec> SlotSpecs() {
       {.name = "K-successor-of-another-life",
        .programs = {Nobody(), Successor(), ProverOfLives(2), Locked()},
        .records = true,
-       .begin =
-           [](PoolWorld& world) {
-             world.SetSlot(0, DAXFS_SLOT_DEAD);
-             world.SetLock(0, Mark(7));
-           }},
+       .begin = DeadOfFile7},
       {.name = "K-successor-dies",
        .programs = {Nobody(), Successor(), ProverOfTheSame()},
        .departures = {{1, Exit::kDies}},
        .records = true,
-       .begin =
-           [](PoolWorld& world) {
-             world.SetSlot(0, DAXFS_SLOT_DEAD);
-             world.SetLock(0, Mark(7));
-           },
+       .begin = DeadOfFile7,
        .end = AttachedByTheDead},
       {.name = "K-host-begins-while-ended",
        .programs = {Booter(), Fencer(), Sweeper(0)},
