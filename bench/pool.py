@@ -21,9 +21,9 @@ from e2e.harness.vm import SharedMemory, Vm
 FILE_BYTES = 128 << 20
 POOL_BYTES = 512 << 20
 TOUCHES = 5  # of one mount; their median counts
-IN_TURN = [("read:4096:1", 120, "straight"), ("read:65536:1", 120, "straight"), ("touch", 120, "straight"),
-           ("touch", 120, "small")]
-BESIDE = [("read:4096:1", 60), ("read:65536:1", 60), ("touch", 100)]
+IN_TURN = [("read:4096:1", 240, "straight"), ("read:65536:1", 240, "straight"), ("touch", 240, "straight"),
+           ("touch", 240, "small")]
+BESIDE = [("read:4096:1", 120), ("read:65536:1", 120), ("touch", 200)]
 # In the guest: rounds of what $1 says, of the image $2 of the pool at $3, $4 bytes, alone at $5, $6 bytes.
 LOOP = """
 for round in $(seq $7); do
@@ -64,7 +64,7 @@ def in_turn(vm, pool, row, operation, rounds, name):
     alone = phys + pool.data + row.first * CHUNK
     touches = TOUCHES if operation == "touch" else 1
     arguments = [operation, name, phys, size, alone, row.chunks * CHUNK, rounds, touches]
-    shown = vm.run(["bash", "-c", LOOP, "loop", *map(str, arguments)], timeout=600).stdout
+    shown = vm.run(["bash", "-c", LOOP, "loop", *map(str, arguments)], timeout=1200).stdout
     values = collections.defaultdict(list)
     for line in shown.splitlines():
         _, label, _, value, _ = line.split()
@@ -77,7 +77,7 @@ def beside(vm, operation, rounds):
     """The same of what is mounted beside each other."""
     argv = ["membench", str(rounds), operation, "straight=/straight/touch", "pieces=/pieces/touch"]
     values = collections.defaultdict(list)
-    for line in vm.run(argv, timeout=600).stdout.splitlines():
+    for line in vm.run(argv, timeout=1200).stdout.splitlines():
         _, label, _, value, _ = line.split()
         values[label].append(float(value))
     return values
