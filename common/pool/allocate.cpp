@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows, chunks and granules: where objects come from, and where they go.
-#include <algorithm>
-#include <cstring>
+// Rows, chunks and granules: where objects come from.
+#include <utility>
 
-#include "common/base/units.hpp"
-#include "common/os/system.hpp"
 #include "common/pool/building.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/participant.hpp"
+#include "common/pool/room.hpp"
 
 namespace daxfs::pool {
 namespace {
@@ -26,11 +24,13 @@ bool MayBeFree(const daxfs_pool& words, std::uint32_t first, std::uint32_t count
   return true;
 }
 
-std::string ChunksText(std::uint64_t chunks) { return base::HumanSize(chunks * DAXFS_CHUNK_SIZE); }
-
 }  // namespace
 
 Result<std::unique_ptr<Building>> Participant::Begin(ObjectKind kind) {
+  return WithRoom({}, [&] { return TryBegin(kind); });
+}
+
+Result<std::unique_ptr<Building>> Participant::TryBegin(ObjectKind kind) {
   const daxfs_pool& words = memory_->words();
   ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   for (std::uint32_t i = 0; i < words.row_count; ++i) {
@@ -59,8 +59,17 @@ std::optional<std::uint32_t> Participant::TakeFreeChunkLocked(Ref ref) {
 }
 
 Result<std::uint32_t> Participant::TakeChunk(const Building& building) {
+  const std::uint64_t has = building.pool_bytes();
+  const std::uint64_t wanted = building.wanted_bytes();
+  const Need need{(wanted - has) / DAXFS_CHUNK_SIZE, 0};
+  Result<std::uint32_t> taken = WithRoom(need, [&] { return TryChunk(building.ref()); });
+  if (taken.status().code() != StatusCode::kResourceExhausted) return taken;
+  return NoMemory(has, wanted, !building.knows_size());
+}
+
+// Errors: kResourceExhausted, and the caller says what is to be said.
+Result<std::uint32_t> Participant::TryChunk(Ref ref) {
   const daxfs_pool& words = memory_->words();
-  const Ref ref = building.ref();
   ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
   // Before it is full: chunks whose small objects are all gone.
@@ -71,7 +80,7 @@ Result<std::uint32_t> Participant::TakeChunk(const Building& building) {
   if (merged) {
     if (const auto chunk = TakeFreeChunkLocked(ref)) return *chunk;
   }
-  return NoMemory(building.pool_bytes(), building.wanted_bytes(), !building.knows_size());
+  return ResourceExhaustedError("");
 }
 
 std::optional<std::uint32_t> Participant::TakeGranulesLocked(Ref ref, std::uint32_t count) {
@@ -92,6 +101,13 @@ std::optional<std::uint32_t> Participant::TakeGranulesLocked(Ref ref, std::uint3
 }
 
 Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
+  Result<std::uint32_t> taken = WithRoom({0, count}, [&] { return TryGranules(ref, count); });
+  if (taken.status().code() != StatusCode::kResourceExhausted) return taken;
+  return NoMemory(0, std::uint64_t{count} << DAXFS_GRANULE_SHIFT, false);
+}
+
+// As TryChunk.
+Result<std::uint32_t> Participant::TryGranules(Ref ref, std::uint32_t count) {
   const daxfs_pool& words = memory_->words();
   ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   if (const auto first = TakeGranulesLocked(ref, count)) return *first;
@@ -103,88 +119,7 @@ Result<std::uint32_t> Participant::TakeGranules(Ref ref, std::uint32_t count) {
     granule_chunk_ = chunk;
     if (const auto first = TakeGranulesLocked(ref, count)) return *first;
   }
-  return NoMemory(0, std::uint64_t{count} << DAXFS_GRANULE_SHIFT, false);
-}
-
-Status Participant::NoMemory(std::uint64_t has_bytes, std::uint64_t wanted_bytes,
-                             bool at_least) const {
-  const UsageView usage = Usage(*memory_);
-  std::string text = memory_->name() + ": pool is full: an object needs " +
-                     (at_least ? "at least " : "") + base::HumanSize(wanted_bytes) + " and has " +
-                     base::HumanSize(has_bytes) + " of it, " + ChunksText(usage.chunks_free) +
-                     " of " + ChunksText(usage.chunks) + " are free; " + WhatCouldGo(usage);
-  if (usage.chunks_absent != 0) {
-    text += "; it may grow by " + ChunksText(usage.chunks_absent) + ": daxfsctl pool resize";
-  }
-  const std::uint64_t chunks =
-      std::uint64_t{usage.chunks_free} + usage.chunks_orphan + usage.chunks_absent;
-  const std::uint64_t may_have = has_bytes + chunks * DAXFS_CHUNK_SIZE + usage.collectable_bytes;
-  if (may_have < wanted_bytes) {
-    text += "; all of that is " + base::HumanSize(wanted_bytes - may_have) + " too little";
-  }
-  return ResourceExhaustedError(text);
-}
-
-Status Participant::NoEntry(const std::string& what, const std::string& advice,
-                            const char* option) const {
-  return ResourceExhaustedError(
-      memory_->name() + ": pool is full: " + what + ", whatever memory is free; " + advice +
-      "; one made anew may have more (daxfsctl pool create " + option + ")");
-}
-
-Status Participant::CollectOne(Ref ref) {
-  const daxfs_pool& words = memory_->words();
-  ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
-  if (!IsOwn(ref)) {
-    return FailedPreconditionError("it is in the partition of host " +
-                                   UuidText(memory_->At(ref.partition).partition_host()) +
-                                   ", which alone can collect it");
-  }
-  if (ref.row >= words.row_count ||
-      daxfs_word_generation(daxfs_load(&words.rows[ref.row])) != ref.generation) {
-    return NotFoundError("no such object");
-  }
-  daxfs_object_info object;
-  daxfs_object_read(&words, ref.row, &object);
-  if (object.kind != DAXFS_OBJECT_IMAGE && object.kind != DAXFS_OBJECT_BLOB) {
-    return UnimplementedError("an object of a kind this program does not know");
-  }
-  const int error = daxfs_collect(&words, slot_, ref.row);
-  if (error == -EBUSY) {
-    ++contention_[DAXFS_CONTENTION_UNDONE];
-    return FailedPreconditionError("somebody uses or holds it");
-  }
-  if (error != 0) return FromCore(error, "collect");
-  if (object.granule_count != 0 && object.first < words.granule_count) {
-    daxfs_chunk_merge(&words, slot_, object.first / DAXFS_CHUNK_GRANULES);
-  }
-  return Status::Ok();
-}
-
-bool Participant::MergeChunk(std::uint32_t chunk) {
-  const std::lock_guard lock(mutex_);
-  if (IsFenced()) return false;
-  return daxfs_chunk_merge(&memory_->words(), slot_, chunk) == 0;
-}
-
-std::vector<Collected> Participant::Collect(const CollectOptions& options) {
-  std::vector<ObjectView> candidates;
-  for (ObjectView& object : ListObjects(*memory_)) {
-    if (object.state != RowState::kReady && object.state != RowState::kDying) continue;
-    if (object.kind != DAXFS_OBJECT_IMAGE && object.kind != DAXFS_OBJECT_BLOB) continue;
-    if (object.uses == 0 && object.holds == 0) candidates.push_back(std::move(object));
-  }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const ObjectView& a, const ObjectView& b) { return a.used < b.used; });
-  std::vector<Collected> collected;
-  std::uint64_t freed = 0;
-  for (const ObjectView& object : candidates) {
-    if (freed >= options.wanted_bytes) break;
-    if (!options.dry_run && !CollectOne(object.ref).ok()) continue;
-    collected.push_back({object.ref, object.digest, object.pool_bytes, object.used});
-    freed += object.pool_bytes;
-  }
-  return collected;
+  return ResourceExhaustedError("");
 }
 
 }  // namespace daxfs::pool

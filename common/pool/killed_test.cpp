@@ -369,5 +369,33 @@ TEST_F(Killed, SwapsLostAreCountedByWhatWasWanted) {
   EXPECT_EQ(sum[DAXFS_CONTENTION_ALIASES], 1U);
 }
 
+// Right before the swap of that number.
+void BeforeSwap(int number, const std::function<void()>& act) {
+  testing::other = [number, act](daxfs_word*) {
+    if (number > 0) return BeforeSwap(number - 1, act);
+    act();
+  };
+}
+
+// Whenever another frees what would go: there is room, so nobody says that there is none.
+TEST_F(Killed, WhatAnotherFreesMeanwhileIsRoom) {
+  const std::unique_ptr<Participant> me = Attach(kLocal);
+  const std::unique_ptr<Participant> another = Attach(kRemote);
+  me->CollectWhenFull([](const std::vector<Collected>&) {});
+  int number = 0;
+  for (bool met = true; met; ++number) {
+    ASSERT_LT(number, 200);
+    Work(*me, 20 * kMiB);  // all there is, and nobody's
+    ASSERT_LT(Usage(me->memory()).chunks_free, 2U);
+    BeforeSwap(number, [&] { another->Collect({}); });
+    Work(*me, 3 * kMiB);
+    met = !testing::other;
+    testing::other = {};
+    another->Collect({});
+    me->Collect({});
+  }
+  EXPECT_GT(number, 10);
+}
+
 }  // namespace
 }  // namespace daxfs::pool

@@ -18,6 +18,7 @@ Result<std::shared_ptr<Participant>> Membership::Join() const {
   ASSIGN_OR_RETURN(const HostIdentity host, host_());
   ASSIGN_OR_RETURN(std::unique_ptr<Participant> participant,
                    Participant::Attach(std::move(memory), host, name_));
+  if (collected_) participant->CollectWhenFull(collected_);
   return std::shared_ptr<Participant>(std::move(participant));
 }
 

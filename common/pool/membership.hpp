@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "common/base/status.hpp"
 #include "common/pool/host.hpp"
@@ -22,6 +23,9 @@ class Membership {
              std::function<Result<HostIdentity>()> host = ThisHost)
       : pool_(std::move(pool)), name_(std::move(name)), host_(std::move(host)) {}
 
+  // See Participant. Before it joins.
+  void CollectWhenFull(WhenCollected collected) { collected_ = std::move(collected); }
+
   const std::string& pool() const { return pool_; }
 
   // What it takes part as now; joins if it does not. Whoever has a Use of it keeps it as long.
@@ -36,6 +40,7 @@ class Membership {
   const std::string pool_;
   const std::string name_;
   const std::function<Result<HostIdentity>()> host_;
+  WhenCollected collected_;
   std::mutex mutex_;
   std::shared_ptr<Participant> participant_;
   std::uint64_t joined_ = 0;

@@ -90,8 +90,9 @@ struct Key {
 };
 
 struct CollectOptions {
-  std::uint64_t wanted_bytes = UINT64_MAX;  // stop when so much was freed
-  bool dry_run = false;                     // only say what would go, in which order
+  std::uint64_t wanted_bytes = UINT64_MAX;    // stop when so much was freed,
+  std::uint64_t wanted_objects = UINT64_MAX;  // or so many
+  bool dry_run = false;                       // only say what would go, in which order
 };
 
 struct Collected {
@@ -100,6 +101,8 @@ struct Collected {
   std::uint64_t bytes = 0;  // of pool memory
   std::uint64_t used = 0;   // seconds since 1970
 };
+
+using WhenCollected = std::function<void(const std::vector<Collected>&)>;
 
 // Errors: kInvalidArgument unless it has 1 to 192 bytes, no # and no sha256: in front.
 Status CheckName(std::string_view name);
@@ -170,6 +173,10 @@ class Participant {
   // Those of its parts from that number on alone.
   std::uint32_t DropParts(HoldKind kind, std::string_view name, std::size_t from);
 
+  // From now on who finds the pool full frees what nobody refers to first, the longest unused
+  // before others, and goes on; unless all of that were too little. `collected` is told what went,
+  // from any thread. Before others use this object.
+  void CollectWhenFull(WhenCollected collected);
   // Frees objects nobody refers to, the longest unused first.
   std::vector<Collected> Collect(const CollectOptions& options);
   // Frees this object if nobody refers to it. Errors: kFailedPrecondition while somebody does;
@@ -234,6 +241,7 @@ class Participant {
     daxfs_hold_info info;
   };
   std::optional<FoundHold> FindHold(HoldKind kind, std::string_view name) const;
+  int DropHoldLocked(std::uint32_t row, const daxfs_hold_info& info);
   template <typename F>
   std::uint32_t DropHoldsIf(HoldKind kind, F is_meant);
   std::uint64_t TargetOf(Ref ref) const;
@@ -241,6 +249,26 @@ class Participant {
   // For Building.
   Result<std::uint32_t> TakeChunk(const Building& building);
   Result<std::uint32_t> TakeGranules(Ref ref, std::uint32_t count);
+  // What somebody has found none of: so many chunks, granules side by side, or else an entry of a
+  // table.
+  struct Need {
+    std::uint64_t chunks = 0;
+    std::uint32_t granules = 0;
+  };
+  struct Attempts {
+    int made = 0;  // objects went
+    int idle = 0;  // none did; others may be at it
+  };
+  // Whether it is worth to look again.
+  bool MakeRoom(const Need& need, Attempts& attempts);
+  // `look`, and again as often as there may be room meanwhile.
+  template <typename Look>
+  auto WithRoom(const Need& need, Look look) -> decltype(look());
+  Result<std::unique_ptr<Building>> TryBegin(ObjectKind kind);
+  Result<bool> TryAnnounce(const Digest& asked_for, Ref ref);
+  Status TryAlias(const Use& use, const Key& key, const Digest* parent);
+  Result<std::uint32_t> TryChunk(Ref ref);
+  Result<std::uint32_t> TryGranules(Ref ref, std::uint32_t count);
   std::optional<std::uint32_t> TakeGranulesLocked(Ref ref, std::uint32_t count);
   std::optional<std::uint32_t> TakeFreeChunkLocked(Ref ref);
   struct PublishedRow {
@@ -252,6 +280,7 @@ class Participant {
   // Errors for who found nothing free: memory; entries of a table, for more of which `create` has
   // that option.
   Status NoMemory(std::uint64_t has_bytes, std::uint64_t wanted_bytes, bool at_least) const;
+  Status NoAlias() const;
   Status NoEntry(const std::string& what, const std::string& advice, const char* option) const;
 
   const std::unique_ptr<Memory> memory_;
@@ -269,6 +298,7 @@ class Participant {
   std::uint32_t next_chunk_ = 0;
   std::uint32_t granule_chunk_ = 0;
   std::array<__u64, DAXFS_CONTENTION_COUNT> contention_{};
+  WhenCollected collected_;  // nothing: a full pool stays full
 
   std::mutex beat_mutex_;
   std::condition_variable beat_wake_;

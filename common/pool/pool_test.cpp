@@ -1,124 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Participants of one pool in a file: several in this process, as if they were several processes,
-// and hosts that are told apart by their ids.
+#include "common/pool/testing/pool_test.hpp"
+
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include <atomic>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <set>
 #include <thread>
 
-#include "common/os/testing/scratch.hpp"
-#include "common/pool/building.hpp"
 #include "common/pool/check.hpp"
-#include "common/pool/heart.hpp"
-#include "common/pool/inspect.hpp"
 #include "common/pool/obtain.hpp"
-#include "common/pool/participant.hpp"
-#include "common/pool/view.hpp"
 
-namespace daxfs::pool {
+namespace daxfs::pool::testing {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
-
-constexpr std::uint64_t kMiB = 1U << 20U;
-
-std::vector<std::byte> Bytes(std::size_t size, unsigned seed) {
-  std::vector<std::byte> bytes(size);
-  std::uint32_t value = seed * 2654435761U + 1;
-  for (std::byte& b : bytes) {
-    value = value * 1664525U + 1013904223U;
-    b = static_cast<std::byte>(value >> 24U);
-  }
-  return bytes;
-}
-
-Digest DigestOf(std::span<const std::byte> bytes) {
-  return Sha256({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
-}
-
-class PoolTest : public testing::Test {
- protected:
-  void SetUp() override { Make(32 * kMiB); }
-
-  void Make(std::uint64_t size, std::uint32_t slots = 0) {
-    path_ = scratch_.path() + "/pool";
-    std::filesystem::remove(path_);
-    ASSERT_TRUE(os::MakeSharedFile(path_, size).ok());
-    CreateOptions options;
-    options.devices = {path_};
-    options.label = "test";
-    options.slots = slots;
-    const Status made = CreatePool(options);
-    ASSERT_TRUE(made.ok()) << made.ToString();
-  }
-
-  HostIdentity Host(unsigned number) {
-    HostIdentity host;
-    host.id.fill(static_cast<std::byte>(number));
-    host.name = "host" + std::to_string(number);
-    host.boot = 77;
-    host.run_dir = scratch_.path() + "/run" + std::to_string(number);
-    return host;
-  }
-
-  std::unique_ptr<Memory> Open(os::Access access = os::Access::kWrite) {
-    Result<std::unique_ptr<Memory>> memory = Memory::Open({path_}, access);
-    EXPECT_TRUE(memory.ok()) << memory.status().ToString();
-    return *std::move(memory);
-  }
-
-  std::unique_ptr<Participant> Attach(unsigned host = 1) {
-    Result<std::unique_ptr<Participant>> joined =
-        Participant::Attach(Open(), Host(host), "pool_test");
-    EXPECT_TRUE(joined.ok()) << joined.status().ToString();
-    return *std::move(joined);
-  }
-
-  // Leaves as a killed process does: nothing is undone.
-  static void Kill(std::unique_ptr<Participant> participant) { participant->DieForTesting(); }
-
-  static Result<Use> Place(Participant& participant, std::span<const std::byte> bytes) {
-    ASSIGN_OR_RETURN(const std::unique_ptr<Building> building,
-                     participant.Begin(ObjectKind::kImage));
-    RETURN_IF_ERROR(building->Write(0, bytes));
-    RETURN_IF_ERROR(building->Seal(bytes.size()));
-    ASSIGN_OR_RETURN(Building::Published published, building->Publish(DigestOf(bytes)));
-    return std::move(published.use);
-  }
-
-  static constexpr Watch kShort{std::chrono::milliseconds(3), std::chrono::milliseconds(1)},
-      kLong{std::chrono::minutes(1), std::chrono::milliseconds(1)};
-  Status FenceFrom(unsigned self, const HostView& host, const Watch& watch) {
-    return FenceTheStill(Open(), Host(self), "pool_test", host, watch);
-  }
-
-  static HostView ViewOf(const Participant& participant) {
-    for (const HostView& host : ListHosts(participant.memory())) {
-      if (host.host == participant.host()) return host;
-    }
-    return {};
-  }
-
-  // Everything there is to see, to be compared with before.
-  static UsageView Seen(const Participant& participant) { return Usage(participant.memory()); }
-
-  os::testing::Scratch scratch_;
-  std::string path_;
-};
-
-std::vector<std::byte> ReadObject(Participant& participant, Ref ref) {
-  Result<std::optional<Use>> use = participant.Take(ref);
-  EXPECT_TRUE(use.ok() && use->has_value());
-  const Result<Mapped> mapped = Mapped::Open(participant, **std::move(use));
-  EXPECT_TRUE(mapped.ok()) << mapped.status().ToString();
-  return {mapped->bytes().begin(), mapped->bytes().end()};
-}
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 TEST_F(PoolTest, ObjectsOfAllSizesAreFoundByOthers) {
   const std::unique_ptr<Participant> builder = Attach(1);
@@ -213,38 +111,6 @@ TEST_F(PoolTest, WhetherSomethingIsThereIsNoUseOfIt) {
   EXPECT_FALSE(*me->Has(key)) << "whatever still names it";
 }
 
-TEST_F(PoolTest, ARemoteHostsThingsStayUntilItIsFenced) {
-  std::unique_ptr<Participant> far = Attach(2);
-  const std::unique_ptr<Participant> near = Attach(1);
-  Result<Use> use = Place(*far, Bytes(100, 1));
-  ASSERT_TRUE(far->Hold(*use, HoldKind::kSnapshot, "s").ok());
-  const HostView host = ViewOf(*far);
-  const Ref ref = use->ref();
-  use->ForgetForTesting();
-  Kill(std::move(far));
-  EXPECT_EQ(near->SweepLocal(), 0U);
-  EXPECT_EQ(near->CollectOne(ref).code(), StatusCode::kFailedPrecondition);
-  EXPECT_EQ(near->Fence(near->host(), host.key).code(), StatusCode::kInvalidArgument);
-  EXPECT_TRUE(near->Fence(host.host, host.key).ok());
-  EXPECT_EQ(near->Fence(host.host, host.key).code(), StatusCode::kNotFound);
-  EXPECT_TRUE(near->CollectOne(ref).ok());
-  EXPECT_EQ(ListHosts(near->memory()).size(), 1U);
-}
-
-TEST_F(PoolTest, AStatementIsAboutTheHostThatWasSeen) {
-  const std::unique_ptr<Participant> me = Attach(1);
-  std::unique_ptr<Participant> old = Attach(2);
-  const HostView seen = ViewOf(*old);
-  ASSERT_TRUE(me->Fence(seen.host, seen.key).ok());
-  old.reset();
-  const std::unique_ptr<Participant> next = Attach(3);
-  ASSERT_EQ(next->host(), seen.host) << "the same number";
-  EXPECT_EQ(me->Fence(seen.host, seen.key).code(), StatusCode::kNotFound);
-  EXPECT_EQ(ListHosts(me->memory()).size(), 2U);
-  EXPECT_EQ(ListSlots(me->memory()).size(), 2U);
-}
-
-// Directories of one file system, whose files follow each other: none proves another's owner dead.
 TEST_F(PoolTest, NoTwoLockFilesHaveOneMark) {
   std::vector<os::FileLock> locks;
   std::set<std::uint64_t> marks;
@@ -259,25 +125,6 @@ TEST_F(PoolTest, NoTwoLockFilesHaveOneMark) {
 }
 
 // Who was stating it died half-way; the host itself begins anew meanwhile, and ends it.
-TEST_F(PoolTest, AHalfStatementIsEndedByWhoeverFencesNext) {
-  std::unique_ptr<Participant> old = Attach(2);
-  const HostView seen = ViewOf(*old);
-  EXPECT_FALSE(seen.leaving);
-  daxfs_store(&old->memory().words().hosts[seen.host], daxfs_key_leaving(seen.key));
-  old->DieForTesting();
-  old.reset();
-  std::unique_ptr<Participant> next = Attach(2);
-  EXPECT_NE(next->host(), seen.host);
-  const std::vector<HostView> hosts = ListHosts(next->memory());
-  ASSERT_EQ(hosts.size(), 2U);
-  EXPECT_TRUE(hosts[0].leaving);
-  EXPECT_EQ(hosts[0].id, hosts[1].id);
-  EXPECT_TRUE(FenceFrom(2, hosts[0], kShort).ok());
-  EXPECT_EQ(FenceFrom(2, hosts[1], kShort).code(), StatusCode::kInvalidArgument);
-  ASSERT_EQ(ListHosts(next->memory()).size(), 1U);
-  EXPECT_EQ(ListSlots(next->memory()).size(), 1U) << "what was left is swept";
-}
-
 TEST_F(PoolTest, WhatWasLostToOthersIsCountedAlsoOfThoseThatHaveGone) {
   const std::unique_ptr<Participant> me = Attach(1);
   std::unique_ptr<Participant> other = Attach(2);
@@ -301,41 +148,6 @@ TEST_F(PoolTest, WhatWasLostToOthersIsCountedAlsoOfThoseThatHaveGone) {
   EXPECT_EQ(ViewOf(*next).contention, Contention{}) << "another host with the same number";
 }
 
-TEST_F(PoolTest, AHeartIsWatchedToTheEndOrUntilItBeats) {
-  for (const int beat : {1, 3, 4}) {
-    int looks = 0;
-    EXPECT_EQ(Changes([&] { return ++looks > beat; }, kShort), beat <= 3) << beat;
-    EXPECT_EQ(looks, std::min(beat, 3) + 1);
-  }
-}
-
-TEST_F(PoolTest, AHostWhoseHeartBeatsIsNotFenced) {
-  const std::unique_ptr<Participant> me = Attach(1);
-  std::unique_ptr<Participant> other = Attach(2);
-  const HostView host = ViewOf(*other);
-  const std::uint32_t slot = other->slot();
-  EXPECT_EQ(FenceFrom(1, ViewOf(*me), kLong).code(), StatusCode::kInvalidArgument);
-  const Status alive = FenceFrom(1, host, kLong);
-  EXPECT_EQ(alive.code(), StatusCode::kFailedPrecondition);
-  EXPECT_THAT(alive.message(), HasSubstr("is alive"));
-  EXPECT_TRUE(other->FindName("none").ok()) << "not fenced";
-  EXPECT_EQ(ListHosts(me->memory()).size(), 2U);
-  Kill(std::move(other));
-  // Its kernel, of which only the slot has a heart.
-  std::atomic<bool> stop{false};
-  std::thread kernel([&] {
-    for (std::uint64_t now = 1; !stop; ++now) {
-      daxfs_slot_heartbeat(&me->memory().words(), slot, now);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-  });
-  EXPECT_EQ(FenceFrom(1, host, kLong).code(), StatusCode::kFailedPrecondition);
-  stop = true;
-  kernel.join();
-  EXPECT_TRUE(FenceFrom(1, host, kShort).ok());
-  EXPECT_EQ(FenceFrom(1, host, kShort).code(), StatusCode::kNotFound) << "another life";
-}
-
 TEST_F(PoolTest, WhoFindsAllSlotsTakenByTheDeadOfItsHostTakesOneOver) {
   Make(32 * kMiB, 3);
   std::vector<std::unique_ptr<Participant>> all;
@@ -356,97 +168,6 @@ TEST_F(PoolTest, WhoFindsAllSlotsTakenByTheDeadOfItsHostTakesOneOver) {
   EXPECT_EQ(Seen(*next).chunks_free, before.chunks_free);
   EXPECT_EQ(Seen(*next).rows_used, 0U);
   const std::unique_ptr<Participant> another = Attach(2);
-}
-
-TEST_F(PoolTest, AHostIsFencedAlsoWhereAllSlotsAreItsOwn) {
-  Make(32 * kMiB, 2);
-  std::vector<std::unique_ptr<Participant>> all;
-  for (int i = 0; i < 2; ++i) all.push_back(Attach(2));
-  const HostView off = ViewOf(*all[0]);
-  Result<Use> use = Place(*all[0], Bytes(100, 1));
-  ASSERT_TRUE(all[0]->Hold(*use, HoldKind::kSnapshot, "s").ok());
-  const Ref ref = use->ref();
-  use->ForgetForTesting();
-  for (std::unique_ptr<Participant>& one : all) Kill(std::move(one));
-  EXPECT_TRUE(FenceFrom(1, off, kShort).ok());
-  const std::unique_ptr<Participant> me = Attach(1);
-  EXPECT_EQ(ListHosts(me->memory()).size(), 1U);
-  EXPECT_EQ(ListSlots(me->memory()).size(), 1U);
-  EXPECT_TRUE(me->CollectOne(ref).ok());
-}
-
-TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {
-  Make(8 * kMiB);
-  const std::unique_ptr<Participant> one = Attach(1);
-  { ASSERT_TRUE(Place(*one, Bytes(3 * kMiB, 1)).ok()); }
-  const UsageView before = Seen(*one);
-  const Result<Use> large = Place(*one, Bytes(5 * kMiB, 2));
-  ASSERT_EQ(large.status().code(), StatusCode::kResourceExhausted);
-  EXPECT_THAT(large.status().message(),
-              HasSubstr("needs at least 6.0 MiB and has 2.0 MiB of it, 0 B of 6.0 MiB are free"));
-  EXPECT_THAT(large.status().message(), HasSubstr("1 object of 4.0 MiB is used by nobody"));
-  EXPECT_THAT(large.status().message(), Not(HasSubstr("too little")));
-  EXPECT_THAT(Place(*one, Bytes(7 * kMiB, 2)).status().message(), HasSubstr("2.0 MiB too little"));
-  EXPECT_EQ(Seen(*one).chunks_free, before.chunks_free);
-  EXPECT_EQ(Seen(*one).rows_used, 1U);
-  EXPECT_EQ(one->Collect({.dry_run = true}).size(), 1U);
-  EXPECT_EQ(Seen(*one).rows_used, 1U) << "a dry run changes nothing";
-  EXPECT_EQ(one->Collect({}).size(), 1U);
-  EXPECT_TRUE(Place(*one, Bytes(5 * kMiB, 2)).ok());
-}
-
-TEST_F(PoolTest, TheNeedIsExactWhereTheSizeIsKnown) {
-  Make(8 * kMiB);
-  const std::unique_ptr<Participant> me = Attach(1);
-  const Result<Use> all = Place(*me, Bytes(6 * kMiB, 1));
-  ASSERT_TRUE(all.ok());
-  for (const auto& [size, needs] :
-       {std::pair{std::size_t{1}, "needs 64.0 KiB and has 0 B"},
-        std::pair{std::size_t{2 * kMiB}, "needs 2.0 MiB and has 0 B"}}) {
-    const Status full = Place(*me, Bytes(size, 2)).status();
-    EXPECT_THAT(full.message(), HasSubstr(needs));
-    EXPECT_THAT(full.message(), HasSubstr("in use or held"));
-  }
-}
-
-TEST_F(PoolTest, WhatATableLacksNoMemoryHelps) {
-  CreateOptions options;
-  options.devices = {path_};
-  options.replace = true;
-  options.rows = 64;
-  options.aliases = 8;
-  ASSERT_TRUE(CreatePool(options).ok());
-  const std::unique_ptr<Participant> me = Attach(1);
-  const Result<Use> use = Place(*me, Bytes(100, 1));
-  std::vector<std::unique_ptr<Building>> buildings;
-  const struct {
-    std::function<Status(const std::string&)> take;
-    const char *what, *advice, *option;
-  } kCases[] = {
-      {[&](const std::string& text) {
-         return me->AddAlias(*use, {AliasKind::kChain, Sha256(text)});
-       },
-       "no room for another alias", "in use or held", "--aliases"},
-      {[&](const std::string& text) { return me->SetName(*use, text); }, "no room for another name",
-       "pool rm", "--rows"},
-      {[&](const std::string& text) { return me->Hold(*use, HoldKind::kStage, text); },
-       "all 96 holds are taken", "pool rm", "--rows"},
-      {[&](const std::string&) {
-         Result<std::unique_ptr<Building>> begun = me->Begin(ObjectKind::kImage);
-         if (begun.ok()) buildings.push_back(*std::move(begun));
-         return begun.status();
-       },
-       "all 64 rows for objects are taken", "in use or held", "--rows"},
-  };
-  for (const auto& test : kCases) {
-    Status full;
-    for (int i = 0; i < 2000 && full.ok(); ++i) full = test.take(std::to_string(i));
-    EXPECT_EQ(full.code(), StatusCode::kResourceExhausted);
-    EXPECT_THAT(full.message(), HasSubstr(test.what));
-    EXPECT_THAT(full.message(), HasSubstr(test.advice));
-    EXPECT_THAT(full.message(), HasSubstr(test.option));
-    EXPECT_THAT(full.message(), Not(HasSubstr("resize")));
-  }
 }
 
 TEST_F(PoolTest, OneOfManyBuilds) {
@@ -500,29 +221,6 @@ TEST_F(PoolTest, ABuilderThatStandsStillIsNotWaitedForForEver) {
   EXPECT_GT(waits, 1);
 }
 
-TEST_F(PoolTest, WhoWasFencedWhileItBuiltTouchesNothingOfWhatIsThereNow) {
-  const std::unique_ptr<Participant> fenced = Attach(2);
-  const Result<std::unique_ptr<Building>> late = fenced->Begin(ObjectKind::kImage);
-  ASSERT_TRUE((*late)->Write(0, Bytes(3 * kMiB, 1)).ok());
-  ASSERT_TRUE((*late)->Seal(3 * kMiB).ok());
-  const std::unique_ptr<Participant> other = Attach(1);
-  for (const HostView& host : ListHosts(other->memory())) {
-    if (host.host == other->host()) continue;
-    ASSERT_TRUE(other->Fence(host.host, host.key).ok());
-  }
-  // All rows and all memory are others' then, those of the late one too.
-  std::vector<Use> uses;
-  for (unsigned seed = 2;; ++seed) {
-    Result<Use> use = Place(*other, Bytes(3 * kMiB, seed));
-    if (!use.ok()) break;
-    uses.push_back(*std::move(use));
-  }
-  EXPECT_EQ((*late)->Publish(DigestOf(Bytes(3 * kMiB, 1))).status().code(), StatusCode::kAborted);
-  for (unsigned i = 0; i < uses.size(); ++i) {
-    EXPECT_EQ(ReadObject(*other, uses[i].ref()), Bytes(3 * kMiB, i + 2));
-  }
-}
-
 TEST_F(PoolTest, TwoMachinesWithOneIdAreToldApart) {
   const std::unique_ptr<Participant> first = Attach(1);
   HostIdentity twin = Host(1);
@@ -560,23 +258,6 @@ TEST_F(PoolTest, WhoSeesOtherLockFilesIsLetAlone) {
   EXPECT_EQ(ListSlots(first->memory()).size(), 2U);
 }
 
-TEST_F(PoolTest, WhoWasFencedLeavesTheSlotsNextOwnerAlone) {
-  const std::unique_ptr<Participant> other = Attach(2);
-  std::unique_ptr<Participant> fenced = Attach(1);
-  std::optional<Use> old_use = *Place(*fenced, Bytes(100, 1));
-  const std::uint32_t slot = fenced->slot();
-  const HostView host = ViewOf(*fenced);
-  ASSERT_TRUE(other->Fence(host.host, host.key).ok());
-  const std::unique_ptr<Participant> next = Attach(3);
-  ASSERT_EQ(next->slot(), slot);
-  const Result<std::optional<Use>> use = next->Take(old_use->ref());
-  ASSERT_TRUE(use.ok() && use->has_value());
-  old_use.reset();
-  fenced.reset();
-  EXPECT_EQ(ListSlots(next->memory()).size(), 2U);
-  EXPECT_TRUE(other->Collect({}).empty()) << "the next one uses it";
-}
-
 TEST_F(PoolTest, ARepairDropsHoldsOfWhatIsGone) {
   const std::unique_ptr<Participant> me = Attach(1);
   const Result<Use> use = Place(*me, Bytes(100, 1));
@@ -593,60 +274,6 @@ TEST_F(PoolTest, ARepairDropsHoldsOfWhatIsGone) {
   }
   EXPECT_TRUE(Check(me->memory(), nullptr).empty());
   EXPECT_EQ(me->DropHolds(HoldKind::kAdmin, "here"), 1U);
-}
-
-TEST_F(PoolTest, WhoWasFencedCanDoNothingAnyMore) {
-  const std::unique_ptr<Participant> other = Attach(2);
-  std::unique_ptr<Participant> fenced = Attach(1);
-  std::optional<Use> use = *Place(*fenced, Bytes(100, 1));
-  ASSERT_TRUE(fenced->Hold(*use, HoldKind::kAdmin, "held").ok());
-  std::unique_ptr<Building> large = *fenced->Begin(ObjectKind::kImage);
-  std::unique_ptr<Building> small = *fenced->Begin(ObjectKind::kImage);
-  std::unique_ptr<Building> sealed = *fenced->Begin(ObjectKind::kImage);
-  ASSERT_TRUE(small->Write(0, Bytes(100, 2)).ok());
-  ASSERT_TRUE(sealed->Write(0, Bytes(100, 3)).ok() && sealed->Seal(100).ok());
-  const HostView host = ViewOf(*fenced);
-  ASSERT_TRUE(other->Fence(host.host, host.key).ok());
-  const std::unique_ptr<Participant> next = Attach(3);
-  ASSERT_EQ(next->slot(), fenced->slot());
-  const Result<Use> kept = Place(*next, Bytes(100, 4));
-  const UsageView before = Seen(*next);
-  const HostView self = ViewOf(*next);
-  const Key key{AliasKind::kRoot, DigestOf(Bytes(100, 4))};
-  const std::vector<std::pair<const char*, std::function<Status()>>> kAll = {
-      {"Begin", [&] { return fenced->Begin(ObjectKind::kImage).status(); }},
-      {"Write", [&] { return large->Write(0, Bytes(3 * kMiB, 5)); }},
-      {"Seal", [&] { return small->Seal(100); }},
-      {"Publish", [&] { return sealed->Publish(Digest{}).status(); }},
-      {"Find", [&] { return fenced->Find(key).status(); }},
-      {"FindName", [&] { return fenced->FindName("web").status(); }},
-      {"Take", [&] { return fenced->Take(kept->ref()).status(); }},
-      {"AddAlias", [&] { return fenced->AddAlias(*use, key); }},
-      {"SetName", [&] { return fenced->SetName(*use, "web"); }},
-      {"RemoveName", [&] { return fenced->RemoveName("web"); }},
-      {"Hold", [&] { return fenced->Hold(*use, HoldKind::kAdmin, "web"); }},
-      {"DropHold", [&] { return fenced->DropHold(HoldKind::kAdmin, "web"); }},
-      {"Announce", [&] { return fenced->Announce(Digest{}, use->ref()).status(); }},
-      {"CollectOne", [&] { return fenced->CollectOne(use->ref()); }},
-      {"Fence", [&] { return fenced->Fence(self.host, self.key); }},
-  };
-  for (const auto& [what, run] : kAll) {
-    const Status said = run();
-    EXPECT_EQ(said.code(), StatusCode::kAborted) << what << ": " << said.ToString();
-    EXPECT_THAT(said.message(), HasSubstr("stated to be off")) << what;
-  }
-  EXPECT_EQ(fenced->DropHolds(HoldKind::kAdmin, "held"), 0U);
-  EXPECT_EQ(fenced->SweepLocal(), 0U);
-  EXPECT_TRUE(fenced->Collect({}).empty());
-  use.reset();
-  large.reset();
-  small.reset();
-  sealed.reset();
-  fenced.reset();
-  EXPECT_EQ(Seen(*next).rows_used, before.rows_used);
-  EXPECT_EQ(Seen(*next).chunks_free, before.chunks_free);
-  EXPECT_EQ(ListSlots(next->memory()).size(), 2U);
-  EXPECT_EQ(next->CollectOne(kept->ref()).code(), StatusCode::kFailedPrecondition);
 }
 
 TEST_F(PoolTest, NamesThatWouldMeanSomethingElseAreRefused) {
@@ -717,4 +344,4 @@ TEST_F(PoolTest, ChunksOfSeveralDevicesAreOnePool) {
 }
 
 }  // namespace
-}  // namespace daxfs::pool
+}  // namespace daxfs::pool::testing

@@ -9,6 +9,7 @@
 #include "common/os/system.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/participant.hpp"
+#include "common/pool/room.hpp"
 
 namespace daxfs::pool {
 namespace {
@@ -63,11 +64,10 @@ void Participant::Drop(Ref ref) {
   DAXFS_CHECK(found != uses_.end());
   if (--found->second > 0) return;
   uses_.erase(found);
-  const daxfs_pool& words = memory_->words();
   // Of a slot that is another's by now, not a bit may be touched.
-  if (!IsFenced()) {
-    daxfs_target_drop(&words, slot_, TargetOf(ref));
-  }
+  if (IsFenced()) return;
+  TouchLocked(ref);
+  daxfs_target_drop(&memory_->words(), slot_, TargetOf(ref));
 }
 
 std::uint64_t Participant::TargetOf(Ref ref) const {
@@ -189,6 +189,10 @@ std::optional<Participant::Builder> Participant::FindBuilder(const Digest& asked
 }
 
 Result<bool> Participant::Announce(const Digest& asked_for, Ref ref) {
+  return WithRoom({}, [&] { return TryAnnounce(asked_for, ref); });
+}
+
+Result<bool> Participant::TryAnnounce(const Digest& asked_for, Ref ref) {
   const daxfs_pool& words = memory_->words();
   const daxfs_key key = MakeKey(DAXFS_ALIAS_INTENT, asked_for);
   const daxfs_alias_extra extra = {};
@@ -202,6 +206,7 @@ Result<bool> Participant::Announce(const Digest& asked_for, Ref ref) {
     }
     if (error == 0) return true;
     if (error == -EEXIST) return false;
+    if (error == -ENOSPC) return NoAlias();
     if (error != -EAGAIN) return FromCore(error, "announce what is being built");
     WaitALittle();
   }
@@ -221,6 +226,10 @@ void Participant::Withdraw(const Digest& asked_for, Ref ref) {
 }
 
 Status Participant::AddAlias(const Use& use, const Key& key, const Digest* parent) {
+  return WithRoom({}, [&] { return TryAlias(use, key, parent); });
+}
+
+Status Participant::TryAlias(const Use& use, const Key& key, const Digest* parent) {
   const daxfs_pool& words = memory_->words();
   const daxfs_key wanted = MakeKey(static_cast<__u32>(key.kind), key.digest);
   ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
@@ -233,10 +242,7 @@ Status Participant::AddAlias(const Use& use, const Key& key, const Digest* paren
   if (parent != nullptr) std::memcpy(extra.parent, parent->data(), sizeof(extra.parent));
   const int error = daxfs_index_insert(&words, &words.aliases, slot_, &wanted, TargetOf(use.ref()),
                                        &extra, &alias);
-  if (error == -ENOSPC) {
-    return NoEntry("no room for another alias", WhatCouldGo(Usage(*memory_)), "--aliases");
-  }
-  return FromCore(error, "alias");
+  return error == -ENOSPC ? NoAlias() : FromCore(error, "alias");
 }
 
 int Participant::PutNameLocked(const daxfs_key& key, std::uint64_t target, std::string_view name,
@@ -365,11 +371,18 @@ Status Participant::NameAndHold(const Use& use, std::string_view name) {
                 "name \"" + std::string(name) + "\": others keep changing it");
 }
 
+// What was held until now counts as used until now.
+int Participant::DropHoldLocked(std::uint32_t row, const daxfs_hold_info& info) {
+  const daxfs_pool& words = memory_->words();
+  if (TargetLives(*memory_, info.target)) TouchLocked(RefOf(words, info.target));
+  return daxfs_hold_drop(&words, row, info.word);
+}
+
 Status Participant::DropHold(HoldKind kind, std::string_view name) {
   ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Enter());
   const std::optional<FoundHold> found = FindHold(kind, name);
   if (!found) return NotFoundError("this host holds nothing for \"" + std::string(name) + "\"");
-  return FromCore(daxfs_hold_drop(&memory_->words(), found->row, found->info.word), "drop a hold");
+  return FromCore(DropHoldLocked(found->row, found->info), "drop a hold");
 }
 
 template <typename F>
@@ -385,7 +398,7 @@ std::uint32_t Participant::DropHoldsIf(HoldKind kind, F is_meant) {
       continue;
     }
     if (!is_meant(std::string_view(info.name, info.name_length))) continue;
-    dropped += daxfs_hold_drop(&words, i, info.word) == 0 ? 1U : 0U;
+    dropped += DropHoldLocked(i, info) == 0 ? 1U : 0U;
   }
   return dropped;
 }
