@@ -21,6 +21,8 @@ class Directories {
   // Makes what is missing. Errors: by errno.
   static Result<Directories> Open(const std::string& root);
 
+  // Where all of them are.
+  const std::string& folder() const { return root_; }
   std::string Path(std::int64_t id) const { return root_ + "/" + std::to_string(id); }
   std::string Layer(std::int64_t id) const { return Path(id) + "/fs"; }
   std::string Work(std::int64_t id) const { return Path(id) + "/work"; }

@@ -42,18 +42,18 @@ void Janitor::Add(std::int64_t id) {
   changed_.notify_all();
 }
 
-void Janitor::RetryLocked() {
+void Janitor::RetryLocked(const std::function<bool(const Status&)>& worth) {
   for (const auto& [id, status] : failed_) {
-    if (IsWaitingLocked(id)) continue;
+    if (IsWaitingLocked(id) || !worth(status)) continue;
     waiting_.push_back(id);
     ++told_;
   }
   changed_.notify_all();
 }
 
-void Janitor::Retry() {
+void Janitor::Retry(const std::function<bool(const Status&)>& worth) {
   const std::lock_guard lock(mutex_);
-  RetryLocked();
+  RetryLocked(worth);
 }
 
 bool Janitor::IsWaitingLocked(std::int64_t id) const {
@@ -76,7 +76,7 @@ std::optional<Status> Janitor::Outcome(std::int64_t id, std::chrono::millisecond
 
 void Janitor::Drain() {
   std::unique_lock lock(mutex_);
-  RetryLocked();
+  RetryLocked([](const Status&) { return true; });
   AwaitLocked(lock, 0);
 }
 

@@ -35,8 +35,8 @@ class Janitor {
   // Waits until at most `most` of what was told so far are yet to be tried. What has failed was
   // tried: nobody waits for what never works.
   void Await(std::uint64_t most);
-  // Tries once more, in its thread, what failed before.
-  void Retry();
+  // Tries once more, in its thread, what failed before, if how it failed says that it is worth it.
+  void Retry(const std::function<bool(const Status&)>& worth);
   // How it went with `id`, waiting no longer than that until it was tried; nothing if it was not.
   std::optional<Status> Outcome(std::int64_t id, std::chrono::milliseconds patience);
   // Whether it is told and yet to be tried.
@@ -44,7 +44,7 @@ class Janitor {
 
  private:
   void Run();
-  void RetryLocked();
+  void RetryLocked(const std::function<bool(const Status&)>& worth);
   void AwaitLocked(std::unique_lock<std::mutex>& lock, std::uint64_t most);
   bool IsWaitingLocked(std::int64_t id) const;
 

@@ -70,11 +70,17 @@ TEST(Janitor, SaysHowItWentWithOne) {
     EXPECT_FALSE(janitor.Outcome(5, std::chrono::milliseconds(1)));
   }
   EXPECT_EQ(janitor.Outcome(5, kLong)->code(), StatusCode::kNotFound);
-  janitor.Retry();
+  const auto always = [](const Status&) { return true; };
+  {
+    const std::lock_guard closed(gate);
+    janitor.Retry([](const Status& status) { return status.code() != StatusCode::kNotFound; });
+    EXPECT_FALSE(janitor.IsWaiting(5)) << "not worth it";
+  }
+  janitor.Retry(always);
   EXPECT_EQ(janitor.Outcome(5, kLong)->code(), StatusCode::kNotFound);
   EXPECT_EQ(lines.text.find("nowhere"), lines.text.rfind("nowhere")) << "said once";
   works = true;
-  janitor.Retry();
+  janitor.Retry(always);
   EXPECT_TRUE(janitor.Outcome(5, kLong)->ok());
   EXPECT_FALSE(janitor.IsWaiting(5));
 }

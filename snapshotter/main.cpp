@@ -99,6 +99,13 @@ Pool ConnectPool(const Config& config, Metrics& metrics, base::Logger& log) {
       CountMounts(MakeMounterLater(config.backend, config.pool, config.fuse_program, log), metrics);
   made.images = std::make_unique<PoolImages>(*made.membership, *made.mounter, *made.catalog,
                                              *made.content, log);
+  made.membership->CollectWhenFull([&](const std::vector<pool::Collected>& objects) {
+    std::uint64_t bytes = 0;
+    for (const pool::Collected& object : objects) bytes += object.bytes;
+    metrics.Freed(objects.size(), bytes);
+    log.Info("the pool was full: freed what nobody uses",
+             {{"objects", objects.size()}, {"bytes", bytes}});
+  });
   const Status joined = made.membership->Get().status();
   if (!joined.ok()) log.Warning("the pool cannot be used yet", {{"err", joined.message()}});
   return made;

@@ -123,6 +123,13 @@ struct Metrics::Families {
       Make(prometheus::BuildCounter(), "layer_bytes_total",
            "Bytes of tar, uncompressed, of the layers built here.", registry)
           .Add({});
+  prometheus::Counter& freed_objects =
+      Make(prometheus::BuildCounter(), "collected_objects_total",
+           "Objects this process has freed because the pool was full.", registry)
+          .Add({});
+  prometheus::Counter& freed_bytes = Make(prometheus::BuildCounter(), "collected_bytes_total",
+                                          "Bytes of pool memory they had.", registry)
+                                         .Add({});
   prometheus::Family<prometheus::Counter>& mounts =
       Make(prometheus::BuildCounter(), "mounts_total", "Images that were to be mounted.", registry);
 };
@@ -156,6 +163,11 @@ void Metrics::Placed(pool::How how, std::uint64_t bytes) {
 
 void Metrics::Mounted(bool succeeded) {
   families_->mounts.Add({{"result", succeeded ? "ok" : "failed"}}).Increment();
+}
+
+void Metrics::Freed(std::uint64_t objects, std::uint64_t bytes) {
+  families_->freed_objects.Increment(static_cast<double>(objects));
+  families_->freed_bytes.Increment(static_cast<double>(bytes));
 }
 
 std::string Metrics::Text(const Sources& sources) const {

@@ -35,6 +35,8 @@ class Metrics final : public rpc::CallObserver {
   // A layer that was asked for; `bytes` of its tar were read if it was built here.
   void Placed(pool::How how, std::uint64_t bytes);
   void Mounted(bool succeeded);
+  // What nobody referred to any more went out of a full pool.
+  void Freed(std::uint64_t objects, std::uint64_t bytes);
 
   // All of it as text, as it is served.
   std::string Text(const Sources& sources) const;

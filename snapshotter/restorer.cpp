@@ -14,6 +14,7 @@ using std::chrono::seconds;
 
 constexpr seconds kLook{1};
 constexpr int kLooksUntilRetry = 10;
+constexpr int kLooksUntilFullRetry = 600;
 // Containerd holds a lock that all its clients want.
 constexpr seconds kPatience{1};
 
@@ -59,7 +60,13 @@ void Restorer::Tend() {
     lock.unlock();
     const Status settled = Guarded([this] { return Settle(); });
     if (!settled.ok()) log_.Warning("the pool is not settled", {{"err", settled.message()}});
-    if (looks % kLooksUntilRetry == 0) restoring_.Retry();
+    // What finds no room may push others' images out before it fails.
+    const bool full_too = looks % kLooksUntilFullRetry == 0;
+    if (looks % kLooksUntilRetry == 0) {
+      restoring_.Retry([full_too](const Status& status) {
+        return full_too || status.code() != StatusCode::kResourceExhausted;
+      });
+    }
     lock.lock();
   }
 }

@@ -43,6 +43,7 @@ Snapshotter::Snapshotter(const Options& options, os::FileLock lock, std::unique_
       lock_(std::move(lock)),
       store_(std::move(store)),
       directories_(std::move(directories)),
+      limits_(directories_.folder(), log),
       images_(images),
       log_(log),
       disposal_(
@@ -68,7 +69,7 @@ Status Snapshotter::Recover() {
     // Of one that was never committed to the store: its number will be given to the next.
     if (id > newest) {
       RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
-      RETURN_IF_ERROR(directories_.Remove(id));
+      RETURN_IF_ERROR(RemoveDirectories(id));
     }
     if (id < newest && !std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
   }
@@ -126,18 +127,22 @@ Result<std::vector<Mount>> Snapshotter::View(const std::string& key, const std::
 }
 
 Status Snapshotter::Make(const Snapshot& snapshot) {
+  const std::int64_t id = snapshot.layer.id;
+  RETURN_IF_ERROR(limits_.Clear(directories_.Path(id)));  // of a number that is given again
   RETURN_IF_ERROR(directories_.Make(snapshot));
   if (snapshot.info.kind != Kind::kActive) return Status::Ok();
-  ASSIGN_OR_RETURN(const std::optional<Owner> owner, MappedRoot(snapshot.info.labels));
-  if (owner) {
-    return os::ChangeOwner(directories_.Layer(snapshot.layer.id), owner->uid, owner->gid);
+  if (const std::optional<std::uint64_t> most = limits_.Wanted(snapshot.info.labels)) {
+    RETURN_IF_ERROR(limits_.Set(
+        id, {directories_.Path(id), directories_.Layer(id), directories_.Work(id)}, *most));
   }
+  ASSIGN_OR_RETURN(const std::optional<Owner> owner, MappedRoot(snapshot.info.labels));
+  if (owner) return os::ChangeOwner(directories_.Layer(id), owner->uid, owner->gid);
   // The root of a layer's image belongs to root, as that of a new directory.
   if (snapshot.parents.empty() || snapshot.parents.front().image) return Status::Ok();
   ASSIGN_OR_RETURN(const os::Directory below,
                    os::Directory::Open(directories_.Layer(snapshot.parents.front().id)));
   ASSIGN_OR_RETURN(const os::FileInfo root, below.Stat(""));
-  return os::ChangeOwner(directories_.Layer(snapshot.layer.id), root.uid, root.gid);
+  return os::ChangeOwner(directories_.Layer(id), root.uid, root.gid);
 }
 
 Result<std::vector<Mount>> Snapshotter::Create(Kind kind, const std::string& key,
@@ -312,8 +317,13 @@ Status Snapshotter::Remove(const std::string& key) {
 // What a removed snapshot had.
 Status Snapshotter::Dispose(std::int64_t id) {
   RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
-  RETURN_IF_ERROR(directories_.Remove(id));
+  RETURN_IF_ERROR(RemoveDirectories(id));
   return images_.Drop(store_->HolderOf(id));
+}
+
+Status Snapshotter::RemoveDirectories(std::int64_t id) {
+  RETURN_IF_ERROR(limits_.Clear(directories_.Path(id)));
+  return directories_.Remove(id);
 }
 
 Result<Info> Snapshotter::Stat(const std::string& key) { return store_->Stat(key); }

@@ -14,6 +14,7 @@
 #include "snapshotter/directories.hpp"
 #include "snapshotter/images.hpp"
 #include "snapshotter/janitor.hpp"
+#include "snapshotter/limits.hpp"
 #include "snapshotter/restorer.hpp"
 #include "snapshotter/snapshot.hpp"
 #include "snapshotter/store.hpp"
@@ -97,6 +98,7 @@ class Snapshotter {
   Status AdoptIfPlaced(const std::string& reference, const std::string& parent,
                        const Labels& labels);
   Status Make(const Snapshot& snapshot);
+  Status RemoveDirectories(std::int64_t id);
   // Whether who asks waits for layers that have to be placed again.
   enum class Patience { kSecond, kAll };
   Result<std::vector<Mount>> MountsOf(const Snapshot& snapshot, Patience patience);
@@ -116,6 +118,7 @@ class Snapshotter {
   const os::FileLock lock_;
   const std::unique_ptr<Store> store_;
   const Directories directories_;
+  Limits limits_;
   Images& images_;
   base::Logger& log_;
   Janitor disposal_;

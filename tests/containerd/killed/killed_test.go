@@ -255,7 +255,7 @@ func (n *node) tell(s story) {
 		}
 	}
 	n.t.Logf("%s: killed %d times: %s", s.name, sum, strings.Join(said, ", "))
-	if sum == 0 {
+	if sum == 0 && *calls == strings.Join(daemon.Calls, ",") {
 		n.t.Errorf("%s: it never was killed", s.name)
 	}
 	n.kills += sum
