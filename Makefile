@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance crowd killed oracle packages install bench
+.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance crowd killed oracle long packages install bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ hostile: ## mutated images against core under ASan and UBSan, and planted bugs t
 chaos: ## two kernels and two hosts' processes on one pool, kills and power-off included (CHAOS_SECONDS=600)
 	@$(TARGET) chaos -- scripts/chaos $(or $(CHAOS_SECONDS),600)
 
+long: build ## what is too long for `make test`: containerd 1.7, nerdctl and CRI, migration, quotas, killed over kernel mounts
+	@$(TARGET) long -- scripts/e2e -m long
+
 packages: ## Debian packages daxfs-tools and daxfs-snapshotter, into build/packages
 	@$(TARGET) packages -- scripts/debs
 
@@ -57,7 +60,7 @@ oracle: ## random chains of layers, unpacked by containerd and by daxfs-snapshot
 sim: ## the pool's protocol: every interleaving of every small world, and each rule left out (SEED=, COUNT=)
 	@$(TARGET) sim -- scripts/sim $(or $(SEED),1) $(or $(COUNT),20000)
 
-demo: ## the main job for a person to watch: an image placed once, containers from it in two kernels
+demo: ## the main job for a person to watch: containerd in two machines pulls an image once and runs it in both
 	@$(TARGET) demo -- scripts/demo
 
 limits: build ## a file of 10 GiB, a million files, a directory of a million, the longest path: time and memory

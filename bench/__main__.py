@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import chart, convert, latency, many, memory, pool
+from bench import chart, convert, latency, many, memory, nodes, pool
 from e2e.conftest import DEFAULT_SUITE
 from e2e.harness.cache import Cache
 
@@ -25,6 +25,7 @@ def table(results):
     lines.append(pool.table(results["pool"]))
     lines += many.table(results["many"])
     lines += latency.table(results["latency"])
+    lines.append(nodes.table(results["nodes"]))
     made = results["convert"]
     lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, tmpfs")
     for label, c in made["results"].items():
@@ -68,6 +69,9 @@ def main():
     results["many"] = many.run()
     print("bench: calls of the snapshotter", file=sys.stderr)
     results["latency"] = latency.run()
+    with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
+        print("bench: containerd in two machines", file=sys.stderr)
+        results["nodes"] = nodes.run(cache, DEFAULT_SUITE, Path(work))
     print("bench: conversion", file=sys.stderr)
     results["convert"] = convert.run(cache)
     cache.close()

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "release"
-ROUNDS = 300
+ROUNDS, ROUNDS_IN_GUEST = 300, 100
 RESAMPLES = 1000
 US, THEM = "daxfs", "overlayfs"
 HOST = "5eed0000-0000-4000-8000-0000000000fe"
@@ -25,7 +26,7 @@ def build():
     """The program that asks both; its path."""
     out = BUILD / "bench" / "latency"
     subprocess.run(["go", "build", "-o", out, "./latency"], check=True, cwd=ROOT / "tests" / "containerd",
-                   env={**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"})
+                   env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"})
     return out
 
 
@@ -75,12 +76,25 @@ def summarise(samples):
     return result
 
 
-def run():
+def summary(places, rounds):
     """[{filesystem, mounted, rounds, operations: [{operation, p50, p99}]}]"""
-    places = measure(build(), ROUNDS)
-    return [{"filesystem": place["filesystem"], "mounted": place["mounted"], "rounds": ROUNDS,
+    return [{"filesystem": place["filesystem"], "mounted": place["mounted"], "rounds": rounds,
              "operations": [{"operation": row["operation"], **summarise(row["us"])} for row in place["operations"]]}
             for place in places]
+
+
+def run():
+    """The summary of this host."""
+    return summary(measure(build(), ROUNDS), ROUNDS)
+
+
+def run_in(vm, pool, folders):
+    """The summary of a guest that has daxfs-snapshotter and the module, over a pool its kernel has attached; the state
+    of both in `folders`, one after the other."""
+    shutil.copy(build(), vm.share / "latency")
+    done = vm.run(["/mnt/share/latency", "-daemon", "/usr/local/sbin/daxfs-snapshotter", "-pool", pool, "-backend",
+                   "kernel", "-rounds", str(ROUNDS_IN_GUEST), *folders], timeout=2400)
+    return summary(json.loads(done.stdout), ROUNDS_IN_GUEST)
 
 
 def table(results):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from e2e.harness import daxfs, module
+from e2e.harness import daxfs, module, programs
 from e2e.harness.containerd import SNAPSHOTTER_ROOT, Node
 from e2e.harness.pool import Pool
 from e2e.harness.pool_story import HOST_IDS
@@ -20,6 +20,9 @@ pytestmark = pytest.mark.part("containerd")
 
 POOL_BYTES = 512 << 20
 POOL = "images"
+GO = dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly", GOTOOLCHAIN="local")
+MOUNTING = ("mount", "fsopen", "fsconfig", "fsmount", "move_mount", "umount2")
+LEAST_KILLS = 5
 
 
 @pytest.fixture(scope="module", params=["2.x", "1.6"])
@@ -57,6 +60,26 @@ def committed(node):
 def run(node, image, *command):
     """What a container that ends says."""
     return node.ctr("run", "--rm", "--snapshotter", "daxfs", image, "c-run", *command).stdout
+
+
+@pytest.mark.long
+def test_killed_before_each_call_that_mounts_or_unmounts(nodes):
+    """As `make killed` does with FUSE, here with the kernel module; while nothing else is in
+    the pool, for it counts. All its calls: MOUNTING = ()."""
+    first = nodes[0]
+    if first.version == "1.6":
+        pytest.skip("the daemon is the same for every containerd: looked at with 2.x")
+    killed = first.vm.share / "killed.test"
+    subprocess.run(["go", "test", "-c", "-o", killed, "./killed"], check=True, env=GO,
+                   cwd=module.REPOSITORY / "tests" / "containerd")
+    programs.install_tool(first.vm, "daxfsctl")
+    only = ["-calls", ",".join(MOUNTING)] if MOUNTING else []
+    done = first.vm.run(["/mnt/share/killed.test", "-test.v", "-daemon", "/usr/local/sbin/daxfs-snapshotter", "-pool",
+                         POOL, "-backend", "kernel", "-daxfsctl", "/usr/local/bin/daxfsctl", *only], check=False,
+                        timeout=3000)
+    print(done.stdout)
+    kills = re.search(r"^killed (\d+) times$", done.stdout, re.M)
+    assert done.rc == 0 and kills and int(kills[1]) >= LEAST_KILLS, done.stdout[-4000:] + done.stderr[-4000:]
 
 
 def test_containers_run_from_the_pool(nodes, demo_image, daxfs_module):
@@ -127,8 +150,8 @@ def test_containerds_own_tests_pass(nodes):
     if first.version == "1.6":
         pytest.skip("the suite is that of 2.x")
     suite = first.vm.share / "suite.test"
-    subprocess.run(["go", "test", "-c", "-o", suite, "."], check=True, cwd=module.REPOSITORY / "tests" / "containerd",
-                   env=dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly", GOTOOLCHAIN="local"))
+    subprocess.run(["go", "test", "-c", "-o", suite, "."], check=True, env=GO,
+                   cwd=module.REPOSITORY / "tests" / "containerd")
     for name, options in (("overlayfs", ""), ("daxfs", "redirect_dir=on")):
         done = first.vm.run(["/mnt/share/suite.test", "-test.v", "-daemon", "/usr/local/sbin/daxfs-snapshotter",
                              "-pool", POOL, "-backend", "kernel", "-name", name, "-overlay-options", options,

@@ -2,14 +2,17 @@
 """What happens to nodes: two guests pull one image from a registry, the second transfers no layer; containers are
 executed in, written to, committed; the power goes and takes the pool along, and they run again."""
 
+import hashlib
 import json
-import subprocess
+import random
+import time
 from pathlib import Path
 
 import pytest
 
-from e2e.harness import daxfs, module, registry
-from e2e.harness.containerd import CONTENT, Node
+from e2e.harness import daxfs, programs, registry
+from e2e.harness.containerd import CONTENT
+from e2e.harness.host import Host
 from e2e.harness.pool import Pool
 from e2e.harness.pool_story import HOST_IDS
 from e2e.oci import layout, tree
@@ -18,44 +21,26 @@ pytestmark = pytest.mark.part("containerd")
 
 POOL_BYTES = 512 << 20
 POOL = "images"
-STATE_BYTES = 1 << 30
+NOISE_BYTES = 64 << 20
 IMAGE = f"{registry.ADDRESS}/demo:latest"
 
 
-class Host:
-    """A machine with a disk that outlives its power, containerd, the snapshotter and a registry."""
+class Member(Host):
+    """A host of the cluster."""
 
     def __init__(self, cluster, name, host_id):
-        self.cluster, self.name, self.host_id = cluster, name, host_id
-        self.state = cluster.folder / f"state-{name}"
-        with self.state.open("wb") as file:
-            file.truncate(STATE_BYTES)
-        subprocess.run(["mkfs.ext4", "-q", self.state], check=True)
-        self.vm = self.node = self.registry = None
+        super().__init__(name, host_id, cluster.folder)
+        self.cluster = cluster
 
     def boot(self):
         """From no power to serving daemons."""
         cluster = self.cluster
-        self.vm = cluster.start_vms(self.name, memory=cluster.memory, memory_mib=1536, state=self.state)[0]
-        vm = self.vm
-        vm.run("mkdir -p /state && mount /dev/vdb /state && mkdir -p /state/containerd /state/daxfs /var/lib/containerd"
-               " /var/lib/daxfs && mount --bind /state/containerd /var/lib/containerd"
-               " && mount --bind /state/daxfs /var/lib/daxfs")
-        phys, size = vm.nvdimm
-        module.load(vm, cluster.module, f"host_id={self.host_id} attach={POOL},{phys:#x},{size}")
-        vm.run(f"mkdir -p /etc/daxfs && echo {self.host_id} > /etc/daxfs/host-id")
-        registry.store(cluster.image, vm.share / "registry", "demo")
-        self.registry = registry.Registry(vm)
-        self.registry.start()
-        self.node = Node(vm, cluster.cache, "2.x", POOL)
-        self.node.start()
+        vm = cluster.start_vms(self.name, memory=cluster.memory, memory_mib=1536, state=self.disk)[0]
+        self.serve(vm, cluster.module, cluster.cache, POOL, {"demo": cluster.image})
 
-    def pull(self):
+    def transferred(self):
         """Pulls the image; bytes of its layers that came out of the registry."""
-        layers = layout.layer_blobs(self.cluster.image)
-        before = self.registry.sent(layers)
-        self.node.ctr("images", "pull", "--plain-http", "--snapshotter", "daxfs", IMAGE)
-        return self.registry.sent(layers) - before
+        return self.registry.sent_while(layout.layer_blobs(self.cluster.image), lambda: self.pull(IMAGE))
 
     def run(self, name, *command):
         """What a container that ends says."""
@@ -69,7 +54,7 @@ class Cluster:
         self.start_vms, self.memory, self.module, self.cache = start_vms, memory, suite_module, cache
         self.image, self.folder = image, folder
         self.pool = Pool(memory, folder)
-        self.hosts = [Host(self, name, host_id) for name, host_id in zip("ab", HOST_IDS)]
+        self.hosts = [Member(self, name, host_id) for name, host_id in zip("ab", HOST_IDS)]
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +78,14 @@ def layer_mounts(host):
 def test_the_first_host_pulls_and_places(cluster):
     first = cluster.hosts[0]
     layers = layout.layer_blobs(cluster.image)
-    assert first.pull() == sum(layer.stat().st_size for layer in layers)
+    assert first.transferred() == sum(layer.stat().st_size for layer in layers)
     assert first.run("c-first", "/bin/sh", "-c", "echo first").split() == ["first"]
     assert len(layer_mounts(first)) == len(layers)
 
 
 def test_the_second_host_transfers_no_layer(cluster):
     second = cluster.hosts[1]
-    assert second.pull() == 0, "bytes of layers that the registry sent"
+    assert second.transferred() == 0, "bytes of layers that the registry sent"
     assert second.run("c-second", "/bin/sh", "-c", "echo second").split() == ["second"]
     assert len(layer_mounts(second)) == len(layout.layer_blobs(cluster.image))
     assert "Apply" not in second.node.snapshotter.log()
@@ -125,6 +110,35 @@ def test_exec_write_commit_remove(cluster):
     assert shown.stdout == "kept\n"
     for key in ("from-worked", "worked"):
         node.ctr("snapshots", "--snapshotter", "daxfs", "rm", key)
+
+
+@pytest.mark.long
+def test_a_container_writes_no_more_than_its_label_says(cluster):
+    """A project quota of the disk below, which the image's own bytes are no part of."""
+    first = cluster.hosts[0]
+    writing = "head -c {} /dev/zero > /written || true; wc -c < /written"
+    limit = 4 << 20
+    for written, labels in ((2 << 20, [f"containerd.io/snapshot/max-size={limit}"]), (8 << 20, []),
+                            (8 << 20, [f"containerd.io/snapshot/max-size={limit}"])):
+        options = [word for label in labels for word in ("--snapshotter-label", label)]
+        done = first.node.ctr("run", "--rm", "--snapshotter", "daxfs", *options, IMAGE, "c-limited",
+                              "/bin/sh", "-c", writing.format(written))
+        there = int(done.stdout.split()[-1])
+        if labels and written > limit:
+            assert limit // 2 < there <= limit and "quota" in done.stdout + done.stderr, (there, done.stderr)
+        else:
+            assert there == written, (labels, done.stderr)
+    assert "not enforced" not in first.node.snapshotter.log()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("program, tests", [("os_test", "ProjectQuotas*"), ("snapshotter_test", "LimitsTest*")])
+def test_unit_tests_of_limits_have_quotas_here(cluster, program, tests):
+    """Where they run else the kernel may have none, and they are skipped."""
+    vm = cluster.hosts[0].vm
+    programs.install_tool(vm, program)
+    done = vm.run(f"modprobe -a loop fuse && {program} --gtest_filter='{tests}'", check=False)
+    assert done.rc == 0 and "SKIPPED" not in done.stdout, done.stdout + done.stderr
 
 
 def many_layers(folder, count):
@@ -182,6 +196,41 @@ def test_the_pool_goes_with_the_power_and_containers_run_again(cluster):
     assert second.run("c-second", "/bin/sh", "-c", "echo again").split() == ["again"]
     shown = json.loads(cluster.pool.tool("daxfsctl", "pool", "info", cluster.memory.path, "--json").stdout)
     assert shown["holds"]["used"] == 2 * len(layout.layer_blobs(cluster.image)), shown["holds"]
+
+
+def being_built(cluster):
+    """How many objects of the pool are."""
+    rows = cluster.pool.tool("daxfsctl", "pool", "ls", cluster.memory.path, "--json").stdout.splitlines()
+    return sum(json.loads(row).get("state") == "building" for row in rows)
+
+
+@pytest.mark.long
+def test_a_host_dies_while_it_places_a_layer(cluster, tmp_path):
+    """The next one waits for it until somebody states that it is off, then places the layer itself."""
+    first, second = cluster.hosts
+    layers = [("noise", [tree.directory("bin"), tree.file("bin/sh", Path("/bin/busybox").read_bytes(), 0o755),
+                         tree.file("noise", random.Random(7).randbytes(NOISE_BYTES))], True)]
+    layout.write(tmp_path, layers)
+    archives = [host.node.put_image(tmp_path / "image") for host in cluster.hosts]
+    words = ["images", "import", "--snapshotter", "daxfs", "--index-name", "noise:1"]
+    first.vm.popen(["env", first.node.environment, "ctr", *words, archives[0]])
+    end = time.monotonic() + 120
+    while not being_built(cluster):
+        assert time.monotonic() < end, first.node.snapshotter.log()
+    first.vm.kill()
+    assert being_built(cluster) == 1, "it died in the middle"
+    importing = second.vm.popen(["env", second.node.environment, "ctr", *words, archives[1]])
+    assert not importing.wait(15), "it waits for who is placing the layer"
+    cluster.pool.tool("daxfsctl", "pool", "fence", cluster.memory.path, HOST_IDS[0], "--powered-off")
+    assert importing.wait(300) and importing.rc == 0, importing.stderr + second.node.snapshotter.log()
+    noise = second.node.ctr("run", "--rm", "--snapshotter", "daxfs", "noise:1", "c-noise", "/bin/sh", "-c",
+                            "sha256sum < /noise").stdout.split()[0]
+    assert noise == hashlib.sha256(layers[0][1][2].content).hexdigest()
+    checked = cluster.pool.tool("daxfsctl", "pool", "check", cluster.memory.path)
+    assert checked.stdout == "clean\n", checked.stdout
+    first.boot()
+    first.node.ctr(*words, first.node.put_image(tmp_path / "image"))
+    assert "Apply" not in first.node.snapshotter.log(), "the other has placed it"
 
 
 def start(host, container):

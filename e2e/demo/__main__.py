@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from e2e.demo import measure, proof
-from e2e.demo.containers import Containers
+from e2e.demo.containers import CONTROL, DAXFS
 from e2e.demo.stage import NAMES, DemoFailed, Stage
 from e2e.demo.tell import Tell
 from e2e.harness import module, programs
@@ -19,7 +19,7 @@ EXPECTED = (DemoFailed, AptError, CommandFailed, DirtyLog, VmError, module.Build
 
 
 def prepare(stage):
-    """From packages to two machines with everything mounted."""
+    """From packages to two hosts that have the image."""
     tell = stage.tell
     tell.step("A container image in four layers, made from Debian packages")
     stage.make_image()
@@ -30,47 +30,42 @@ def prepare(stage):
         for name in ("mapcheck", "membench"):
             programs.compile_static(name, vm.share)
     stage.ready()
-    tell.step(f"{NAMES[0]} places the image in the pool, {NAMES[1]} finds it there")
+    tell.step(f"{NAMES[0]} pulls the image, {NAMES[1]} finds its layers in the pool")
+    measure.make_warm(stage)
     stage.place()
     tell.step("Mounted in both kernels")
-    stage.mount()
-    for vm in stage.vms:
-        vm.containers = Containers(vm, stage.image["config"])
-    measure.make_warm(stage)
+    stage.look()
 
 
 def perform(stage):
     """Containers in both kernels, and what they cost. Returns the rows of the closing table."""
     tell = stage.tell
-    tell.step("Containers in both kernels: runc, OverlayFS over the layers")
-    layers = measure.page_cache_growth(stage, *measure.KINDS[0])
-    proof.tell_python(stage, layers, "runs from the layers")
+    tell.step("ctr run in both kernels")
+    layers = measure.page_cache_growth(stage, DAXFS)
+    proof.tell_python(stage, layers, "runs from the pool")
     proof.shell_containers(stage)
-    proof.make_python(stage, proof.FLAT)
-    proof.tell_python(stage, proof.run_python(stage), "runs from the flattened image")
-    proof.remove_python(stage)
     tell.step(f"{measure.SERVICES} Python containers at a time in each kernel")
-    points = {"daxfs": measure.start_services(stage, *measure.KINDS[0])}
+    points = {DAXFS: measure.start_services(stage, DAXFS)}
     proof.same_pages(stage)
-    measure.stop_services(stage, "daxfs")
+    measure.stop_services(stage, DAXFS)
     proof.changed_byte(stage)
-    tell.step("The control: the same layers on ext4, the same containers")
-    points["ext4"] = measure.start_services(stage, *measure.KINDS[1])
-    measure.stop_services(stage, "ext4")
-    control = measure.page_cache_growth(stage, *measure.KINDS[1])
+    tell.step("The control: containerd's own overlayfs on ext4, the same image, the same containers")
+    stage.pull_control()
+    points[CONTROL] = measure.start_services(stage, CONTROL)
+    measure.stop_services(stage, CONTROL)
+    control = measure.page_cache_growth(stage, CONTROL)
     proof.tell_python(stage, control, "runs from ext4")
-    rows = [*measure.page_cache_rows(stage), *measure.memory_rows(stage, points)]
-    first, second = stage.vms
+    rows = [measure.pull_row(stage), *measure.page_cache_rows(stage), *measure.memory_rows(stage, points)]
+    first, second = stage.hosts
     tell.step(f"{second.name} leaves; {first.name} goes on alone and is timed")
-    second.containers.close()
     stage.leave(second)
-    second.close()
-    tell.shown(f"{second.name} unmounted everything, unloaded daxfs.ko and is off")
+    second.vm.close()
+    tell.shown(f"{second.name} removed the image, unmounted everything, unloaded daxfs.ko and is off")
     rows += measure.start_times(stage, first)
     rows += measure.file_rows(stage, first)
-    first.containers.close()
     stage.leave(first)
-    tell.shown(f"{first.name} too; both kernel logs are clean")
+    stage.pool_is_free()
+    tell.shown(f"{first.name} too; both kernel logs are clean, and nothing is left in the pool")
     return rows
 
 
@@ -85,7 +80,7 @@ def demonstrate(stage):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     stage.nothing_left()
     stage.tell.step("Measured in this run")
-    stage.tell.table(("", "daxfs", "ext4, the control", "tmpfs"), rows)
+    stage.tell.table(("", "daxfs", "overlayfs on ext4, the control", "tmpfs"), rows)
     stage.tell.line("")
     stage.tell.shown(f"nothing is left: no machine, no mount, no shared memory "
                      f"({stage.tell.seconds:.0f} s)")

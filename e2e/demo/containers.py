@@ -1,110 +1,94 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers in a guest: runc, and OverlayFS with image layers below and a tmpfs above."""
+"""Containers of one image in a guest, run by its containerd; their roots are the snapshotter's `daxfs`, or those of
+containerd's own `overlayfs`."""
 
-import json
-
-from e2e.harness.vm import CommandFailed
+import hashlib
+import shlex
 
 HOME = "/demo"  # in the guest; a tmpfs
-CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL",
-                "CAP_MKNOD", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID"]
-MOUNTS = [
-    {"destination": "/proc", "type": "proc", "source": "proc"},
-    {"destination": "/dev", "type": "tmpfs", "source": "tmpfs",
-     "options": ["nosuid", "strictatime", "mode=755", "size=64k"]},
-    {"destination": "/sys", "type": "sysfs", "source": "sysfs",
-     "options": ["nosuid", "noexec", "nodev", "ro"]},
-]
 READY_SECONDS = 60
+DAXFS, CONTROL = "daxfs", "overlayfs"  # as containerd calls them
 
 
-def configuration(image, hostname, root, args=None, readonly=False):
-    """runc's config.json for an image configuration: its environment, working directory and
-    command (or `args`), the guest's folder `root` as its root."""
-    settings = image["config"]
-    sets = ("bounding", "effective", "permitted")
-    return {
-        "ociVersion": "1.0.2", "hostname": hostname, "mounts": MOUNTS,
-        "root": {"path": root, "readonly": readonly},
-        "process": {
-            "terminal": False, "user": {"uid": 0, "gid": 0}, "noNewPrivileges": True,
-            "args": args or [*settings.get("Entrypoint", []), *settings["Cmd"]],
-            "env": settings["Env"], "cwd": settings["WorkingDir"] or "/",
-            "capabilities": {name: CAPABILITIES for name in sets}
-        },
-        "linux": {"namespaces": [{"type": name} for name in
-                                 ("pid", "mount", "ipc", "uts", "network", "cgroup")]}
-    }
+def chain_of(diff_ids):
+    """The chainID of layers, lowest first: what containerd calls the snapshot of them all."""
+    chain = diff_ids[0]
+    for diff_id in diff_ids[1:]:
+        chain = "sha256:" + hashlib.sha256(f"{chain} {diff_id}".encode()).hexdigest()
+    return chain
 
 
 class Containers:
-    """Those of one guest. The root of one named X is HOME/X/rootfs, its upper HOME/X/upper."""
+    """Those of one host, of the image that is called `image` and has these layers."""
 
-    def __init__(self, vm, image):
-        self.vm = vm
+    def __init__(self, host, image, diff_ids):
+        self.host, self.vm, self.node = host, host.vm, host.node
         self.image = image
-        vm.run(f"mkdir -p {HOME} && mount -t tmpfs -o mode=755 demo {HOME}")
+        self.chain = chain_of(diff_ids)
+        self.vm.run(f"mkdir -p {HOME} && mount -t tmpfs -o mode=755 demo {HOME}")
 
-    def configure(self, name, args=None, root=None, readonly=False):
-        """Gives the container its configuration and host name; its root is for the caller to make."""
-        folder = self.vm.share / name
-        folder.mkdir(exist_ok=True)
-        wanted = configuration(self.image, name, root or f"{HOME}/{name}/rootfs", args,
-                               readonly)
-        (folder / "config.json").write_text(json.dumps(wanted), encoding="utf-8")
+    def run_command(self, name, kind, args=(), options=("--rm", ), image=None):
+        """The guest's command that runs one: its image's own command, or `args`."""
+        words = ["env", self.node.environment, "ctr", "run", *options, "--hostname", name, "--snapshotter", kind,
+                 image or self.image, name, *args]
+        return shlex.join(words)
 
-    def over(self, names, lowers, args=None):
-        """Containers with `lowers` (topmost first) each under an upper of its own."""
-        script = ["set -e"]
-        for name in names:
-            self.configure(name, args)
-            home = f"{HOME}/{name}"
-            options = f"lowerdir={':'.join(lowers)},upperdir={home}/upper,workdir={home}/work"
-            script += [f"mkdir -p {home}/rootfs {home}/upper {home}/work",
-                       f"mount -t overlay -o {options} none {home}/rootfs"]
-        self.vm.run("\n".join(script))
-        return [f"{HOME}/{name}/rootfs" for name in names]
+    def run(self, name, kind, args=(), image=None, timeout=300):
+        """Runs it to its end, and removes it; what it says."""
+        return self.vm.run(self.run_command(name, kind, args, image=image), timeout=timeout).stdout
 
-    def read_only(self, name, where):
-        """A container whose root is the mount `where` itself."""
-        self.configure(name, readonly=True)
-        self.vm.run(f"mkdir -p {HOME}/{name}/rootfs && mount --bind {where} {HOME}/{name}/rootfs")
-
-    def run(self, name, timeout=300):
-        """Runs it to its end; returns the ended command."""
-        return self.vm.run(run_command(name), timeout=timeout)
-
-    def start(self, names):
+    def start(self, names, kind, args, image=None):
         """Starts them in the background, each once the one before has said `ready`."""
         script = ["set -e"]
         for name in names:
-            log = f"{HOME}/{name}/log"
-            script += [f"{run_command(name, '-d')} > {log} 2>&1 < /dev/null || {{ cat {log}; exit 1; }}",
-                       f"until read -r word < {log}; do sleep 0.05; done; test $word = ready"]
+            log = f"{HOME}/{name}.log"
+            options = ("-d", "--log-uri", f"file://{log}")
+            script += [self.run_command(name, kind, args, options, image),
+                       f"until grep -q ready {log}; do sleep 0.05; done"]
         self.vm.run("\n".join(script), timeout=READY_SECONDS * len(names))
 
     def pids(self):
         """PIDs of all that run, as the guest sees them."""
-        listed = json.loads(self.vm.run("runc list --format json").stdout) or []
-        return [str(state["pid"]) for state in listed if state["status"] == "running"]
-
-    def stop(self, names):
-        """Ends containers that were started, and forgets them."""
-        self.vm.run(f"for name in {' '.join(names)}; do runc delete --force $name || exit 1; done")
+        rows = self.node.ctr("task", "ls").stdout.splitlines()[1:]
+        return [row.split()[1] for row in rows if row.split()[2] == "RUNNING"]
 
     def remove(self, names):
-        """Unmounts and deletes what `over` and `read_only` made."""
-        homes = " ".join(f"{HOME}/{name}" for name in names)
-        self.vm.run(f"for home in {homes}; do umount $home/rootfs && rm -r $home || exit 1; done")
+        """Ends containers if they still run, and removes them and what they have written."""
+        for name in names:
+            self.node.ctr("task", "rm", "-f", name, check=False)  # its status is that of the container
+            self.node.ctr("container", "rm", name)
+            self.vm.run(["rm", "-f", f"{HOME}/{name}.log"])
+
+    def upper(self, name):
+        """What a container has written, by path, sorted."""
+        options = self.node.ctr("snapshots", "--snapshotter", DAXFS, "mounts", "/", name).stdout
+        upper = next(word.removeprefix("upperdir=") for word in options.replace(",", " ").split()
+                     if word.startswith("upperdir="))
+        found = self.vm.run(["find", upper, "-type", "f", "-o", "-type", "c"]).stdout.split()
+        return sorted(path.removeprefix(f"{upper}/") for path in found)
+
+    def layers(self, kind):
+        """The folders of the layers, lowest first."""
+        view = ("snapshots", "--snapshotter", kind)
+        options = self.node.ctr(*view, "view", "--target", "/", "layers", self.chain).stdout
+        self.node.ctr(*view, "rm", "layers")
+        lower = next(word.removeprefix("lowerdir=") for word in options.replace(",", " ").split()
+                     if word.startswith("lowerdir="))
+        return lower.split(":")[::-1]
+
+    def root(self, name, kind):
+        """A root as containers get it, mounted without one; where."""
+        where = f"{HOME}/{name}"
+        prepare = ("snapshots", "--snapshotter", kind, "prepare", "--target", where, name, self.chain)
+        mounts = self.node.ctr(*prepare).stdout
+        self.vm.run(f"mkdir -p {where} && {mounts.strip()}")
+        return where
+
+    def remove_root(self, name, kind):
+        """What `root` made."""
+        self.vm.run(f"umount {HOME}/{name} && rmdir {HOME}/{name}")
+        self.node.ctr("snapshots", "--snapshotter", kind, "rm", name)
 
     def close(self):
-        """Takes everything away; CommandFailed if something still runs."""
-        left = self.vm.run(["runc", "list", "-q"]).stdout.split()
-        if left:
-            raise CommandFailed(f"{self.vm.name}: containers left: {' '.join(left)}")
-        self.vm.run(f"umount -R {HOME} && rmdir {HOME}")
-
-
-def run_command(name, *options):
-    """The guest's command that runs a container."""
-    return f"runc run {' '.join(options)} --bundle /mnt/share/{name} {name}"
+        """Takes the folder away; containers still in it are an error."""
+        self.vm.run(f"umount {HOME} && rmdir {HOME}")

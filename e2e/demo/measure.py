@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the demo, all measured now, daxfs beside its control: the same layers on ext4."""
+"""Figures of the demo, all measured now, daxfs beside its control: the same image by containerd's overlayfs on ext4."""
 
 import re
 import statistics
 
-from e2e.demo.containers import HOME, run_command
-from e2e.demo.proof import make_python, remove_python, run_python
-from e2e.demo.stage import CONTROL, DAXFS, demand
+from e2e.demo.containers import CONTROL, DAXFS, HOME
+from e2e.demo.proof import run_python
+from e2e.demo.stage import SHELL_IMAGE, demand
 from e2e.demo.tell import size
 
 # Its heap is never trimmed: how much that frees is luck, and many times what is measured here.
@@ -15,8 +15,8 @@ SERVICE = ["env", "MALLOC_TRIM_THRESHOLD_=1000000000", "python3", "-c",
 SERVICES = 5
 ROUNDS = 3
 WARM = [f"warm-{number}" for number in range(SERVICES)]
-LARGE = "3/data/large"  # in the topmost layer
-KINDS = (("daxfs", DAXFS), ("ext4", CONTROL))
+LARGE = "data/large"  # in the topmost layer
+KINDS = (DAXFS, CONTROL)
 
 
 def meminfo(vm):
@@ -40,52 +40,52 @@ def used(vm):
 
 
 def make_warm(stage):
-    """In each kernel containers of nothing but busybox on tmpfs, so that runc can be run without any
-    image; and run, so that the kernel's own memory for so many is there before any is counted."""
-    root = f"{HOME}/{WARM[0]}/rootfs"
+    """In each kernel containers of nothing but a shell, so that all that runs containers can be run without the image;
+    and run, so that the kernel's own memory for so many is there before any is counted."""
 
-    def make(vm):
-        for name in WARM:
-            vm.containers.configure(name, ["/busybox", "sh", "-c", "echo ready; sleep 1000"], root)
-        vm.containers.configure("true", ["/busybox", "true"], root)
-        homes = " ".join(f"{HOME}/{name}" for name in WARM)
-        vm.run(f"mkdir -p {root}/proc {root}/dev {root}/sys {homes} && cp /usr/bin/busybox {root}/")
-        vm.containers.start(WARM)
-        vm.containers.stop(WARM)
+    def make(host):
+        host.pull(SHELL_IMAGE, CONTROL)
+        host.containers.start(WARM, CONTROL, ["/bin/sh", "-c", "echo ready; exec /bin/sleep 1000"],
+                              SHELL_IMAGE)
+        host.containers.remove(WARM)
 
     stage.both(make)
 
 
-def fresh(vm):
-    """Empties the guest's caches, then fills them with what runs containers; images are not in it."""
-    vm.run("sync; echo 3 > /proc/sys/vm/drop_caches")
-    vm.containers.run("true")
-    used(vm)
-    vm.run("sleep 0.5")
+def fresh(host):
+    """Empties the guest's caches, then fills them with what runs containers; the image is not in it."""
+    host.vm.run("sync; echo 3 > /proc/sys/vm/drop_caches")
+    host.containers.run("warm", CONTROL, image=SHELL_IMAGE)
+    used(host.vm)
+    host.vm.run("sleep 0.5")
 
 
-def page_cache_growth(stage, kind, where):
-    """Runs the image's command in both kernels from `where`. Returns what it says, and keeps what
-    that has added to the page caches."""
-    make_python(stage, where)
+def page_cache_growth(stage, kind):
+    """Runs the image's command in both kernels. Returns what it says, and keeps what that has added to the page
+    caches."""
     stage.both(fresh)
     before = sum(page_cache(vm) for vm in stage.vms)
-    reports = run_python(stage)
+    reports = run_python(stage, kind)
     grown = sum(page_cache(vm) for vm in stage.vms) - before
     stage.figures[f"demo_page_cache_growth_{kind}_bytes"] = grown
-    remove_python(stage)
     stage.figures["demo_read_bytes"] = sum(report["read_bytes"] for report in reports)
     return reports
+
+
+def pull_row(stage):
+    """How long the second host's pull took."""
+    seconds = [stage.figures["demo_pull_vm_b_seconds"], stage.figures["demo_pull_control_seconds"]]
+    return ("ctr image pull on the second host", *(f"{value:.1f} s" for value in seconds), "")
 
 
 def page_cache_rows(stage):
     """Rows about `page_cache_growth` with daxfs and with its control."""
     read = stage.figures["demo_read_bytes"]
-    image, disk = (stage.figures[f"demo_page_cache_growth_{kind}_bytes"] for kind, _ in KINDS)
+    image, disk = (stage.figures[f"demo_page_cache_growth_{kind}_bytes"] for kind in KINDS)
     demand(disk > 0.8 * read, f"the control's page cache grew by {disk} bytes only for {read} read: "
                               "the measurement is blind")
     demand(image < disk / 16, f"the page cache grew by {image} bytes with daxfs")
-    once = sum(placed.pool_bytes for placed in stage.placed[:-1])
+    once = sum(placed.pool_bytes for placed in stage.placed)
     return [(f"page cache grows, both kernels reading {size(read)}", size(image), size(disk), ""),
             ("memory that holds the image then", f"{size(once + image)}, once", f"{size(disk)}", "")]
 
@@ -95,19 +95,18 @@ def service_names(kind):
     return [f"{kind}-{number}" for number in range(SERVICES)]
 
 
-def start_services(stage, kind, where):
+def start_services(stage, kind):
     """Starts SERVICES long-running Python containers in each kernel. Returns for each kernel the
     memory used before the first, after it, and after the last."""
     first, *others = service_names(kind)
 
-    def run(vm):
-        vm.containers.over([first, *others], stage.lowers(where), SERVICE)
-        fresh(vm)
-        points = [used(vm)]
+    def run(host):
+        fresh(host)
+        points = [used(host.vm)]
         for names in ([first], others):
-            vm.containers.start(names)
-            vm.run("sleep 0.5")
-            points.append(used(vm))
+            host.containers.start(names, kind, SERVICE)
+            host.vm.run("sleep 0.5")
+            points.append(used(host.vm))
         return points
 
     return stage.both(run)
@@ -115,12 +114,7 @@ def start_services(stage, kind, where):
 
 def stop_services(stage, kind):
     """Ends what `start_services` started."""
-
-    def run(vm):
-        vm.containers.stop(service_names(kind))
-        vm.containers.remove(service_names(kind))
-
-    stage.both(run)
+    stage.both(lambda host: host.containers.remove(service_names(kind)))
 
 
 def memory_rows(stage, points):
@@ -130,7 +124,7 @@ def memory_rows(stage, points):
     for what, key, count, at in (("the first container", "first", 1, 0),
                                  ("each further container", "further", SERVICES - 1, 1)):
         cells = []
-        for kind, _ in KINDS:
+        for kind in KINDS:
             mean = int(statistics.mean((own[at + 1] - own[at]) / count for own in points[kind]))
             stage.figures[f"demo_memory_{key}_container_{kind}_bytes"] = mean
             cells.append(size(mean))
@@ -138,28 +132,25 @@ def memory_rows(stage, points):
     return rows
 
 
-def start_times(stage, vm):
-    """Seconds from `runc run` to the end of a Python that does nothing, caches empty and warm; the
+def start_times(stage, host):
+    """Seconds from `ctr run` to the end of a Python that does nothing, caches empty and warm; the
     best of a few, since this machine may have other things to do."""
-    for kind, where in KINDS:
-        vm.containers.over([f"start-{kind}"], stage.lowers(where), ["python3", "-c", "pass"])
     rows = []
-    for what, before in (("first, caches empty", fresh), ("again", used)):
-        seconds = {kind: [] for kind, _ in KINDS}
+    for what, before in (("first, caches empty", fresh), ("again", lambda host: used(host.vm))):
+        seconds = {kind: [] for kind in KINDS}
         for _ in range(ROUNDS):
-            for kind, _ in KINDS:
-                before(vm)
-                command = run_command(f"start-{kind}")
-                said = vm.run(f"echo $EPOCHREALTIME; {command} || exit 1; echo $EPOCHREALTIME").stdout
+            for kind in KINDS:
+                before(host)
+                command = host.containers.run_command(f"start-{kind}", kind, ["python3", "-c", "pass"])
+                said = host.vm.run(f"echo $EPOCHREALTIME; {command} || exit 1; echo $EPOCHREALTIME").stdout
                 start, end = said.split()
                 seconds[kind].append(float(end) - float(start))
-        cells = [min(seconds[kind]) for kind, _ in KINDS]
+        cells = [min(seconds[kind]) for kind in KINDS]
         key = "first" if what.startswith("first") else "again"
-        for (kind, _), cell in zip(KINDS, cells):
+        for kind, cell in zip(KINDS, cells):
             stage.figures[f"demo_container_start_{key}_{kind}_ms"] = round(cell * 1e3)
         rows.append((f"container, start to end, {what}", *(f"{cell * 1e3:.0f} ms" for cell in cells),
                      ""))
-    vm.containers.remove([f"start-{kind}" for kind, _ in KINDS])
     return rows
 
 
@@ -176,20 +167,19 @@ def bench(vm, operation, paths, rounds=ROUNDS):
             for label, values in found.items()}
 
 
-def file_rows(stage, vm):
+def file_rows(stage, host):
     """Reading and mapping a large file, with tmpfs as a second control; then below OverlayFS."""
-    direct = {"daxfs": f"{DAXFS}/{LARGE}", "ext4": f"{CONTROL}/{LARGE}", "tmpfs": "/demo/large"}
-    vm.run(f"cp {direct['ext4']} {direct['tmpfs']} && cmp {direct['daxfs']} {direct['tmpfs']} && "
-           f"cat {direct['ext4']} > /dev/null")
-    names = {kind: f"large-{kind}" for kind, _ in KINDS}
-    roots = {kind: vm.containers.over([names[kind]], stage.lowers(where))[0]
-             for kind, where in KINDS}
-    over = {kind: f"{root}/data/large" for kind, root in roots.items()}
+    vm, containers = host.vm, host.containers
+    direct = {kind: f"{containers.layers(kind)[-1]}/{LARGE}" for kind in KINDS} | {"tmpfs": f"{HOME}/large"}
+    vm.run(f"cp {direct[CONTROL]} {direct['tmpfs']} && cmp {direct[DAXFS]} {direct['tmpfs']} && "
+           f"cat {direct[CONTROL]} > /dev/null")
+    over = {kind: f"{containers.root(f'large-{kind}', kind)}/{LARGE}" for kind in KINDS}
     rows = [read_row(stage, vm, 4 << 10, direct), read_row(stage, vm, 64 << 10, direct)]
     length = int(vm.run(["stat", "-c", "%s", direct["tmpfs"]]).stdout)
     rows.append(touch_row(stage, vm, f"map {size(length)}, touch every page", "touch", direct))
     rows.append(touch_row(stage, vm, "the same through OverlayFS", "touch_overlay", over))
-    vm.containers.remove(names.values())
+    for kind in KINDS:
+        containers.remove_root(f"large-{kind}", kind)
     return rows
 
 

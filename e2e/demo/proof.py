@@ -4,7 +4,8 @@
 import json
 import shutil
 
-from e2e.demo.stage import DAXFS, FLAT, demand
+from e2e.demo.containers import DAXFS
+from e2e.demo.stage import demand
 from e2e.demo.tell import size
 from e2e.harness.module import REPOSITORY
 from e2e.oci import content
@@ -21,34 +22,15 @@ tail -1 /etc/profile; cat /srv/new/note
 """
 
 
-def make_python(stage, where=DAXFS):
-    """In each kernel a container that runs the image's own command; returns their names."""
-
-    def make(vm):
-        name = f"python-{vm.name}"
-        if where == FLAT:
-            vm.containers.read_only(name, FLAT)
-        else:
-            vm.containers.over([name], stage.lowers(where))
-        return name
-
-    return stage.both(make)
-
-
-def run_python(stage):
-    """Runs what `make_python` made: it reads every file, and must find what was packed. Returns
-    what the containers say."""
+def run_python(stage, kind=DAXFS):
+    """In each kernel a container of the image's own command: it reads every file, and must find what was packed. What
+    the containers say."""
     wanted = content.report_of(stage.expected["merged"])
-    reports = stage.both(lambda vm: json.loads(vm.containers.run(f"python-{vm.name}").stdout))
+    reports = stage.both(lambda host: json.loads(host.containers.run(f"python-{host.name}", kind)))
     for report in reports:
         found = {key: report[key] for key in wanted}
         demand(found == wanted, f"{report['host']} found {found}, the image has {wanted}")
     return reports
-
-
-def remove_python(stage):
-    """Takes away what `make_python` made."""
-    stage.both(lambda vm: vm.containers.remove([f"python-{vm.name}"]))
 
 
 def tell_python(stage, reports, how):
@@ -63,18 +45,18 @@ def shell_containers(stage):
     """A shell writes, changes and deletes; only its own upper has it, the image is as it was."""
     watched = ["etc/profile", "usr/bin/busybox", "usr/share/python3"]
 
-    def run(vm):
-        name = f"shell-{vm.name}"
-        vm.containers.over([name], stage.lowers(DAXFS), ["/bin/bash", "-c", SHELL])
-        before = image_state(vm, watched)
-        said = vm.containers.run(name).stdout.splitlines()
-        upper = vm.run(["find", f"/demo/{name}/upper", "-type", "f", "-o", "-type", "c"]).stdout
-        names = sorted(line.removeprefix(f"/demo/{name}/upper/") for line in upper.split())
-        demand(image_state(vm, watched) == before, f"{vm.name}: the image changed")
+    def run(host):
+        name, containers = f"shell-{host.name}", host.containers
+        folders = containers.layers(DAXFS)
+        before = image_state(host.vm, folders, watched)
+        command = containers.run_command(name, DAXFS, ["/bin/bash", "-c", SHELL], options=())
+        said = host.vm.run(command, timeout=300).stdout.splitlines()
+        names = containers.upper(name)
+        demand(image_state(host.vm, folders, watched) == before, f"{host.name}: the image changed")
         demand(said == ["echo changed in a container", f"{name} was here"], f"{name} said {said}")
         demand(names == ["etc/profile", "srv/new/note", "usr/bin/busybox", "usr/share/python3"],
-               f"{vm.name}: the upper has {names}")
-        vm.containers.remove([name])
+               f"{host.name}: the upper has {names}")
+        containers.remove([name])
         return names
 
     names = stage.both(run)[0]
@@ -82,10 +64,10 @@ def shell_containers(stage):
                      f"({', '.join(names)}), the layers are untouched")
 
 
-def image_state(vm, paths):
+def image_state(vm, folders, paths):
     """Checksums of what the mounted layers have at `paths`, by name."""
-    return vm.run(f"cd {DAXFS} && for p in {' '.join(paths)}; do find ?/$p -type f; done | "
-                  "xargs sha256sum").stdout
+    places = " ".join(f"{folder}/{path}" for folder in folders for path in paths)
+    return vm.run(f"for place in {places}; do test ! -e $place || find $place -type f; done | xargs sha256sum").stdout
 
 
 def frames_in_containers(stage, pids, suffix):
@@ -109,7 +91,7 @@ def frames_in_containers(stage, pids, suffix):
 
 def same_pages(stage):
     """The pages running containers execute from are the same memory in both kernels."""
-    rows, pages, pids = [], 0, stage.both(lambda vm: vm.containers.pids())
+    rows, pages, pids = [], 0, stage.both(lambda host: host.containers.pids())
     for suffix, layer in (("/usr/bin/python3.11", 1), ("/libc.so.6", 0)):
         frames = frames_in_containers(stage, pids, suffix)
         image = stage.placed[layer]
@@ -129,7 +111,7 @@ def same_pages(stage):
 def changed_byte(stage):
     """A byte changed from outside is seen in both kernels at once, by reading and by mapping."""
     path = f"usr/local/share/daxfs-demo/{'n' * 255}"
-    roots = [vm.containers.over(["byte"], stage.lowers(DAXFS))[0] for vm in stage.vms]
+    roots = [host.containers.root("byte", DAXFS) for host in stage.hosts]
 
     def seen():
         return [vm.run(["cat", f"{root}/{path}"]).stdout for vm, root in zip(stage.vms, roots)]
@@ -148,7 +130,7 @@ def changed_byte(stage):
         stage.memory.write(at, old)
     demand(after == ["The longest name\n"] * 2, f"changed from outside, the machines read {after}")
     demand(seen() == before, "put back, the machines read something else")
-    for vm in stage.vms:
-        vm.containers.remove(["byte"])
+    for host in stage.hosts:
+        host.containers.remove_root("byte", DAXFS)
     stage.tell.shown(f"a byte changed from outside at {stage.vms[0].nvdimm[0] + at:#x}: both "
                      "kernels read it at once; put back, both read the old one")

@@ -22,12 +22,14 @@ class Daemon:
 
     def __init__(self, vm, name, command, socket):
         self.vm, self.name, self.command, self.socket = vm, name, command, socket
+        self.pid_file = f"/run/daxfs/{name}.pid"
         self.running = None
 
     def start(self):
         """Returns when it answers at its socket."""
         self.vm.run(f"mkdir -p {LOGS} /run/daxfs")
-        self.running = self.vm.popen(f"exec {self.command} >> {LOGS}/{self.name} 2>&1", timeout=FOREVER)
+        self.running = self.vm.popen(f"echo $$ > {self.pid_file}; exec {self.command} >> {LOGS}/{self.name} 2>&1",
+                                     timeout=FOREVER)
         end = time.monotonic() + START_SECONDS
         connect = (f"create_connection(('127.0.0.1', {self.socket}))" if isinstance(self.socket, int) else
                    f"socket(socket.AF_UNIX).connect('{self.socket}')")
@@ -40,25 +42,45 @@ class Daemon:
         """What it has said so far."""
         return self.vm.run(f"cat {LOGS}/{self.name}", check=False).stdout
 
-    def pid(self):
-        """Its number in the guest."""
-        return int(self.vm.run(f"pgrep -of '{self.command.split()[0]} '").stdout)
-
     def stop(self, signal="TERM"):
         """Ends it and waits."""
-        self.vm.run(f"pkill -{signal} -of '{self.command.split()[0]} '")
+        self.vm.run(f"kill -{signal} $(cat {self.pid_file})")
         assert self.running.wait(30), f"{self.name} does not end on SIG{signal}:\n{self.log()}"
 
 
-class Node:
-    """A guest with a containerd of `version`, and the snapshotter over a pool the guest knows as `pool`."""
+# For pods: the image of their sandboxes, where registries are described.
+PODS = {"1.7": """
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{sandbox}"
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "/etc/containerd/certs.d"
+""", "2.x": """
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{sandbox}"
+[plugins."io.containerd.cri.v1.images".registry]
+  config_path = "/etc/containerd/certs.d"
+"""}
 
-    def __init__(self, vm, cache, version, pool, backend="kernel"):
+
+def configuration(version, sandbox=None):
+    """What the project ships for that version. With the image of sandboxes: what it has for pods in comments too."""
+    text = (REPOSITORY / "manifests" / "containerd" / f"{version}.toml").read_text()
+    if sandbox is None:
+        return text
+    head, pods = text.split("# Pods' images too:\n")
+    return head + PODS[version].format(sandbox=sandbox) + pods.replace("# ", "")
+
+
+class Node:
+    """A guest with a containerd of `version`, and the snapshotter over a pool the guest knows as `pool`. `clients`:
+    further programs, by their names in e2e/versions.lock; `more`: the end of containerd's configuration."""
+
+    def __init__(self, vm, cache, version, pool, *, backend="kernel", clients=(), sandbox=None, more=""):
         self.vm = vm
-        self.environment = f"PATH={self._put_programs(cache, version)}:/usr/sbin:/usr/bin:/sbin:/bin"
+        self.environment = f"PATH={self._put_programs(cache, version, clients)}:/usr/sbin:/usr/bin:/sbin:/bin"
         programs.install_tool(vm, "daxfs-snapshotter", "/usr/local/sbin")
-        shutil.copy(REPOSITORY / "manifests" / "containerd" / f"{version}.toml", vm.share / "containerd.toml")
-        vm.run("mkdir -p /etc/daxfs /etc/containerd && cp /mnt/share/containerd.toml /etc/containerd/config.toml")
+        vm.run("mkdir -p /etc/daxfs /etc/containerd && cat > /etc/containerd/config.toml",
+               stdin=configuration(version, sandbox) + more)
         settings = {"pool": pool, "backend": backend}
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items() if value)
         vm.run("cat > /etc/daxfs/snapshotter.yaml", stdin=text)
@@ -67,14 +89,14 @@ class Node:
         self.containerd = Daemon(vm, "containerd", f"env {self.environment} containerd",
                                  "/run/containerd/containerd.sock")
 
-    def _put_programs(self, cache, version):
-        """Where that version's programs are in the guest."""
-        if VERSIONS[version] is None:
-            return "/usr/bin"
+    def _put_programs(self, cache, version, clients):
+        """Where that version's programs and the clients are in the guest."""
         folder = self.vm.share / f"containerd-{version}"
         if not folder.exists():
-            shutil.copytree(go_programs.prepare(cache, VERSIONS[version]), folder)
-        return f"/mnt/share/containerd-{version}"
+            folder.mkdir()
+            for name in [name for name in (VERSIONS[version], *clients) if name]:
+                shutil.copytree(go_programs.prepare(cache, name), folder, dirs_exist_ok=True)
+        return f"/mnt/share/{folder.name}"
 
     def start(self):
         """Both daemons."""
@@ -86,9 +108,13 @@ class Node:
         self.containerd.stop()
         self.snapshotter.stop()
 
+    def client(self, *command, check=True, timeout=300):
+        """Runs a client of containerd."""
+        return self.vm.run(["env", self.environment, *command], check=check, timeout=timeout)
+
     def ctr(self, *arguments, check=True, timeout=300):
         """Runs ctr."""
-        return self.vm.run(["env", self.environment, "ctr", *arguments], check=check, timeout=timeout)
+        return self.client("ctr", *arguments, check=check, timeout=timeout)
 
     def put_image(self, layout):
         """An OCI layout as an archive in the guest; its path there."""

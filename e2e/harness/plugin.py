@@ -38,6 +38,7 @@ def pytest_configure(config):
     """Makes the mark known, and SIGTERM orderly."""
     config.addinivalue_line(
         "markers", "part(name): the part of e2e/budget.json whose minutes this test spends")
+    config.addinivalue_line("markers", "long: left out of `make test`, run by `make long`")
     config.daxfs_cache = None
     # Told to stop, a run takes its machines down like one interrupted from the keyboard.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

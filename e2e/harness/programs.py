@@ -24,9 +24,13 @@ def compile_static(name, folder):
     return program
 
 
+ROOMS = {"daxfs-build": "imagebuilder", "daxfs-snapshotter": "snapshotter", "os_test": "common/os",
+         "snapshotter_test": "snapshotter"}
+
+
 def tool(name):
-    """Path of a built program of this checkout: daxfs-build, daxfs-snapshotter, daxfsctl, mount.daxfs."""
-    room = {"daxfs-build": "imagebuilder", "daxfs-snapshotter": "snapshotter"}.get(name, "tools")
+    """Path of a built program of this checkout: daxfs-build, daxfs-snapshotter, daxfsctl, mount.daxfs, some tests."""
+    room = ROOMS.get(name, "tools")
     path = REPOSITORY / "build" / PRESET / room / name
     if not path.exists():
         raise ToolMissing(f"{path}: not built; run: make build PRESET={PRESET}")
@@ -43,9 +47,14 @@ def build_image(source, image, *options):
 
 
 def install_tool(vm, name, where="/usr/local/bin"):
-    """Puts a tool of this checkout into the guest with the libraries it was linked with; the machine's own may be
+    """Puts a tool of this checkout into the guest."""
+    install_program(vm, tool(name), where)
+
+
+def install_program(vm, source, where="/usr/local/bin"):
+    """Puts a program of this machine into the guest with the libraries it was linked with; the machine's own may be
     newer than the guest's."""
-    source = tool(name)
+    name = source.name
     libraries = vm.share / "lib"
     libraries.mkdir(exist_ok=True)
     shown = subprocess.run(["ldd", source], capture_output=True, text=True, check=True).stdout

@@ -26,7 +26,7 @@ def store(layout, folder, name, tag="latest"):
     blobs = list((layout / "blobs/sha256").iterdir())
     for blob in blobs:
         place = root / "blobs/sha256" / blob.name[:2] / blob.name
-        place.mkdir(parents=True)
+        place.mkdir(parents=True, exist_ok=True)  # images may share it
         shutil.copy(blob, place / "data")
         for kind in ("_layers", "_manifests/revisions"):
             _link(repository / kind / "sha256" / blob.name, blob.name)
@@ -47,6 +47,12 @@ class Registry(Daemon):
         text = CONFIGURATION.format(folder=f"/mnt/share/{folder}", address=ADDRESS)
         vm.run("cat > /etc/registry.yml", stdin=text)
         super().__init__(vm, "registry", "docker-registry serve /etc/registry.yml", PORT)
+
+    def sent_while(self, layers, function):
+        """Bytes of those layers in its answers while `function` ran."""
+        before = self.sent(layers)
+        function()
+        return self.sent(layers) - before
 
     def sent(self, layers):
         """Bytes of those layers (files named by digest) in its answers so far."""

@@ -35,7 +35,10 @@ def json_bytes(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def configuration(architecture, diff_ids, comments):
+COMMAND = ("python3", "/usr/local/share/daxfs-demo/report.py")
+
+
+def configuration(architecture, diff_ids, comments, command):
     """The image configuration of the OCI image specification."""
     history = [{"created": CREATED, "created_by": comment} for comment in comments]
     return {
@@ -43,13 +46,13 @@ def configuration(architecture, diff_ids, comments):
             "Env": [
                 "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8",
                 "PYTHONDONTWRITEBYTECODE=1"
-            ], "Cmd": ["python3", "/usr/local/share/daxfs-demo/report.py"], "WorkingDir": "/",
+            ], "Cmd": list(command), "WorkingDir": "/",
             "Labels": {"org.opencontainers.image.title": REF}
         }, "rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": history
     }
 
 
-def add_image(blobs, architecture, layers, check=tree.check):
+def add_image(blobs, architecture, layers, check=tree.check, command=COMMAND):
     """Stores one platform's image: `layers` is a list of (comment, entries, compressed). Returns
     the manifest's descriptor and the layers' diffIDs."""
     descriptors, diff_ids = [], []
@@ -59,7 +62,7 @@ def add_image(blobs, architecture, layers, check=tree.check):
         diff_ids.append(f"sha256:{hashlib.sha256(data).hexdigest()}")
         kind = f"{OCI}.layer.v1.tar" + ("+gzip" if compressed else "")
         descriptors.append(blobs.add(tar.compress(data) if compressed else data, kind))
-    config = configuration(architecture, diff_ids, [comment for comment, _, _ in layers])
+    config = configuration(architecture, diff_ids, [comment for comment, _, _ in layers], command)
     manifest = {
         "schemaVersion": 2, "mediaType": f"{OCI}.manifest.v1+json",
         "config": blobs.add_json(config, f"{OCI}.config.v1+json"), "layers": descriptors
@@ -68,12 +71,13 @@ def add_image(blobs, architecture, layers, check=tree.check):
     return blobs.add_json(manifest, f"{OCI}.manifest.v1+json", platform=platform), diff_ids
 
 
-def write(folder, layers, check=tree.check):
+def write(folder, layers, check=tree.check, command=COMMAND):
     """Writes the layout to `folder`/image and what readers must find in it to
-    `folder`/expected.json. `check` refuses layers that are not well-formed."""
+    `folder`/expected.json. `check` refuses layers that are not well-formed; `command` is what
+    containers run."""
     image = folder / "image"
     blobs = Blobs(image)
-    manifest, diff_ids = add_image(blobs, "amd64", layers, check)
+    manifest, diff_ids = add_image(blobs, "amd64", layers, check, command)
     other, _ = add_image(
         blobs, "arm64", [("not for this machine", [tree.file("wrong-platform", b"arm64\n")], True)])
     index = {
