@@ -142,7 +142,7 @@ class Stage:
         for host, vm in zip(self.hosts, self.vms):
             host.serve(vm, self.built, self.cache, POOL, images)
             host.containers = Containers(host, IMAGE, self.diff_ids)
-        version = self.hosts[0].node.client("containerd", "--version").stdout.split()[2]
+        version = self.hosts[0].node.client("containerd", "--version").stdout.split()[2].split("+")[0]
         self.tell.line(f"daxfs.ko built in {seconds:.0f} s and loaded in both: "
                        f"build {self.built.build_id[:12]}; /dev/daxfs/{POOL} is the pool")
         self.tell.line(f"in both: containerd {version}, daxfs-snapshotter over the pool, a registry of its own")
@@ -185,8 +185,9 @@ class Stage:
     def _mounted(self, host):
         """The digests of the layers' images, lowest first, as this host's kernel has them mounted."""
         digests = []
+        layers = host.containers.layers(DAXFS)  # mounted now, if not before
         mounts = host.vm.read_text("/proc/self/mounts")
-        for layer in host.containers.layers(DAXFS):
+        for layer in layers:
             daxfs.assert_daxfs(host.vm, self.built, layer)
             digests.append(re.search(rf" {layer} daxfs \S*image=sha256:([0-9a-f]+)", mounts).group(1))
         return digests
