@@ -37,7 +37,7 @@ chaos: ## two kernels and two hosts' processes on one pool, kills and power-off 
 	@$(TARGET) chaos -- scripts/chaos $(or $(CHAOS_SECONDS),600)
 
 long: build ## what is too long for `make test`: containerd 1.7, nerdctl and CRI, migration, quotas, killed over kernel mounts
-	@$(TARGET) long -- scripts/e2e -m long
+	@$(TARGET) long -- scripts/e2e e2e -m long
 
 packages: ## Debian packages daxfs-tools and daxfs-snapshotter, into build/packages
 	@$(TARGET) packages -- scripts/debs

@@ -54,10 +54,9 @@ class Containers:
 
     def remove(self, names):
         """Ends containers if they still run, and removes them and what they have written."""
-        for name in names:
-            self.node.ctr("task", "rm", "-f", name, check=False)  # its status is that of the container
-            self.node.ctr("container", "rm", name)
-            self.vm.run(["rm", "-f", f"{HOME}/{name}.log"])
+        self.node.ctr("task", "rm", "-f", *names, check=False)  # its status is that of the containers
+        self.node.ctr("container", "rm", *names)
+        self.vm.run(["rm", "-f", *(f"{HOME}/{name}.log" for name in names)])
 
     def upper(self, name):
         """What a container has written, by path, sorted."""

@@ -12,8 +12,8 @@ from e2e.demo.tell import size
 # Its heap is never trimmed: how much that frees is luck, and many times what is measured here.
 SERVICE = ["env", "MALLOC_TRIM_THRESHOLD_=1000000000", "python3", "-c",
            "import hashlib, time; print('ready', flush=True); time.sleep(1e6)"]
-SERVICES = 5
-ROUNDS = 3
+SERVICES = 3
+ROUNDS, STARTS = 3, 2
 WARM = [f"warm-{number}" for number in range(SERVICES)]
 LARGE = "data/large"  # in the topmost layer
 KINDS = (DAXFS, CONTROL)
@@ -138,7 +138,7 @@ def start_times(stage, host):
     rows = []
     for what, before in (("first, caches empty", fresh), ("again", lambda host: used(host.vm))):
         seconds = {kind: [] for kind in KINDS}
-        for _ in range(ROUNDS):
+        for _ in range(STARTS):
             for kind in KINDS:
                 before(host)
                 command = host.containers.run_command(f"start-{kind}", kind, ["python3", "-c", "pass"])
