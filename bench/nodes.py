@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a node's containerd costs with daxfs-snapshotter, beside its own snapshotters overlayfs and erofs: two virtual
 machines on one pool. How long a pull and the first container take, on the first host and on the second; what a thousand
-roots with a process in each, and fifty containers, take of the memory. Alone: `python3 -m bench.nodes`."""
+roots with a process in each, and fifty containers, take of the memory; how long a snapshotter's calls take. Alone:
+`python3 -m bench.nodes [PART...]`, all PARTS without one."""
 
 import contextlib
 import json
@@ -38,7 +39,8 @@ UNPACK_EROFS = """
   snapshotter = "erofs"
   differ = "walking"
 """
-ROUNDS, ROOTS, CONTAINERS = 3, 1000, 50
+PARTS = ("pulls", "roots", "containers", "calls")
+ROUNDS, ROOTS, CONTAINERS, WARM = 3, 1000, 50, 3
 COMMAND = ["python3", "-c", "pass"]
 SETTLE_SECONDS = 60
 
@@ -124,9 +126,7 @@ def first_and_second(pool, hosts):
 
 
 def in_turn(measure):
-    """{snapshotter: [what `measure` says of it, of each round]}; who begins changes, and what the first run leaves in a
-    kernel is left before."""
-    measure(CONTROL)
+    """{snapshotter: [what `measure` says of it, of each round]}; who begins changes."""
     result = {DAXFS: [], CONTROL: []}
     for order in ((DAXFS, CONTROL), (CONTROL, DAXFS)):
         for kind in order:
@@ -148,42 +148,49 @@ def thousand_roots(host, work):
         host.node.ctr("snapshots", "--snapshotter", kind, "cleanup", check=False)
         return json.loads(shown)
 
+    measure(CONTROL)  # what the first of so many leaves in a kernel is left before
     return in_turn(measure)
 
 
 def fifty_containers(host):
-    """{snapshotter: [{count, bytes that all of them took, page cache among them}]}"""
-    names = [f"many-{number}" for number in range(CONTAINERS)]
+    """{snapshotter: [{count, bytes that all of them took, page cache among them}]}; once each, `ctr run` takes long."""
 
-    def measure(kind):
+    def measure(kind, count=CONTAINERS):
+        names = [f"many-{number}" for number in range(count)]
         fresh(host)
         before, cache = used(host.vm), page_cache(host.vm)
         host.containers.start(names, kind, SERVICE)
         host.vm.run("sleep 1")
-        found = {"count": CONTAINERS, "total_bytes": used(host.vm) - before,
+        found = {"count": count, "total_bytes": used(host.vm) - before,
                  "page_cache_bytes": page_cache(host.vm) - cache}
         host.containers.remove(names)
         return found
 
-    return in_turn(measure)
+    measure(CONTROL, WARM)
+    return {kind: [measure(kind)] for kind in (DAXFS, CONTROL)}
 
 
-def run(cache, suite, work):
-    """All of it: {pulls, roots, containers}."""
+def run(cache, suite, work, parts=PARTS):
+    """{part: its results}, of those asked for."""
     memory, pool, hosts = boot(cache, suite, work)
+    results = {}
     try:
-        pulls = first_and_second(pool, hosts)
+        if "pulls" in parts:
+            results["pulls"] = first_and_second(pool, hosts)
         for host, kind in ((hosts[0], DAXFS), (hosts[1], DAXFS), (hosts[1], CONTROL)):
             host.pull(IMAGE, kind)
-        roots = thousand_roots(hosts[1], work)
-        containers = fifty_containers(hosts[1])
-        calls = latency.run_in(hosts[1].vm, POOL, ["/demo", "/state"])
+        if "roots" in parts:
+            results["roots"] = thousand_roots(hosts[1], work)
+        if "containers" in parts:
+            results["containers"] = fifty_containers(hosts[1])
+        if "calls" in parts:
+            results["calls"] = latency.run_in(hosts[1].vm, POOL, ["/demo", "/state"])
     finally:
         for host in hosts:
             if host.vm is not None:
                 host.vm.close()
         memory.close()
-    return {"pulls": pulls, "roots": roots, "containers": containers, "calls": calls}
+    return results
 
 
 def mib(size_bytes):
@@ -200,22 +207,22 @@ def mean(rows, *keys):
 def table(results):
     """What a person reads; of pulls the medians, of memory the means."""
     lines = [f"nodes: containerd 2.x in two machines on one pool; medians of {ROUNDS} rounds"]
-    for label, rounds in results["pulls"].items():
+    for label, rounds in results.get("pulls", {}).items():
         middle = {key: statistics.median(row[key] for row in rounds) for key in rounds[0]}
         lines.append(f"  {label:<20} layers sent {mib(middle['sent_bytes']):>9}, pull {middle['pull_s']:6.2f} s, first "
                      f"container {middle['run_s']:5.2f} s, page cache grown {mib(middle['page_cache_bytes'])}")
-    for kind, rows in results["roots"].items():
+    for kind, rows in results.get("roots", {}).items():
         count = rows[0]["count"]
         lines.append(f"  {count} roots, {kind:<10} {mean(rows, 'mounted', 'before') / count / 1024:7.1f} KiB each "
                      f"mounted, {mean(rows, 'running', 'before') / count / 1024:7.1f} KiB with a process; all "
                      f"{mib(mean(rows, 'running', 'before'))}, of it page cache {mib(mean(rows, 'page_cache'))}")
-    for kind, rows in results["containers"].items():
+    for kind, rows in results.get("containers", {}).items():
         count, total = rows[0]["count"], mean(rows, "total_bytes")
         lines.append(f"  {count} containers, {kind:<10} {mib(total / count)} each; all {mib(total)}, of it page cache "
                      f"{mib(mean(rows, 'page_cache_bytes'))}")
-    return "\n".join(lines + latency.table(results["calls"]))
+    return "\n".join(lines + (latency.table(results["calls"]) if "calls" in results else []))
 
 
 if __name__ == "__main__":
     with contextlib.closing(Cache()) as opened, tempfile.TemporaryDirectory(prefix="daxfs-bench-") as folder:
-        print(table(run(opened, DEFAULT_SUITE, Path(folder))), file=sys.stderr)
+        print(table(run(opened, DEFAULT_SUITE, Path(folder), sys.argv[1:] or PARTS)))
