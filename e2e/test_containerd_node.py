@@ -116,6 +116,7 @@ def test_exec_write_commit_remove(cluster):
 def test_a_container_writes_no_more_than_its_label_says(cluster):
     """A project quota of the disk below, which the image's own bytes are no part of."""
     first = cluster.hosts[0]
+    first.pull(IMAGE)
     writing = "head -c {} /dev/zero > /written || true; wc -c < /written"
     limit = 4 << 20
     for written, labels in ((2 << 20, [f"containerd.io/snapshot/max-size={limit}"]), (8 << 20, []),

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshotter/admin_service.hpp"
 
-#include <algorithm>
 #include <utility>
 
+#include "common/rpc/batches.hpp"
 #include "common/rpc/call.hpp"
 #include "daxfs/snapshotter/v1/admin.grpc.pb.h"
 
@@ -12,8 +12,6 @@ namespace {
 
 namespace api = daxfs::snapshotter::v1;
 using grpc::ServerContext;
-
-constexpr std::size_t kBatch = 100;  // snapshots in one message of List
 
 api::Snapshot::State ToApi(Sight::State state) {
   switch (state) {
@@ -52,6 +50,7 @@ void ToApi(const Sight& sight, api::Snapshot* out) {
   }
   out->set_directory(sight.directory);
   out->set_mounted(sight.mounted);
+  out->set_why(sight.why);
   out->mutable_labels()->insert(snapshot.info.labels.begin(), snapshot.info.labels.end());
 }
 
@@ -82,13 +81,9 @@ class Service final : public api::Admin::Service {
     return rpc::RunCall("Admin.List", "", observer_, [&]() -> daxfs::Status {
       ASSIGN_OR_RETURN(const std::vector<Sight> sights,
                        snapshotter_.Look({request->keys().begin(), request->keys().end()}));
-      for (std::size_t begin = 0; begin < sights.size(); begin += kBatch) {
-        api::ListResponse response;
-        const std::size_t end = std::min(sights.size(), begin + kBatch);
-        for (std::size_t i = begin; i < end; ++i) ToApi(sights[i], response.add_snapshots());
-        if (!writer->Write(response)) return CancelledError("the client has gone");
-      }
-      return daxfs::Status::Ok();
+      return rpc::WriteBatches(*writer, sights, [](const Sight& sight, auto* response) {
+        ToApi(sight, response->add_snapshots());
+      });
     });
   }
 

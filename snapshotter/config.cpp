@@ -4,7 +4,12 @@
 #include <yaml-cpp/yaml.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
+#include <set>
 #include <sstream>
+#include <string_view>
+#include <utility>
 
 #include "common/os/file_io.hpp"
 
@@ -14,16 +19,45 @@ namespace {
 constexpr const char* kUsualFile = "/etc/daxfs/snapshotter.yaml";
 constexpr std::size_t kFileLimit = 65536;
 constexpr int kUsage = 2;
+constexpr std::size_t kSocketPathMost = 107;
 
 Status WrongLine(const YAML::Node& node, const std::string& what) {
   return InvalidArgumentError("line " + std::to_string(node.Mark().line + 1) + ": " + what);
 }
 
-Status TakePath(const std::string& key, const YAML::Node& node, std::string* out) {
-  if (!node.IsScalar() || node.Scalar().rfind('/', 0) != 0) {
-    return WrongLine(node, key + ": wants an absolute path");
+// What is wrong with it; "" if nothing is.
+std::string WrongPath(const std::string& key, const std::string& path) {
+  if (path.rfind('/', 0) != 0) return key + ": wants an absolute path";
+  // OverlayFS separates layers and options by these.
+  if (key == "root" && path.find_first_of(":,\\") != std::string::npos) {
+    return key + ": may have no ':', ',' or '\\'";
   }
+  if (key == "address" && path.size() > kSocketPathMost) {
+    return key + ": a socket's path has " + std::to_string(kSocketPathMost) + " bytes at most";
+  }
+  return {};
+}
+
+Status TakePath(const std::string& key, const YAML::Node& node, std::string* out) {
+  const std::string wrong = WrongPath(key, node.IsScalar() ? node.Scalar() : "");
+  if (!wrong.empty()) return WrongLine(node, wrong);
   *out = node.Scalar();
+  return Status::Ok();
+}
+
+// Of a mount whose layers, and what they share, are for the daemon to say.
+Status TakeOverlayOption(const YAML::Node& node, Config* config) {
+  const std::string option = node.IsScalar() ? node.Scalar() : "";
+  const std::string name = option.substr(0, option.find('='));
+  constexpr std::string_view kOurs[] = {"lowerdir", "lowerdir+", "datadir+",
+                                        "upperdir", "workdir",   "index"};
+  if (option.empty() || option.find(',') != std::string::npos) {
+    return WrongLine(node, "overlay_options: wants one option to an item");
+  }
+  if (std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs)) {
+    return WrongLine(node, "overlay_options: " + name + " is set by daxfs-snapshotter");
+  }
+  config->overlay_options.push_back(option);
   return Status::Ok();
 }
 
@@ -74,7 +108,7 @@ Status Take(const std::string& key, const YAML::Node& node, Config* config) {
   }
   if (key == "overlay_options") {
     if (!node.IsSequence()) return WrongLine(node, "overlay_options: wants a list");
-    for (const YAML::Node& option : node) config->overlay_options.push_back(option.Scalar());
+    for (const YAML::Node& option : node) RETURN_IF_ERROR(TakeOverlayOption(option, config));
     return Status::Ok();
   }
   return WrongLine(node, key +
@@ -82,12 +116,14 @@ Status Take(const std::string& key, const YAML::Node& node, Config* config) {
                              "containerd, content, overlay_options, metrics, log_level");
 }
 
-Result<Config> ReadConfig(const std::string& path, bool may_be_missing) {
+Status ReadConfig(const std::string& path, bool may_be_missing, CommandLine* line) {
   Result<os::UniqueFd> fd = os::OpenForReading(path);
-  if (fd.status().code() == StatusCode::kNotFound && may_be_missing) return Config();
+  if (fd.status().code() == StatusCode::kNotFound && may_be_missing) return Status::Ok();
   RETURN_IF_ERROR(fd.status());
   ASSIGN_OR_RETURN(const std::string text, os::ReadWholeFile(fd->get(), kFileLimit));
-  return ParseConfig(text).WithContext(path);
+  ASSIGN_OR_RETURN(line->config, ParseConfig(text).WithContext(path));
+  line->file = path;
+  return Status::Ok();
 }
 
 }  // namespace
@@ -119,7 +155,11 @@ Result<Config> ParseConfig(const std::string& yaml) {
     const YAML::Node root = YAML::Load(yaml);
     if (root.IsNull()) return config;  // comments alone
     if (!root.IsMap()) return InvalidArgumentError("wants `key: value` lines");
+    std::set<std::string> seen;
     for (const auto& entry : root) {
+      if (!seen.insert(entry.first.Scalar()).second) {
+        return WrongLine(entry.first, entry.first.Scalar() + ": is there twice");
+      }
       RETURN_IF_ERROR(Take(entry.first.Scalar(), entry.second, &config));
     }
   } catch (const YAML::Exception& error) {
@@ -133,6 +173,9 @@ std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* a
       "Serves container images out of a DAXFS pool to containerd, which has it as a proxy "
       "snapshotter.",
       "daxfs-snapshotter");
+  app.footer(
+      "SIGHUP reads the configuration again, SIGTERM ends it in order.\n"
+      "Exit status: 0 in order, 1 failed, 2 wrong usage or configuration.");
   CommandLine line;
   Config given;
   std::string file;
@@ -165,11 +208,15 @@ std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* a
   const Result<base::LogFormat> log_format = base::ParseLogFormat(format);
   if (!log_format.ok()) return refuse("--log-format: " + log_format.status().message());
   line.log.format = *log_format;
-  Result<Config> read = ReadConfig(config->empty() ? kUsualFile : file, config->empty());
-  if (!read.ok()) return refuse(read.status().message());
-  line.config = *std::move(read);
+  const Status read = ReadConfig(config->empty() ? kUsualFile : file, config->empty(), &line);
+  if (!read.ok()) return refuse(read.message());
   if (!root->empty()) line.config.root = given.root;
   if (!address->empty()) line.config.address = given.address;
+  for (const auto& [key, path] :
+       {std::pair("root", line.config.root), std::pair("address", line.config.address)}) {
+    const std::string wrong = WrongPath(key, path);
+    if (!wrong.empty()) return refuse("--" + wrong);
+  }
   if (!pool->empty()) line.config.pool = given.pool;
   if (!wants_level->empty()) line.config.log_level = *log_level;
   line.log.level = line.config.log_level;

@@ -32,6 +32,7 @@ Result<Config> ParseConfig(const std::string& yaml);
 
 struct CommandLine {
   Config config;
+  std::string file;  // that was read; "" if there is none
   bool check_config = false;
   base::LogOptions log;  // its level is that of the configuration
 };

@@ -39,6 +39,14 @@ TEST(Config, RefusesTheRestWithItsLine) {
       {"backend: magic", "line 1: backend: wants auto, kernel or fuse"},
       {"content: x", "line 1: content: wants an absolute path"},
       {"overlay_options: a", "line 1: overlay_options: wants a list"},
+      {"overlay_options: ['lowerdir=/etc']", "line 1: overlay_options: lowerdir is set by daxfs"},
+      {"overlay_options: [metacopy=on,\n index=on]", "line 2: overlay_options: index is set by"},
+      {"overlay_options: ['a,b']", "line 1: overlay_options: wants one option to an item"},
+      {"overlay_options: ['']", "line 1: overlay_options: wants one"},
+      {"overlay_options: [[a]]", "line 1: overlay_options: wants one"},
+      {"root: /a:b", "line 1: root: may have no ':'"},
+      {"root: '/a,b'", "line 1: root: may have no"},
+      {"root: /a\nroot: /b", "line 2: root: is there twice"},
       {"metrics: 9464", "line 1: metrics: wants an address and a port"},
       {"metrics: ':1'", "line 1: metrics: wants"},
       {"metrics: 'a:'", "line 1: metrics: wants"},
@@ -92,6 +100,16 @@ TEST(CommandLine, SaysWhatIsWrong) {
   EXPECT_THAT(std::get<Leave>(parsed).text, HasSubstr("/nowhere/at/all"));
   const char* unknown[] = {"daxfs-snapshotter", "--bogus"};
   EXPECT_EQ(std::get<Leave>(ParseCommandLine(2, unknown)).exit_code, 2);
+  const std::string far = "/" + std::string(107, 'a');
+  for (const auto& [option, value] : {std::pair<const char*, const char*>{"--root", "relative"},
+                                      {"--root", "/a:b"},
+                                      {"--address", "relative"},
+                                      {"--address", far.c_str()}}) {
+    const char* wrong[] = {"daxfs-snapshotter", option, value};
+    const std::variant<CommandLine, Leave> refused = ParseCommandLine(3, wrong);
+    ASSERT_TRUE(std::holds_alternative<Leave>(refused)) << option << " " << value;
+    EXPECT_THAT(std::get<Leave>(refused).text, HasSubstr(std::string(option) + ": "));
+  }
   const char* help[] = {"daxfs-snapshotter", "--help"};
   EXPECT_EQ(std::get<Leave>(ParseCommandLine(2, help)).exit_code, 0);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -30,8 +31,9 @@ class Content {
 };
 
 // By containerd.services.content.v1 on containerd's socket at `address`; connects each time. What
-// takes longer than a blob of that size may is kDeadlineExceeded.
-std::unique_ptr<Content> ContentOverRpc(const std::string& address);
+// takes longer than a blob of that size may, or says nothing for so long, is kDeadlineExceeded.
+std::unique_ptr<Content> ContentOverRpc(
+    const std::string& address, std::chrono::milliseconds patience = std::chrono::seconds(30));
 
 // The files of the store at `directory`, where they can be read, else `other`'s. Namespaces are not
 // asked about: who applies a layer was given it by containerd.

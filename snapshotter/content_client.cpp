@@ -23,18 +23,25 @@ std::chrono::seconds TimeFor(const Blob& blob) {
   return kPatience + std::chrono::seconds(seconds);
 }
 
-// One Read call.
+// One Read call. Whoever waits for it does not wait for ever: gRPC's calls that wait have no limit
+// of their own.
 class Stream final : public oci::ByteReader {
  public:
-  Stream(std::unique_ptr<api::Content::Stub> stub, const Blob& blob, const std::string& name_space)
-      : stub_(std::move(stub)) {
+  Stream(std::unique_ptr<api::Content::Stub> stub, const Blob& blob, const std::string& name_space,
+         std::chrono::milliseconds patience)
+      : stub_(std::move(stub)), patience_(patience) {
     context_.set_deadline(std::chrono::system_clock::now() + TimeFor(blob));
     context_.AddMetadata("containerd-namespace", name_space);
     api::ReadContentRequest request;
     request.set_digest(blob.digest.ToString());
-    call_ = stub_->Read(&context_, request);
+    call_ = stub_->AsyncRead(&context_, request, &queue_, nullptr);
+    underway_ = true;
   }
-  ~Stream() override { context_.TryCancel(); }
+  ~Stream() override {
+    context_.TryCancel();
+    Ended();
+    queue_.Shutdown();
+  }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -42,10 +49,11 @@ class Stream final : public oci::ByteReader {
     while (taken_ == response_.data().size()) {
       if (ended_) return std::size_t{0};
       taken_ = 0;
-      if (call_->Read(&response_)) continue;
+      ASSIGN_OR_RETURN(const bool more, Next());
+      if (more) continue;
       ended_ = true;
       response_.Clear();
-      RETURN_IF_ERROR(rpc::FromGrpc(call_->Finish()).WithContext("containerd's content store"));
+      RETURN_IF_ERROR(Finish().WithContext("containerd's content store"));
     }
     const std::size_t n = std::min(out.size(), response_.data().size() - taken_);
     std::memcpy(out.data(), response_.data().data() + taken_, n);
@@ -54,9 +62,53 @@ class Stream final : public oci::ByteReader {
   }
 
  private:
+  // The next message, if there is one more.
+  Result<bool> Next() {
+    if (underway_) {
+      ASSIGN_OR_RETURN(const bool started, Await());
+      if (!started) return false;
+    }
+    call_->Read(&response_, nullptr);
+    underway_ = true;
+    return Await();
+  }
+  Status Finish() {
+    grpc::Status status;
+    call_->Finish(&status, nullptr);
+    underway_ = true;
+    RETURN_IF_ERROR(Await().status());
+    return rpc::FromGrpc(status);
+  }
+  // Whether what is under way has succeeded.
+  Result<bool> Await() {
+    void* tag = nullptr;
+    bool succeeded = false;
+    const auto end = std::chrono::system_clock::now() + patience_;
+    const bool answered =
+        queue_.AsyncNext(&tag, &succeeded, end) == grpc::CompletionQueue::GOT_EVENT;
+    if (!answered) {
+      context_.TryCancel();
+      Ended();
+      return Status(StatusCode::kDeadlineExceeded,
+                    "containerd's content store says nothing any more");
+    }
+    underway_ = false;
+    return succeeded;
+  }
+  // Of a call that was cancelled, which takes no time.
+  void Ended() {
+    void* tag = nullptr;
+    bool succeeded = false;
+    if (underway_) queue_.Next(&tag, &succeeded);
+    underway_ = false;
+  }
+
   const std::unique_ptr<api::Content::Stub> stub_;
+  const std::chrono::milliseconds patience_;
   grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReader<api::ReadContentResponse>> call_;
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::ClientAsyncReader<api::ReadContentResponse>> call_;
+  bool underway_ = false;  // an operation; there is one at a time
   api::ReadContentResponse response_;
   std::size_t taken_ = 0;  // of response_
   bool ended_ = false;
@@ -64,7 +116,8 @@ class Stream final : public oci::ByteReader {
 
 class OverRpc final : public Content {
  public:
-  explicit OverRpc(std::string address) : address_(std::move(address)) {}
+  OverRpc(std::string address, std::chrono::milliseconds patience)
+      : address_(std::move(address)), patience_(patience) {}
 
   // Connects each time: after a failure gRPC would wait, while containerd may be there again.
   Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& blob,
@@ -72,17 +125,19 @@ class OverRpc final : public Content {
     const Result<std::shared_ptr<grpc::Channel>> channel = rpc::Dial(address_);
     if (!channel.ok()) return UnavailableError("containerd: " + channel.status().message());
     return std::unique_ptr<oci::ByteReader>(
-        std::make_unique<Stream>(api::Content::NewStub(*channel), blob, name_space));
+        std::make_unique<Stream>(api::Content::NewStub(*channel), blob, name_space, patience_));
   }
 
  private:
   const std::string address_;
+  const std::chrono::milliseconds patience_;
 };
 
 }  // namespace
 
-std::unique_ptr<Content> ContentOverRpc(const std::string& address) {
-  return std::make_unique<OverRpc>(address);
+std::unique_ptr<Content> ContentOverRpc(const std::string& address,
+                                        std::chrono::milliseconds patience) {
+  return std::make_unique<OverRpc>(address, patience);
 }
 
 }  // namespace daxfs::snapshotter

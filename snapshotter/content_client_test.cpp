@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "common/os/testing/scratch.hpp"
 #include "common/os/unix_socket.hpp"
@@ -24,6 +25,7 @@ class Service final : public api::Content::Service {
   grpc::Status Read(grpc::ServerContext* context, const api::ReadContentRequest* request,
                     grpc::ServerWriter<api::ReadContentResponse>* writer) override {
     digest = request->digest();
+    while (says_nothing && !context->IsCancelled()) std::this_thread::yield();
     has_deadline = context->deadline() < std::chrono::system_clock::now() + std::chrono::hours(1);
     api::ReadContentResponse response;
     response.set_data("abc");
@@ -31,6 +33,7 @@ class Service final : public api::Content::Service {
     return grpc::Status::OK;
   }
   std::string digest;
+  bool says_nothing = false;
   bool has_deadline = false;
 };
 
@@ -45,11 +48,23 @@ class ContentClientTest : public testing::Test {
     return text;
   }
   const os::testing::Scratch scratch_;
-  const std::unique_ptr<Content> content_ = ContentOverRpc(scratch_.Path("socket"));
+  std::unique_ptr<Content> content_ = ContentOverRpc(scratch_.Path("socket"));
   const Blob blob_ = {"", {}, 3};
   base::StderrSink sink_;
   base::Logger log_{sink_, {base::LogLevel::kError}};
 };
+
+TEST_F(ContentClientTest, WhoSaysNothingIsNotWaitedForForEver) {
+  Service service;
+  service.says_nothing = true;
+  const std::unique_ptr<rpc::Server> server =
+      *rpc::Server::Start(*os::ListenUnix(scratch_.Path("socket")), {&service}, log_);
+  content_ = ContentOverRpc(scratch_.Path("socket"), std::chrono::milliseconds(50));
+  EXPECT_EQ(Read().status().code(), StatusCode::kDeadlineExceeded);
+  service.says_nothing = false;
+  content_ = ContentOverRpc(scratch_.Path("socket"));
+  EXPECT_EQ(*Read(), "abc");
+}
 
 TEST_F(ContentClientTest, ContainerdThatIsThereAgainAnswersAtOnce) {
   EXPECT_EQ(Read().status().code(), StatusCode::kUnavailable);

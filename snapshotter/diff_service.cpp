@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshotter/diff_service.hpp"
 
+#include "common/base/log.hpp"
 #include "common/rpc/call.hpp"
 #include "services/diff/v1/diff.grpc.pb.h"
 
@@ -13,11 +14,14 @@ using grpc::ServerContext;
 constexpr const char* kTarType = "application/vnd.oci.image.layer.v1.tar";
 constexpr const char* kNamespaceHeader = "containerd-namespace";
 
-std::string NamespaceOf(const ServerContext& context) {
+// Containerd is asked with the same. Errors: kInvalidArgument for one that cannot be sent.
+Result<std::string> NamespaceOf(const ServerContext& context) {
   const auto& metadata = context.client_metadata();
   const auto found = metadata.find(kNamespaceHeader);
-  return found == metadata.end() ? std::string()
-                                 : std::string(found->second.data(), found->second.size());
+  if (found == metadata.end()) return std::string();
+  std::string name(found->second.data(), found->second.size());
+  if (rpc::IsHeaderText(name)) return name;
+  return InvalidArgumentError("no namespace has the name '" + base::Printable(name) + "'");
 }
 
 Result<ApplyRequest> FromApi(const api::ApplyRequest& in, const ServerContext& context) {
@@ -30,7 +34,7 @@ Result<ApplyRequest> FromApi(const api::ApplyRequest& in, const ServerContext& c
     out.mounts.push_back(
         {mount.type(), mount.source(), {mount.options().begin(), mount.options().end()}});
   }
-  out.name_space = NamespaceOf(context);
+  ASSIGN_OR_RETURN(out.name_space, NamespaceOf(context));
   out.cancelled = [&context] { return context.IsCancelled(); };
   return out;
 }

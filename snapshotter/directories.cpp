@@ -2,7 +2,9 @@
 #include "snapshotter/directories.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <string_view>
 
 #include "common/os/directory.hpp"
@@ -52,6 +54,13 @@ Status Directories::Make(const Snapshot& snapshot) const {
 }
 
 Status Directories::Remove(std::int64_t id) const { return os::RemoveTree(Path(id)); }
+
+Result<std::string> Directories::PutAside() const {
+  std::string aside = root_ + ".lost-" + std::to_string(os::WallClockSeconds());
+  if (::rename(root_.c_str(), aside.c_str()) != 0) return Status::FromErrno(errno, aside);
+  RETURN_IF_ERROR(os::MakeDirectory(root_, kPrivate));
+  return aside;
+}
 
 Result<std::vector<std::int64_t>> Directories::List() const {
   ASSIGN_OR_RETURN(const os::Directory directory, os::Directory::Open(root_));

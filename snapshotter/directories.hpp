@@ -34,6 +34,9 @@ class Directories {
   // Errors: by errno. Requires: nothing is mounted below.
   Status Remove(std::int64_t id) const;
 
+  // All that are there go to a directory beside theirs, which is returned. Errors: by errno.
+  Result<std::string> PutAside() const;
+
   // Numbers of all that are there.
   Result<std::vector<std::int64_t>> List() const;
   // Whose layer or writable directory a path is: N of snapshots/N/fs and snapshots/N/up.

@@ -41,6 +41,7 @@ class OverRpc final : public NamedImages {
  private:
   static Status AddOf(images_api::Images::Stub& stub, const std::string& name_space,
                       std::vector<NamedImage>* found) {
+    if (!rpc::IsHeaderText(name_space)) return Status::Ok();  // cannot be asked for
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kPatience);
     context.AddMetadata("containerd-namespace", name_space);

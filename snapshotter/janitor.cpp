@@ -65,13 +65,22 @@ bool Janitor::IsWaiting(std::int64_t id) {
   return IsWaitingLocked(id);
 }
 
+Status Janitor::Failure(std::int64_t id) {
+  const std::lock_guard lock(mutex_);
+  return FailureLocked(id);
+}
+
+Status Janitor::FailureLocked(std::int64_t id) const {
+  const auto failed = failed_.find(id);
+  return failed == failed_.end() ? Status::Ok() : failed->second;
+}
+
 std::optional<Status> Janitor::Outcome(std::int64_t id, std::chrono::milliseconds patience) {
   std::unique_lock lock(mutex_);
   const bool tried =
       changed_.wait_for(lock, patience, [this, id] { return stop_ || !IsWaitingLocked(id); });
   if (!tried || stop_) return std::nullopt;
-  const auto failed = failed_.find(id);
-  return failed == failed_.end() ? Status::Ok() : failed->second;
+  return FailureLocked(id);
 }
 
 void Janitor::Drain() {

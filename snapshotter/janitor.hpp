@@ -41,12 +41,15 @@ class Janitor {
   std::optional<Status> Outcome(std::int64_t id, std::chrono::milliseconds patience);
   // Whether it is told and yet to be tried.
   bool IsWaiting(std::int64_t id);
+  // Of the last time it was tried; Ok if it was not.
+  Status Failure(std::int64_t id);
 
  private:
   void Run();
   void RetryLocked(const std::function<bool(const Status&)>& worth);
   void AwaitLocked(std::unique_lock<std::mutex>& lock, std::uint64_t most);
   bool IsWaitingLocked(std::int64_t id) const;
+  Status FailureLocked(std::int64_t id) const;
 
   const std::string what_;
   const Work work_;

@@ -35,6 +35,9 @@ Result<std::vector<Sight>> Snapshotter::Look(const std::vector<std::string>& key
     Sight sight;
     sight.state = StateOf(snapshot.layer, IsRestoring(snapshot.layer.id), images_);
     sight.directory = directories_.Layer(snapshot.layer.id);
+    const bool gone =
+        sight.state == Sight::State::kMissing || sight.state == Sight::State::kRebuilding;
+    if (gone) sight.why = restorer_.WhyNot(snapshot.layer.id).message();
     // Of one that is being removed nothing is there.
     const Result<bool> mounted = os::IsMountPoint(sight.directory);
     sight.mounted = snapshot.layer.image && mounted.ok() && *mounted;

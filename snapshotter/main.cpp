@@ -20,6 +20,7 @@
 #include "common/os/signal_watcher.hpp"
 #include "common/os/system.hpp"
 #include "common/os/unix_socket.hpp"
+#include "common/pool/config.hpp"
 #include "common/pool/inspect.hpp"
 #include "common/pool/membership.hpp"
 #include "common/rpc/server.hpp"
@@ -106,6 +107,10 @@ Pool ConnectPool(const Config& config, Metrics& metrics, base::Logger& log) {
     log.Info("the pool was full: freed what nobody uses",
              {{"objects", objects.size()}, {"bytes", bytes}});
   });
+  made.membership->WhenJoined([&](const pool::Participant& participant) {
+    log.Info("joined the pool",
+             {{"pool", config.pool}, {"uuid", pool::UuidText(participant.memory().uuid())}});
+  });
   const Status joined = made.membership->Get().status();
   if (!joined.ok()) log.Warning("the pool cannot be used yet", {{"err", joined.message()}});
   return made;
@@ -163,7 +168,9 @@ Status Serve(const Config& config, const ReadAgain& read_again, base::Logger& lo
   Metrics metrics(DAXFS_VERSION_TEXT);
   const Pool pool = ConnectPool(config, metrics, log);
   ASSIGN_OR_RETURN(const std::unique_ptr<Snapshotter> snapshotter,
-                   Snapshotter::Open({config.root, OverlayOptions(config)}, *pool.images, log));
+                   Snapshotter::Open({config.root, OverlayOptions(config),
+                                      [&] { metrics.Placed(pool::How::kFound, 0); }},
+                                     *pool.images, log));
   std::unique_ptr<Applier> applier;
   if (pool.membership) {
     applier = std::make_unique<Applier>(*snapshotter, *pool.membership, *pool.content, log);
@@ -192,6 +199,17 @@ Status Serve(const Config& config, const ReadAgain& read_again, base::Logger& lo
   return Status::Ok();
 }
 
+// What --check-config says. A pool may come later.
+int SayConfig(const CommandLine& line) {
+  if (!line.config.pool.empty()) {
+    const Status pool = pool::ResolvePool(line.config.pool).status();
+    if (!pool.ok()) std::fprintf(stderr, "warning: pool: %s\n", pool.message().c_str());
+  }
+  std::printf("the configuration is right%s\n",
+              line.file.empty() ? "; there is no file, so it is the built-in one" : "");
+  return 0;
+}
+
 int Main(int argc, char** argv) {
   std::variant<CommandLine, Leave> parsed = ParseCommandLine(argc, argv);
   if (const Leave* leave = std::get_if<Leave>(&parsed)) {
@@ -200,8 +218,7 @@ int Main(int argc, char** argv) {
   }
   CommandLine& line = std::get<CommandLine>(parsed);
   if (line.check_config) {
-    std::puts("the configuration is right");
-    return 0;
+    return SayConfig(line);
   }
   // Snapshots' roots have the modes containers expect, whatever the umask was.
   ::umask(S_IWGRP | S_IWOTH);

@@ -43,6 +43,8 @@ class Restorer {
   // What is being placed again ends, kCancelled, and nothing is placed any more.
   void Stop();
   bool IsRestoring(std::int64_t id) { return restoring_.IsWaiting(id); }
+  // Why that failed when it was tried last; Ok if it was not, or did not.
+  Status WhyNot(std::int64_t id) { return restoring_.Failure(id); }
 
  private:
   Status SettleAll(const std::vector<Snapshot>& snapshots);

@@ -3,8 +3,7 @@
 
 #include <google/protobuf/timestamp.pb.h>
 
-#include <algorithm>
-
+#include "common/rpc/batches.hpp"
 #include "common/rpc/call.hpp"
 #include "services/snapshots/v1/snapshots.grpc.pb.h"
 
@@ -16,7 +15,6 @@ using google::protobuf::Empty;
 using google::protobuf::Timestamp;
 using grpc::ServerContext;
 
-constexpr std::size_t kBatch = 100;  // infos in one message of List
 constexpr std::int64_t kNsPerSecond = 1000000000;
 
 Labels FromApi(const google::protobuf::Map<std::string, std::string>& labels) {
@@ -121,13 +119,9 @@ class Service final : public api::Snapshots::Service {
       const auto& filters = request->filters();
       ASSIGN_OR_RETURN(const std::vector<Info> infos,
                        snapshotter_.List({filters.begin(), filters.end()}));
-      for (std::size_t begin = 0; begin < infos.size(); begin += kBatch) {
-        api::ListSnapshotsResponse response;
-        const std::size_t end = std::min(infos.size(), begin + kBatch);
-        for (std::size_t i = begin; i < end; ++i) ToApi(infos[i], response.add_info());
-        if (!writer->Write(response)) return CancelledError("the client has gone");
-      }
-      return Status::Ok();
+      return rpc::WriteBatches(*writer, infos, [](const Info& info, auto* response) {
+        ToApi(info, response->add_info());
+      });
     });
   }
 

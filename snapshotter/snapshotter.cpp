@@ -2,11 +2,14 @@
 #include "snapshotter/snapshotter.hpp"
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <utility>
 
+#include "common/os/atomic_file.hpp"
 #include "common/os/directory.hpp"
 #include "common/os/file_tree.hpp"
+#include "common/os/system.hpp"
 #include "snapshotter/overlay.hpp"
 
 namespace daxfs::snapshotter {
@@ -21,7 +24,32 @@ constexpr const char* kParentLabel = "containerd.io/snapshot/parent-chain-id";
 // are quicker would use up the pool's slots, or the disk.
 constexpr std::uint64_t kDisposalsMost = 32;
 
+// The log of a database in which a snapshot is removed, many times over.
+constexpr std::uint64_t kReserveBytes = 1U << 20U;
+
 std::string Quoted(const std::string& key) { return "snapshot '" + base::Printable(key) + "'"; }
+
+// A store's instance also lies beside it, for one that is made when it is lost.
+Status KeepInstance(const std::string& path, Store& store) {
+  const Result<std::string> kept = os::ReadLine(path);
+  if (kept.ok() && kept->size() == store.instance().size()) {
+    return *kept == store.instance() ? Status::Ok() : store.Inherit(*kept);
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
+  const std::string line = store.instance() + "\n";
+  RETURN_IF_ERROR(file->Write(0, std::as_bytes(std::span(line))));
+  return file->Commit();
+}
+
+// A full disk has no room for what SQLite keeps beside the file.
+Result<std::unique_ptr<Store>> OpenStore(const std::string& root, os::Reserve& reserve) {
+  const std::string path = root + "/snapshots.db";
+  Result<std::unique_ptr<Store>> store = Store::Open(path);
+  const StatusCode code = store.status().code();
+  const bool may_be_full = code == StatusCode::kResourceExhausted || code == StatusCode::kInternal;
+  if (may_be_full && reserve.Release()) store = Store::Open(path);
+  return store;
+}
 
 }  // namespace
 
@@ -30,17 +58,24 @@ Result<std::unique_ptr<Snapshotter>> Snapshotter::Open(const Options& options, I
   ASSIGN_OR_RETURN(Directories directories, Directories::Open(options.root));
   ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Try(options.root + "/lock"));
   if (!lock) return AlreadyExistsError(options.root + ": another daxfs-snapshotter has it");
-  ASSIGN_OR_RETURN(std::unique_ptr<Store> store, Store::Open(options.root + "/snapshots.db"));
-  std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(
-      options, *std::move(lock), std::move(store), std::move(directories), images, log));
+  auto reserve = std::make_unique<os::Reserve>(options.root + "/reserve", kReserveBytes);
+  ASSIGN_OR_RETURN(std::unique_ptr<Store> store, OpenStore(options.root, *reserve));
+  const Status kept = KeepInstance(options.root + "/instance", *store);
+  if (!kept.ok()) log.Warning("the store's instance is not kept", {{"err", kept.message()}});
+  std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(options, *std::move(lock),
+                                                           std::move(reserve), std::move(store),
+                                                           std::move(directories), images, log));
   RETURN_IF_ERROR(snapshotter->Recover());
   return snapshotter;
 }
 
-Snapshotter::Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<Store> store,
+Snapshotter::Snapshotter(const Options& options, os::FileLock lock,
+                         std::unique_ptr<os::Reserve> reserve, std::unique_ptr<Store> store,
                          Directories directories, Images& images, base::Logger& log)
     : overlay_options_(options.overlay_options),
+      found_(options.found),
       lock_(std::move(lock)),
+      reserve_(std::move(reserve)),
       store_(std::move(store)),
       directories_(std::move(directories)),
       limits_(directories_.folder(), log),
@@ -56,6 +91,7 @@ Snapshotter::Snapshotter(const Options& options, os::FileLock lock, std::unique_
 
 // What changes cut off by a crash have left, without waiting for it.
 Status Snapshotter::Recover() {
+  if (store_->is_new()) RETURN_IF_ERROR(PutLostAside());
   ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store_->List(Filter()));
   std::vector<std::int64_t> known;
   for (const Snapshot& snapshot : snapshots) {
@@ -63,51 +99,67 @@ Status Snapshotter::Recover() {
     if (snapshot.info.kind == Kind::kCommitted && !snapshot.usage) counting_.Add(known.back());
   }
   std::sort(known.begin(), known.end());
-  const std::int64_t newest = known.empty() ? 0 : known.back();
   ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories_.List());
+  // The number of one that was never committed to the store would be given to the next.
+  if (!there.empty()) {
+    RETURN_IF_ERROR(store_->SkipNumbers(*std::max_element(there.begin(), there.end())));
+  }
   for (const std::int64_t id : there) {
-    // Of one that was never committed to the store: its number will be given to the next.
-    if (id > newest) {
-      RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
-      RETURN_IF_ERROR(RemoveDirectories(id));
-    }
-    if (id < newest && !std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
+    if (!std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
   }
   const Status settled = restorer_.Settle();
   if (!settled.ok()) log_.Warning("the pool is not settled", {{"err", settled.message()}});
+  reserve_->Keep();
+  return Status::Ok();
+}
+
+// Snapshots nobody knows anything of any more: a container may still run on one, and what it has
+// written may be wanted.
+Status Snapshotter::PutLostAside() {
+  ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories_.List());
+  if (there.empty()) return Status::Ok();
+  for (const std::int64_t id : there) RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
+  ASSIGN_OR_RETURN(const std::string aside, directories_.PutAside());
+  log_.Warning(
+      "the database of snapshots is lost: a new one begins. What containers have written "
+      "is kept, to be removed by hand",
+      {{"directories", there.size()}, {"path", aside}});
   return Status::Ok();
 }
 
 Result<std::vector<Mount>> Snapshotter::Prepare(const std::string& key, const std::string& parent,
                                                 const Labels& labels) {
   const auto reference = labels.find(kReferenceLabel);
-  if (reference == labels.end()) return Create(Kind::kActive, key, parent, labels);
-  if (parent.empty() && labels.contains(kParentLabel)) {
-    return Stage(key, reference->second, labels);
+  if (reference != labels.end()) {
+    if (parent.empty() && labels.contains(kParentLabel)) {
+      return Stage(key, reference->second, labels);
+    }
+    RETURN_IF_ERROR(AdoptIfPlaced(reference->second, parent, labels));
   }
-  RETURN_IF_ERROR(AdoptIfPlaced(reference->second, parent, labels));
-  return Create(Kind::kActive, key, parent, labels);
+  ASSIGN_OR_RETURN(Made made, Create(Kind::kActive, key, parent, labels));
+  return std::move(made.mounts);
 }
 
 // An active snapshot, with its image if somebody has placed that: then what it is mounted of is
 // read-only, upon which containerd commits it without applying anything.
 Result<std::vector<Mount>> Snapshotter::Stage(const std::string& key, const std::string& reference,
                                               const Labels& labels) {
-  ASSIGN_OR_RETURN(std::vector<Mount> mounts, Create(Kind::kActive, key, "", labels));
+  ASSIGN_OR_RETURN(Made made, Create(Kind::kActive, key, "", labels));
   const std::optional<LayerImage> image = FindPlaced(reference);
-  if (!image) return mounts;
-  ASSIGN_OR_RETURN(const Snapshot active, store_->Get(key));
-  const Status set = SetImage(active, *image);
+  if (!image) return std::move(made.mounts);
+  const std::int64_t id = made.snapshot.layer.id;
+  const Status set = SetImage(made.snapshot, *image);
   if (!set.ok()) {
     log_.Warning("an image in the pool is not used",
                  {{"chain", reference}, {"err", set.message()}});
-    return mounts;
+    return std::move(made.mounts);
   }
-  const Result<std::string> layer = MountLayer({active.layer.id, image});
+  const Result<std::string> layer = MountLayer({id, image});
   if (!layer.ok()) {
-    static_cast<void>(Remove(key));  // as in Create
+    static_cast<void>(Removed(store_->RemoveById(id)));  // as in Create
     return layer.status();
   }
+  TellFound(reference);
   return ComposeMounts({Kind::kView, *layer, "", {}}, labels, {});
 }
 
@@ -123,7 +175,8 @@ std::optional<LayerImage> Snapshotter::FindPlaced(const std::string& reference) 
 
 Result<std::vector<Mount>> Snapshotter::View(const std::string& key, const std::string& parent,
                                              const Labels& labels) {
-  return Create(Kind::kView, key, parent, labels);
+  ASSIGN_OR_RETURN(Made made, Create(Kind::kView, key, parent, labels));
+  return std::move(made.mounts);
 }
 
 Status Snapshotter::Make(const Snapshot& snapshot) {
@@ -145,16 +198,21 @@ Status Snapshotter::Make(const Snapshot& snapshot) {
   return os::ChangeOwner(directories_.Layer(id), root.uid, root.gid);
 }
 
-Result<std::vector<Mount>> Snapshotter::Create(Kind kind, const std::string& key,
-                                               const std::string& parent, const Labels& labels) {
-  ASSIGN_OR_RETURN(const Snapshot made,
-                   store_->Create(kind, key, parent, labels,
-                                  [this](const Snapshot& snapshot) { return Make(snapshot); }));
+Result<Snapshotter::Made> Snapshotter::Create(Kind kind, const std::string& key,
+                                              const std::string& parent, const Labels& labels) {
+  ASSIGN_OR_RETURN(
+      Snapshot made,
+      store_->Create(
+          kind, key, parent, labels, [this](const Snapshot& snapshot) { return Make(snapshot); },
+          [this](const Snapshot& s) { static_cast<void>(RemoveDirectories(s.layer.id)); }));
   // Containerd holds a lock meanwhile.
   Result<std::vector<Mount>> mounts = MountsOf(made, Patience::kSecond);
-  // Who asked knows nothing of it.
-  if (!mounts.ok()) static_cast<void>(Remove(key));
-  return mounts;
+  if (!mounts.ok()) {
+    // Who asked knows nothing of it. Meanwhile the key may be of another.
+    static_cast<void>(Removed(store_->RemoveById(made.layer.id)));
+    return mounts.status();
+  }
+  return Made{std::move(made), *std::move(mounts)};
 }
 
 // Errors: kAlreadyExists when it is there with that label and parent. Whatever else goes wrong is
@@ -167,11 +225,16 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
   const std::optional<LayerImage> image = FindPlaced(reference);
   if (!image) return Status::Ok();
   const oci::Digest chain = *oci::Digest::Parse(reference);
+  const auto make = [&](const Snapshot& s) {
+    RETURN_IF_ERROR(images_.Hold(*image, store_->HolderOf(s.layer.id)));
+    return Make(s);
+  };
+  const auto undo = [this](const Snapshot& s) {
+    static_cast<void>(RemoveDirectories(s.layer.id));
+    static_cast<void>(images_.Drop(store_->HolderOf(s.layer.id)));
+  };
   const auto create = [&](const std::string& name) {
-    return store_->CreateCommitted(name, parent, labels, *image, chain, [&](const Snapshot& s) {
-      RETURN_IF_ERROR(images_.Hold(*image, store_->HolderOf(s.layer.id)));
-      return Make(s);
-    });
+    return store_->CreateCommitted(name, parent, labels, *image, chain, make, undo);
   };
   Result<Snapshot> made = create(reference);
   if (made.status().code() == StatusCode::kAlreadyExists) {
@@ -186,7 +249,13 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
     return Status::Ok();
   }
   counting_.Add(made->layer.id);
+  TellFound(reference);
   return adopted;
+}
+
+void Snapshotter::TellFound(const std::string& chain) {
+  log_.Info("layer", {{"chain", chain}, {"how", "found"}});
+  found_();
 }
 
 // Locks nothing: what is mounted stays, and two that mount at once mount once (Images).
@@ -274,14 +343,20 @@ Result<std::vector<Mount>> Snapshotter::Mounts(const std::string& key) {
 }
 
 Status Snapshotter::Commit(const CommitRequest& request) {
-  ASSIGN_OR_RETURN(const Snapshot committed, store_->Commit(request, [&](const Snapshot& s) {
+  bool removed_over = false;
+  const auto check = [&](const Snapshot& s) {
     if (!s.layer.image) return Status::Ok();
     // Of an image's layer nothing else may be there, or it would be lost.
     const Status removed = os::RemoveDirectory(directories_.Over(s.layer.id));
+    removed_over = removed.ok();
     if (removed.ok() || removed.code() == StatusCode::kNotFound) return Status::Ok();
     return FailedPreconditionError(Quoted(request.key) +
                                    " holds a layer that was applied and files written over it");
-  }));
+  };
+  const auto undo = [&](const Snapshot& s) {
+    if (removed_over) static_cast<void>(MakeOver(s.layer.id));
+  };
+  ASSIGN_OR_RETURN(const Snapshot committed, store_->Commit(request, check, undo));
   Announce(committed);
   counting_.Add(committed.layer.id);
   return Status::Ok();
@@ -306,10 +381,20 @@ void Snapshotter::Announce(const Snapshot& committed) {
 }
 
 Status Snapshotter::Remove(const std::string& key) {
-  ASSIGN_OR_RETURN(const Snapshot removed, store_->Remove(key));
+  Result<Snapshot> removed = store_->Remove(key);
+  // On a full disk this is what makes room.
+  const bool full = removed.status().code() == StatusCode::kResourceExhausted;
+  if (full && reserve_->Release()) removed = store_->Remove(key);
+  return Removed(removed);
+}
+
+// What is to be done behind that.
+Status Snapshotter::Removed(const Result<Snapshot>& removed) {
+  RETURN_IF_ERROR(removed.status());
+  const Layer& layer = removed->layer;
   // There are only so many, and directories may wait for long; a mount keeps its image itself.
-  if (removed.layer.image) static_cast<void>(images_.Drop(store_->HolderOf(removed.layer.id)));
-  disposal_.Add(removed.layer.id);
+  if (layer.image) static_cast<void>(images_.Drop(store_->HolderOf(layer.id)));
+  disposal_.Add(layer.id);
   disposal_.Await(kDisposalsMost);
   return Status::Ok();
 }
@@ -318,6 +403,7 @@ Status Snapshotter::Remove(const std::string& key) {
 Status Snapshotter::Dispose(std::int64_t id) {
   RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
   RETURN_IF_ERROR(RemoveDirectories(id));
+  reserve_->Keep();
   return images_.Drop(store_->HolderOf(id));
 }
 
@@ -390,11 +476,20 @@ Result<Snapshot> Snapshotter::FindTarget(const std::vector<Mount>& mounts) {
 }
 
 Status Snapshotter::SetImage(const Snapshot& target, const LayerImage& image) {
-  return store_->SetImage(target.layer.id, image, [&](const Snapshot& snapshot) {
+  const auto make = [&](const Snapshot& snapshot) {
     RETURN_IF_ERROR(images_.Hold(image, store_->HolderOf(snapshot.layer.id)));
-    const Status made = os::MakeDirectory(directories_.Over(snapshot.layer.id), 0755);
-    return made.code() == StatusCode::kAlreadyExists ? Status::Ok() : made;
-  });
+    return MakeOver(snapshot.layer.id);
+  };
+  const auto undo = [this](const Snapshot& snapshot) {
+    static_cast<void>(images_.Drop(store_->HolderOf(snapshot.layer.id)));
+  };
+  return store_->SetImage(target.layer.id, image, make, undo);
+}
+
+// What is written over the image that is its layer.
+Status Snapshotter::MakeOver(std::int64_t id) {
+  const Status made = os::MakeDirectory(directories_.Over(id), 0755);
+  return made.code() == StatusCode::kAlreadyExists ? Status::Ok() : made;
 }
 
 }  // namespace daxfs::snapshotter

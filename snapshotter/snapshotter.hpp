@@ -11,6 +11,7 @@
 #include "common/base/log.hpp"
 #include "common/base/status.hpp"
 #include "common/os/file_lock.hpp"
+#include "common/os/reserve.hpp"
 #include "snapshotter/directories.hpp"
 #include "snapshotter/images.hpp"
 #include "snapshotter/janitor.hpp"
@@ -31,6 +32,7 @@ struct Sight {
   State state = State::kUnknown;
   std::string directory;  // of its files, or where its image is mounted
   bool mounted = false;   // an image, there
+  std::string why;        // an image is not there, and could not be placed again
 };
 
 // What containerd.services.snapshots.v1 asks for, over a store, directories and images. A committed
@@ -41,9 +43,11 @@ class Snapshotter {
   struct Options {
     std::string root;                          // directory of everything
     std::vector<std::string> overlay_options;  // for every OverlayFS mount
+    std::function<void()> found = [] {};       // a layer that Prepare has found in the pool
   };
 
-  // Makes what is missing; what a crash has left goes in the background. Borrows images and log.
+  // Makes what is missing; what a crash has left goes in the background. Directories whose database
+  // is lost are put aside. Borrows images and log.
   // Errors: kAlreadyExists if another process has that root; as Store::Open, Directories::Open.
   static Result<std::unique_ptr<Snapshotter>> Open(const Options& options, Images& images,
                                                    base::Logger& log);
@@ -87,11 +91,20 @@ class Snapshotter {
   Status SetImage(const Snapshot& target, const LayerImage& image);
 
  private:
-  Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<Store> store,
-              Directories directories, Images& images, base::Logger& log);
+  Snapshotter(const Options& options, os::FileLock lock, std::unique_ptr<os::Reserve> reserve,
+              std::unique_ptr<Store> store, Directories directories, Images& images,
+              base::Logger& log);
   Status Recover();
-  Result<std::vector<Mount>> Create(Kind kind, const std::string& key, const std::string& parent,
-                                    const Labels& labels);
+  Status PutLostAside();
+  struct Made {
+    Snapshot snapshot;
+    std::vector<Mount> mounts;
+  };
+  Result<Made> Create(Kind kind, const std::string& key, const std::string& parent,
+                      const Labels& labels);
+  Status Removed(const Result<Snapshot>& removed);
+  void TellFound(const std::string& chain);
+  Status MakeOver(std::int64_t id);
   Result<std::vector<Mount>> Stage(const std::string& key, const std::string& reference,
                                    const Labels& labels);
   std::optional<LayerImage> FindPlaced(const std::string& reference);
@@ -115,7 +128,9 @@ class Snapshotter {
 
   std::mutex options_mutex_;
   std::vector<std::string> overlay_options_;  // under options_mutex_
+  const std::function<void()> found_;
   const os::FileLock lock_;
+  const std::unique_ptr<os::Reserve> reserve_;
   const std::unique_ptr<Store> store_;
   const Directories directories_;
   Limits limits_;

@@ -183,7 +183,7 @@ class SnapshotterTest : public testing::Test {
   void Reopen() {
     snapshotter_.reset();
     Result<std::unique_ptr<Snapshotter>> opened =
-        Snapshotter::Open({scratch_.path(), {"index=off"}}, images_, log_);
+        Snapshotter::Open({scratch_.path(), {"index=off"}, [this] { ++found_; }}, images_, log_);
     ASSERT_TRUE(opened.ok()) << opened.status().message();
     snapshotter_ = *std::move(opened);
   }
@@ -217,6 +217,7 @@ class SnapshotterTest : public testing::Test {
   base::StderrSink sink_;
   base::Logger log_;
   FakeImages images_;
+  std::atomic<int> found_ = 0;  // layers, by Prepare
   std::unique_ptr<Snapshotter> snapshotter_;
 };
 
@@ -327,6 +328,7 @@ TEST_F(SnapshotterTest, WhatIsInThePoolIsNotPulled) {
     Reopen();
   }
   EXPECT_EQ(images_.holds.size(), 1U);
+  EXPECT_EQ(found_, 1) << "the second was there already";
   // Over another parent it is another snapshot.
   PrepareOne("p-active", "");
   ASSERT_TRUE(snapshotter_->Commit({"p", "p-active", "", {}}).ok());
@@ -395,7 +397,7 @@ TEST_F(SnapshotterTest, APrepareThatCannotMountLeavesNothing) {
   PrepareOne("a", "base");
 }
 
-TEST_F(SnapshotterTest, WhatACrashLeftIsCleanedUpAndItsNumberUsed) {
+TEST_F(SnapshotterTest, WhatACrashLeftGoesAndItsNumberIsNotGiven) {
   PrepareOne("a", "");
   Pull(2, "c", "");
   ASSERT_TRUE(os::MakeDirectory(Path(3, ""), 0700).ok());  // its transaction was not committed
@@ -406,8 +408,43 @@ TEST_F(SnapshotterTest, WhatACrashLeftIsCleanedUpAndItsNumberUsed) {
   Reopen();
   EXPECT_THAT(Directories(), ElementsAre("1", "2"));
   EXPECT_EQ(images_.holds.size(), 2U);
-  EXPECT_EQ(PrepareOne("b", "").source, Path(3, "fs"));
-  EXPECT_THAT(Directories(), ElementsAre("1", "2", "3"));
+  EXPECT_EQ(PrepareOne("b", "").source, Path(4, "fs"));
+  EXPECT_THAT(Directories(), ElementsAre("1", "2", "4"));
+}
+
+TEST_F(SnapshotterTest, WhatALostDatabaseHeldIsDropped) {
+  Pull(1, "base", "");
+  images_.holds["another/1"] = ImageOf(2);
+  snapshotter_.reset();
+  for (const char* file : {"snapshots.db", "snapshots.db-wal", "snapshots.db-shm"}) {
+    ::unlink(scratch_.Path(file).c_str());
+  }
+  Reopen();
+  EXPECT_EQ(images_.holds.size(), 1U);
+  Pull(1, "base", "");
+  EXPECT_EQ(images_.holds.size(), 2U);
+}
+
+TEST_F(SnapshotterTest, AnImageThatDoesNotBecomeALayerIsNotHeld) {
+  const Result<Snapshot> target = snapshotter_->FindTarget({PrepareOne("a", "")});
+  ASSERT_TRUE(target.ok());
+  ASSERT_TRUE(os::RemoveTree(Path(1, "")).ok());
+  EXPECT_EQ(snapshotter_->SetImage(*target, ImageOf(1)).code(), StatusCode::kNotFound);
+  EXPECT_THAT(images_.holds, IsEmpty());
+}
+
+TEST_F(SnapshotterTest, APrepareThatFailsLateRemovesItsOwnAlone) {
+  Pull(1, "base", "");
+  images_.mounted.clear();
+  images_.room = 0;
+  bool once = false;
+  images_.when_full = [&] {
+    if (std::exchange(once, true)) return;
+    EXPECT_TRUE(snapshotter_->Remove("a").ok());
+    EXPECT_EQ(PrepareOne("a", "").source, Path(3, "fs"));
+  };
+  EXPECT_EQ(snapshotter_->Prepare("a", "base", {}).status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(snapshotter_->Mounts("a")->front().source, Path(3, "fs"));
 }
 
 TEST_F(SnapshotterTest, LeftoversWhileItRunsAreReplaced) {

@@ -9,6 +9,7 @@
 #include "common/base/hex.hpp"
 #include "common/base/log.hpp"
 #include "common/os/system.hpp"
+#include "snapshotter/rows.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
@@ -44,162 +45,64 @@ std::int64_t NowNs() {
       .count();
 }
 
-std::string Quoted(const std::string& key) { return "snapshot '" + base::Printable(key) + "'"; }
-
-// A digest in a column; "" for none.
-std::string ToColumn(const std::optional<oci::Digest>& digest) {
-  if (!digest) return {};
-  std::string bytes(digest->bytes.size(), '\0');
-  std::transform(digest->bytes.begin(), digest->bytes.end(), bytes.begin(),
-                 [](std::byte b) { return static_cast<char>(b); });
-  return bytes;
-}
-
-std::optional<oci::Digest> FromColumn(const std::string& bytes) {
-  oci::Digest digest;
-  if (bytes.size() != digest.bytes.size()) return std::nullopt;
-  std::transform(bytes.begin(), bytes.end(), digest.bytes.begin(),
-                 [](char c) { return static_cast<std::byte>(c); });
-  return digest;
-}
-
-std::optional<LayerImage> ImageFrom(const std::string& root, const std::string& diff_id) {
-  const std::optional<oci::Digest> first = FromColumn(root);
-  const std::optional<oci::Digest> second = FromColumn(diff_id);
-  if (!first || !second) return std::nullopt;
-  return LayerImage{*first, *second};
-}
-
-#define DAXFS_SNAPSHOT_COLUMNS                                                             \
-  "s.id, s.name, (SELECT name FROM snapshots WHERE id = s.parent), s.kind, s.created_ns, " \
-  "s.updated_ns, s.bytes, s.inodes, s.root, s.diff_id, s.chain FROM snapshots s"
-
-Snapshot FromRow(const Statement& row) {
-  Snapshot snapshot;
-  snapshot.layer.id = row.Number(0);
-  snapshot.info.name = row.Bytes(1);
-  snapshot.info.parent = row.Bytes(2);
-  snapshot.info.kind = static_cast<Kind>(row.Number(3));
-  snapshot.info.created_ns = row.Number(4);
-  snapshot.info.updated_ns = row.Number(5);
-  if (row.MaybeNumber(6)) snapshot.usage = Usage{row.Number(6), row.Number(7)};
-  snapshot.layer.image = ImageFrom(row.Bytes(8), row.Bytes(9));
-  snapshot.chain = FromColumn(row.Bytes(10));
-  return snapshot;
-}
-
-Status AddLabels(Database& database, Snapshot* snapshot) {
-  Statement labels = database.Prepare("SELECT key, value FROM labels WHERE snapshot = ?");
-  labels.Bind(snapshot->layer.id);
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool found, labels.Step());
-    if (!found) return Status::Ok();
-    snapshot->info.labels[labels.Bytes(0)] = labels.Bytes(1);
+// Calls what undoes, also after an exception, unless all is done.
+class Undoing {
+ public:
+  explicit Undoing(const std::function<void()>& undo) : undo_(undo) {}
+  ~Undoing() {
+    if (undo_ && !done_) undo_();
   }
-}
-
-// One statement: an image has tens of layers, and each call on a container asks for all.
-Status AddParents(Database& database, Snapshot* snapshot) {
-  Statement parents = database.Prepare(
-      "WITH RECURSIVE below (depth, id) AS (SELECT 1, parent FROM snapshots WHERE id = ? "
-      "UNION ALL SELECT b.depth + 1, s.parent FROM below b JOIN snapshots s ON s.id = b.id) "
-      "SELECT s.id, s.root, s.diff_id FROM below b JOIN snapshots s ON s.id = b.id "
-      "ORDER BY b.depth");
-  parents.Bind(snapshot->layer.id);
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool found, parents.Step());
-    if (!found) return Status::Ok();
-    snapshot->parents.push_back({parents.Number(0), ImageFrom(parents.Bytes(1), parents.Bytes(2))});
+  Undoing(const Undoing&) = delete;
+  Undoing& operator=(const Undoing&) = delete;
+  Status Done(Status status) {
+    done_ = status.ok();
+    return status;
   }
-}
 
-// What a bound statement over DAXFS_SNAPSHOT_COLUMNS finds first, whole.
-Result<std::optional<Snapshot>> FindOne(Database& database, Statement statement) {
-  ASSIGN_OR_RETURN(const bool found, statement.Step());
-  if (!found) return std::optional<Snapshot>();
-  Snapshot snapshot = FromRow(statement);
-  RETURN_IF_ERROR(AddLabels(database, &snapshot));
-  RETURN_IF_ERROR(AddParents(database, &snapshot));
-  return std::optional<Snapshot>(std::move(snapshot));
-}
+ private:
+  const std::function<void()>& undo_;
+  bool done_ = false;
+};
 
-Result<std::optional<Snapshot>> Find(Database& database, const std::string& key) {
-  Statement statement = database.Prepare("SELECT " DAXFS_SNAPSHOT_COLUMNS " WHERE s.name = ?");
-  statement.Bind(key);
-  return FindOne(database, std::move(statement));
-}
-
-Result<Snapshot> MustFind(Database& database, const std::string& key) {
-  ASSIGN_OR_RETURN(std::optional<Snapshot> found, Find(database, key));
-  if (!found) return NotFoundError(Quoted(key) + " does not exist");
-  return *std::move(found);
-}
-
-Result<Snapshot> FindById(Database& database, std::int64_t id) {
-  Statement statement = database.Prepare("SELECT " DAXFS_SNAPSHOT_COLUMNS " WHERE s.id = ?");
-  statement.Bind(id);
-  ASSIGN_OR_RETURN(std::optional<Snapshot> found, FindOne(database, std::move(statement)));
-  if (!found) return NotFoundError("snapshot number " + std::to_string(id) + " does not exist");
-  return *std::move(found);
-}
-
-// The row's number, nothing for "". `wrong_kind`: what it is to have a parent that is not
-// committed.
-Result<std::optional<std::int64_t>> FindParent(Database& database, const std::string& parent,
-                                               StatusCode wrong_kind) {
-  if (parent.empty()) return std::optional<std::int64_t>();
-  Statement statement = database.Prepare("SELECT id, kind FROM snapshots WHERE name = ?");
-  statement.Bind(parent);
-  ASSIGN_OR_RETURN(const bool found, statement.Step());
-  if (!found) return NotFoundError("parent " + Quoted(parent) + " does not exist");
-  if (static_cast<Kind>(statement.Number(1)) != Kind::kCommitted) {
-    return Status(wrong_kind, "parent " + Quoted(parent) + " is not committed");
+// What is done within a change, and of what it is undone if it was begun.
+class Outside {
+ public:
+  Outside(const Store::Within& within, const Store::Undone& undone)
+      : within_(within), undone_(undone) {}
+  Status Do(const Snapshot& snapshot) {
+    begun_ = snapshot;
+    return within_(snapshot);
   }
-  return std::optional<std::int64_t>(statement.Number(0));
-}
-
-Result<std::vector<Snapshot>> ListFrom(Database& database, const Filter& filter) {
-  std::vector<Snapshot> result;
-  Statement all = database.Prepare("SELECT " DAXFS_SNAPSHOT_COLUMNS " ORDER BY s.id");
-  for (;;) {
-    ASSIGN_OR_RETURN(const bool found, all.Step());
-    if (!found) return result;
-    Snapshot snapshot = FromRow(all);
-    RETURN_IF_ERROR(AddLabels(database, &snapshot));
-    if (filter.Matches(snapshot.info)) result.push_back(std::move(snapshot));
+  std::function<void()> Undo() {
+    return [this] {
+      if (begun_ && undone_) undone_(*begun_);
+    };
   }
-}
 
-Status SetLabels(Database& database, std::int64_t id, const Labels& labels) {
-  RETURN_IF_ERROR(database.Prepare("DELETE FROM labels WHERE snapshot = ?").Bind(id).Run());
-  for (const auto& [key, value] : labels) {
-    if (value.empty()) continue;  // as containerd's store does
-    RETURN_IF_ERROR(database.Prepare("INSERT INTO labels (snapshot, key, value) VALUES (?, ?, ?)")
-                        .Bind(id)
-                        .Bind(key)
-                        .Bind(value)
-                        .Run());
-  }
-  return Status::Ok();
-}
+ private:
+  const Store::Within& within_;
+  const Store::Undone& undone_;
+  std::optional<Snapshot> begun_;
+};
 
 }  // namespace
 
-template <typename F>
-auto Store::Write(F body) -> decltype(body()) {
+Status Store::Change(const std::function<Status()>& body, const std::function<void()>& undone) {
   const std::lock_guard lock(write_mutex_);
-  decltype(body()) result = InternalError("database: nothing was done");
-  const Status status = writer_->Transact([&] {
-    result = body();
-    return result.status();
-  });
-  if (!status.ok()) return status;
-  return result;
+  Undoing undoing(undone);
+  return undoing.Done(writer_->Transact(body));
 }
 
-Status Store::Change(const std::function<Status()>& body) {
-  const std::lock_guard lock(write_mutex_);
-  return writer_->Transact(body);
+template <typename F>
+auto Store::Write(F body, const std::function<void()>& undone) -> decltype(body()) {
+  decltype(body()) result = InternalError("database: nothing was done");
+  const auto keep = [&] {
+    result = body();
+    return result.status();
+  };
+  const Status status = Change(keep, undone);
+  if (!status.ok()) return status;
+  return result;
 }
 
 template <typename F>
@@ -234,7 +137,8 @@ Status Store::MakeTables() {
     return UnimplementedError("was written by a newer version (" + std::to_string(version) +
                               ", this one knows " + std::to_string(kVersion) + ")");
   }
-  if (version == 0) {
+  new_ = version == 0;
+  if (new_) {
     std::array<std::byte, 8> bytes{};
     RETURN_IF_ERROR(os::RandomBytes(bytes));
     RETURN_IF_ERROR(writer_->Execute(kTables));
@@ -250,26 +154,29 @@ Status Store::MakeTables() {
 }
 
 Result<Snapshot> Store::Create(Kind kind, const std::string& key, const std::string& parent,
-                               const Labels& labels, const Within& within) {
+                               const Labels& labels, const Within& within, const Undone& undone) {
   Snapshot snapshot;
   snapshot.info = {key, parent, kind, 0, 0, labels};
-  return Insert(snapshot, within);
+  return Insert(snapshot, within, undone);
 }
 
 Result<Snapshot> Store::CreateCommitted(const std::string& name, const std::string& parent,
                                         const Labels& labels, const LayerImage& image,
-                                        const oci::Digest& chain, const Within& within) {
+                                        const oci::Digest& chain, const Within& within,
+                                        const Undone& undone) {
   Snapshot snapshot;
   snapshot.info = {name, parent, Kind::kCommitted, 0, 0, labels};
   snapshot.layer.image = image;
   snapshot.chain = chain;
-  return Insert(snapshot, within);
+  return Insert(snapshot, within, undone);
 }
 
-Result<Snapshot> Store::Insert(const Snapshot& snapshot, const Within& within) {
+Result<Snapshot> Store::Insert(const Snapshot& snapshot, const Within& within,
+                               const Undone& undone) {
   const Info& info = snapshot.info;
   const std::optional<LayerImage>& image = snapshot.layer.image;
-  return Write([&]() -> Result<Snapshot> {
+  Outside outside(within, undone);
+  const auto insert_it = [&]() -> Result<Snapshot> {
     ASSIGN_OR_RETURN(const std::optional<std::int64_t> parent_id,
                      FindParent(*writer_, info.parent, StatusCode::kInvalidArgument));
     const std::int64_t now = NowNs();
@@ -287,9 +194,10 @@ Result<Snapshot> Store::Insert(const Snapshot& snapshot, const Within& within) {
     RETURN_IF_ERROR(inserted);
     RETURN_IF_ERROR(SetLabels(*writer_, writer_->LastId(), info.labels));
     ASSIGN_OR_RETURN(Snapshot made, MustFind(*writer_, info.name));
-    RETURN_IF_ERROR(within(made));
+    RETURN_IF_ERROR(outside.Do(made));
     return made;
-  });
+  };
+  return Write(insert_it, outside.Undo());
 }
 
 namespace {
@@ -323,8 +231,10 @@ Result<std::optional<oci::Digest>> ChainOf(Database& database, const Snapshot& s
 
 }  // namespace
 
-Result<Snapshot> Store::Commit(const CommitRequest& request, const Within& within) {
-  return Write([&]() -> Result<Snapshot> {
+Result<Snapshot> Store::Commit(const CommitRequest& request, const Within& within,
+                               const Undone& undone) {
+  Outside outside(within, undone);
+  const auto commit = [&]() -> Result<Snapshot> {
     ASSIGN_OR_RETURN(const Snapshot active, FindActive(*writer_, request));
     ASSIGN_OR_RETURN(const std::optional<std::int64_t> parent_id,
                      FindParent(*writer_, active.info.parent, StatusCode::kFailedPrecondition));
@@ -338,24 +248,33 @@ Result<Snapshot> Store::Commit(const CommitRequest& request, const Within& withi
     RETURN_IF_ERROR(update.Run());
     RETURN_IF_ERROR(SetLabels(*writer_, active.layer.id, request.labels));
     ASSIGN_OR_RETURN(Snapshot committed, MustFind(*writer_, request.name));
-    RETURN_IF_ERROR(within(committed));
+    RETURN_IF_ERROR(outside.Do(committed));
     return committed;
-  });
+  };
+  return Write(commit, outside.Undo());
 }
 
 Result<Snapshot> Store::Remove(const std::string& key) {
-  return Write([&]() -> Result<Snapshot> {
-    ASSIGN_OR_RETURN(Snapshot removed, MustFind(*writer_, key));
-    Statement children = writer_->Prepare("SELECT 1 FROM snapshots WHERE parent = ? LIMIT 1");
-    children.Bind(removed.layer.id);
-    ASSIGN_OR_RETURN(const bool has_children, children.Step());
-    if (has_children) {
-      return FailedPreconditionError("cannot remove " + Quoted(key) + ": it has children");
-    }
-    RETURN_IF_ERROR(
-        writer_->Prepare("DELETE FROM snapshots WHERE id = ?").Bind(removed.layer.id).Run());
-    return removed;
-  });
+  return Write([&] { return RemoveFound(MustFind(*writer_, key)); });
+}
+
+Result<Snapshot> Store::RemoveById(std::int64_t id) {
+  return Write([&] { return RemoveFound(FindById(*writer_, id)); });
+}
+
+// Inside a transaction.
+Result<Snapshot> Store::RemoveFound(Result<Snapshot> found) {
+  RETURN_IF_ERROR(found.status());
+  Statement children = writer_->Prepare("SELECT 1 FROM snapshots WHERE parent = ? LIMIT 1");
+  children.Bind(found->layer.id);
+  ASSIGN_OR_RETURN(const bool has_children, children.Step());
+  if (has_children) {
+    return FailedPreconditionError("cannot remove " + Quoted(found->info.name) +
+                                   ": it has children");
+  }
+  RETURN_IF_ERROR(
+      writer_->Prepare("DELETE FROM snapshots WHERE id = ?").Bind(found->layer.id).Run());
+  return found;
 }
 
 namespace {
@@ -396,8 +315,10 @@ Result<Info> Store::Update(const Info& info, const std::vector<std::string>& pat
   });
 }
 
-Status Store::SetImage(std::int64_t id, const LayerImage& image, const Within& within) {
-  return Change([&]() -> Status {
+Status Store::SetImage(std::int64_t id, const LayerImage& image, const Within& within,
+                       const Undone& undone) {
+  Outside outside(within, undone);
+  const auto set = [&]() -> Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot, FindById(*writer_, id));
     if (snapshot.info.kind != Kind::kActive || snapshot.layer.image) {
       return FailedPreconditionError(Quoted(snapshot.info.name) +
@@ -408,8 +329,9 @@ Status Store::SetImage(std::int64_t id, const LayerImage& image, const Within& w
                         .Bind(ToColumn(image.diff_id))
                         .Bind(id)
                         .Run());
-    return within(snapshot);
-  });
+    return outside.Do(snapshot);
+  };
+  return Change(set, outside.Undo());
 }
 
 Status Store::ReplaceImage(std::int64_t id, const LayerImage& image) {
@@ -427,6 +349,28 @@ Status Store::WhileUnchanged(const std::function<Status(const std::vector<Snapsh
     ASSIGN_OR_RETURN(const std::vector<Snapshot> all, ListFrom(*writer_, Filter()));
     return body(all);
   });
+}
+
+Status Store::SkipNumbers(std::int64_t last) {
+  return Change([&]() -> Status {
+    {
+      Statement given =
+          writer_->Prepare("SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'");
+      ASSIGN_OR_RETURN(const bool found, given.Step());
+      if (found && given.Number(0) >= last) return Status::Ok();
+    }
+    RETURN_IF_ERROR(writer_->Prepare("DELETE FROM sqlite_sequence WHERE name = 'snapshots'").Run());
+    return writer_->Prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('snapshots', ?)")
+        .Bind(last)
+        .Run();
+  });
+}
+
+Status Store::Inherit(const std::string& instance) {
+  const Status changed = Change(
+      [&] { return writer_->Prepare("UPDATE store SET instance = ?").Bind(instance).Run(); });
+  if (changed.ok()) instance_ = instance;
+  return changed;
 }
 
 Status Store::SetUsage(std::int64_t id, const Usage& usage) {

@@ -55,8 +55,12 @@ class Store {
   // Statement::Step.
   static Result<std::unique_ptr<Store>> Open(const std::string& path);
 
+  // Whether Open has made it.
+  bool is_new() const { return new_; }
   // Different for every store that was ever made: what it holds elsewhere carries it.
   const std::string& instance() const { return instance_; }
+  // It goes on with what another held.
+  Status Inherit(const std::string& instance);
   // Who holds a snapshot's image in the pool, whichever hosts and stores there are.
   std::string HolderPrefix() const { return instance_ + "/"; }
   std::string HolderOf(std::int64_t id) const { return HolderPrefix() + std::to_string(id); }
@@ -64,33 +68,42 @@ class Store {
   // What belongs to a change and lies outside: called inside the transaction, which a failure
   // undoes.
   using Within = std::function<Status(const Snapshot& snapshot)>;
+  // What that has done, or a part of it, is to go: the change was undone, for whatever reason.
+  // Called before anything else is changed.
+  using Undone = std::function<void(const Snapshot& snapshot)>;
 
   // A new active one or view. Errors: kAlreadyExists; kNotFound, kInvalidArgument for a parent that
   // is missing, or not committed.
   Result<Snapshot> Create(Kind kind, const std::string& key, const std::string& parent,
-                          const Labels& labels, const Within& within);
+                          const Labels& labels, const Within& within, const Undone& undone = {});
   // A new committed one of an image somebody else has placed, `chain` its chainID. Errors: as
   // Create.
   Result<Snapshot> CreateCommitted(const std::string& name, const std::string& parent,
                                    const Labels& labels, const LayerImage& image,
-                                   const oci::Digest& chain, const Within& within);
+                                   const oci::Digest& chain, const Within& within,
+                                   const Undone& undone = {});
   // Errors: kAlreadyExists for the name; kNotFound for key or parent; kFailedPrecondition unless
   // key is active and the parent committed; kInvalidArgument to change a parent.
-  Result<Snapshot> Commit(const CommitRequest& request, const Within& within);
+  Result<Snapshot> Commit(const CommitRequest& request, const Within& within,
+                          const Undone& undone = {});
   // What was removed. Errors: kNotFound; kFailedPrecondition while it has children.
   Result<Snapshot> Remove(const std::string& key);
+  Result<Snapshot> RemoveById(std::int64_t id);
   // `paths`: "labels" or "labels.KEY"; none for all that can be changed. An empty value deletes a
   // label. Errors: kNotFound; kInvalidArgument.
   Result<Info> Update(const Info& info, const std::vector<std::string>& paths);
 
   // An active snapshot has that image for its layer. Errors: kNotFound if it has gone meanwhile;
   // kFailedPrecondition if it is no longer active or has one.
-  Status SetImage(std::int64_t id, const LayerImage& image, const Within& within);
+  Status SetImage(std::int64_t id, const LayerImage& image, const Within& within,
+                  const Undone& undone = {});
   // The snapshot, whatever it is, has that image instead of the one it had. Nothing happens if it
   // has gone.
   Status ReplaceImage(std::int64_t id, const LayerImage& image);
   // All there are, without parents, while nothing changes.
   Status WhileUnchanged(const std::function<Status(const std::vector<Snapshot>&)>& body);
+  // New ones get numbers above that.
+  Status SkipNumbers(std::int64_t last);
   // Of a committed one; nothing happens if it has gone.
   Status SetUsage(std::int64_t id, const Usage& usage);
 
@@ -109,11 +122,12 @@ class Store {
   Store(std::unique_ptr<Database> writer, std::unique_ptr<Database> reader)
       : writer_(std::move(writer)), reader_(std::move(reader)) {}
   Status MakeTables();
-  Result<Snapshot> Insert(const Snapshot& snapshot, const Within& within);
+  Result<Snapshot> Insert(const Snapshot& snapshot, const Within& within, const Undone& undone);
+  Result<Snapshot> RemoveFound(Result<Snapshot> found);
   // What `body` returns, a Result, out of one transaction.
   template <typename F>
-  auto Write(F body) -> decltype(body());
-  Status Change(const std::function<Status()>& body);
+  auto Write(F body, const std::function<void()>& undone = {}) -> decltype(body());
+  Status Change(const std::function<Status()>& body, const std::function<void()>& undone = {});
   template <typename F>
   auto Read(F body) -> decltype(body());
 
@@ -122,6 +136,7 @@ class Store {
   const std::unique_ptr<Database> writer_;  // under write_mutex_
   const std::unique_ptr<Database> reader_;  // under read_mutex_
   std::string instance_;
+  bool new_ = false;
 };
 
 }  // namespace daxfs::snapshotter

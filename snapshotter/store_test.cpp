@@ -179,6 +179,28 @@ TEST_F(StoreTest, AFailureWithinUndoesAll) {
   EXPECT_TRUE(store_->Remove("c").ok());
 }
 
+TEST_F(StoreTest, WhatIsUndoneIsSaidOnce) {
+  std::vector<std::string> undone;
+  const Store::Undone undo = [&](const Snapshot& s) { undone.push_back(s.info.name); };
+  const Store::Within fails = [](const Snapshot&) { return ResourceExhaustedError("full"); };
+  ASSERT_TRUE(store_->Create(Kind::kActive, "a", "", {}, Nothing, undo).ok());
+  EXPECT_FALSE(store_->Create(Kind::kActive, "a", "", {}, Nothing, undo).ok()) << "never begun";
+  EXPECT_THAT(undone, testing::IsEmpty());
+  EXPECT_FALSE(store_->Create(Kind::kActive, "b", "", {}, fails, undo).ok());
+  EXPECT_FALSE(store_->Commit({"c", "a", "", {}}, fails, undo).ok());
+  EXPECT_FALSE(store_->SetImage(store_->Get("a")->layer.id, {}, fails, undo).ok());
+  EXPECT_THAT(undone, ElementsAre("b", "c", "a"));
+}
+
+TEST_F(StoreTest, NumbersAreSkipped) {
+  ASSERT_TRUE(store_->SkipNumbers(7).ok());
+  ASSERT_EQ(Create(Kind::kActive, "a"), StatusCode::kOk);
+  ASSERT_TRUE(store_->SkipNumbers(3).ok());
+  ASSERT_EQ(Create(Kind::kActive, "b"), StatusCode::kOk);
+  EXPECT_EQ(store_->Get("a")->layer.id, 8);
+  EXPECT_EQ(store_->Get("b")->layer.id, 9);
+}
+
 TEST_F(StoreTest, NumbersAreNeverGivenTwice) {
   ASSERT_EQ(Create(Kind::kActive, "a"), StatusCode::kOk);
   const std::int64_t id = store_->Get("a")->layer.id;

@@ -48,7 +48,8 @@ struct PoolFacts {
   std::uint64_t size_bytes = 0;
   std::uint64_t free_bytes = 0;
   std::uint64_t collectable_bytes = 0;
-  std::uint32_t faults = 0;  // damage
+  std::uint64_t absent_bytes = 0;  // it may grow by that
+  std::uint32_t faults = 0;        // damage
   std::string first_fault;
   std::vector<pool::HostView> hosts;
 };

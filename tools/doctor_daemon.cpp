@@ -92,6 +92,14 @@ Finding CheckRoot(const std::string& root, const Result<os::UpperFacts>& facts) 
   return {Verdict::kOk, "root", what + ", which will do for OverlayFS", ""};
 }
 
+// Why the first that could not be placed again could not.
+std::string WhyOf(const std::vector<SnapshotView>& snapshots) {
+  for (const SnapshotView& one : snapshots) {
+    if (!one.why.empty()) return PrintableName(one.why);
+  }
+  return {};
+}
+
 Finding CheckImages(const Result<std::vector<SnapshotView>>& snapshots) {
   if (!snapshots.ok()) {
     return {Verdict::kFail, "images", snapshots.status().message(), AdviceFor(snapshots.status())};
@@ -103,9 +111,11 @@ Finding CheckImages(const Result<std::vector<SnapshotView>>& snapshots) {
   const std::string what =
       fmt::format("{}, {} of images", Counted(snapshots->size(), "snapshot"), images);
   if (missing > 0) {
+    const std::string why = WhyOf(*snapshots);
     return {Verdict::kFail, "images",
-            fmt::format("{}: {} of them are not in the pool any more", what, missing),
-            "daxfsctl snapshot ls --missing; what containerd can download again is placed again: "
+            fmt::format("{}: {} of them are not in the pool any more{}", what, missing,
+                        why.empty() ? "" : " and cannot be placed again: " + why),
+            "daxfsctl snapshot ls --missing; what containerd no longer has: "
             "ctr -n NAMESPACE content fetch IMAGE"};
   }
   if (unknown > 0) {

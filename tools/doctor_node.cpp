@@ -41,7 +41,10 @@ Finding CheckRoom(const PoolFacts& facts) {
           facts.collectable_bytes > 0
               ? fmt::format("{} would go by: daxfsctl pool gc {}",
                             base::HumanSize(facts.collectable_bytes), facts.name)
-              : fmt::format("remove images, or: daxfsctl pool resize {} SIZE", facts.name)};
+          : facts.absent_bytes > 0
+              ? fmt::format("remove images, or, by up to {}: daxfsctl pool resize {} SIZE",
+                            base::HumanSize(facts.absent_bytes), facts.name)
+              : std::string("remove images; it cannot grow (pool create --max-size)")};
 }
 
 Finding CheckDamage(const PoolFacts& facts) {
@@ -123,6 +126,7 @@ PoolFacts LookAtPool(const std::string& name) {
     facts.size_bytes += usage.chunks * std::uint64_t{DAXFS_CHUNK_SIZE};
     facts.free_bytes += usage.chunks_free * std::uint64_t{DAXFS_CHUNK_SIZE};
     facts.collectable_bytes += usage.collectable_bytes;
+    facts.absent_bytes += usage.chunks_absent * std::uint64_t{DAXFS_CHUNK_SIZE};
     for (const pool::Finding& found : pool::Check(partition, nullptr)) {
       if (found.severity != pool::Severity::kDamage) continue;
       if (facts.faults++ == 0) facts.first_fault = found.what;

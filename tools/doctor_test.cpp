@@ -83,7 +83,10 @@ TEST(DoctorTest, APoolIsOpenedAndLookedThrough) {
   PoolFacts facts = GoodPool();
   facts.free_bytes = 9;
   ExpectFinding(CheckPoolFacts(facts, host)[1], Verdict::kWarn, "9 B of 100 B free",
-                "daxfsctl pool resize p SIZE");
+                "it cannot grow");
+  facts.absent_bytes = 7;
+  ExpectFinding(CheckPoolFacts(facts, host)[1], Verdict::kWarn, "9 B of 100 B free",
+                "by up to 7 B: daxfsctl pool resize p SIZE");
   facts.collectable_bytes = 5;
   ExpectFinding(CheckPoolFacts(facts, host)[1], Verdict::kWarn, "free",
                 "5 B would go by: daxfsctl");

@@ -88,6 +88,7 @@ SnapshotView FromApi(const api::Snapshot& in) {
   }
   out.directory = in.directory();
   out.mounted = in.mounted();
+  out.why = in.why();
   out.labels = {in.labels().begin(), in.labels().end()};
   return out;
 }

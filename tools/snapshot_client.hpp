@@ -44,6 +44,7 @@ struct SnapshotView {
   std::optional<Usage> usage;  // once counted
   std::string directory;
   bool mounted = false;
+  std::string why;  // an image is not there, and could not be placed again
   std::map<std::string, std::string> labels;
 };
 

@@ -36,6 +36,7 @@ Json JsonOf(const SnapshotView& snapshot) {
   json["inodes"] = snapshot.usage ? Json(snapshot.usage->inodes) : Json();
   json["path"] = snapshot.directory;
   json["mounted"] = snapshot.mounted;
+  json["why"] = snapshot.why;
   return json;
 }
 
@@ -122,6 +123,7 @@ std::string InfoText(const std::vector<const SnapshotView*>& chain, bool whole) 
   text += line("number", std::to_string(own.number));
   text += line("kind", own.kind);
   text += line("state", own.state);
+  text += line("why", own.why);
   text += line("parent", own.parent);
   text += line("image", own.image);
   text += line("layer", own.diff_id);
@@ -140,6 +142,27 @@ std::string InfoText(const std::vector<const SnapshotView*>& chain, bool whole) 
   text = ForScreen(text, whole);
   text += fmt::format("\n{}, the uppermost first:\n", Counted(chain.size(), "layer"));
   return text + ChainText(chain, whole);
+}
+
+// Of that key, else number, else key of containerd's clients: what is last in "NAMESPACE/N/KEY".
+Result<const SnapshotView*> FindSnapshot(const std::vector<SnapshotView>& all,
+                                         const std::string& key) {
+  std::vector<const SnapshotView*> ends_so;
+  const SnapshotView* numbered = nullptr;
+  for (const SnapshotView& one : all) {
+    if (one.name == key) return &one;
+    if (std::to_string(one.number) == key) numbered = &one;
+    if (one.name.ends_with("/" + key)) ends_so.push_back(&one);
+  }
+  if (numbered != nullptr) return numbered;
+  if (ends_so.size() == 1) return ends_so.front();
+  if (ends_so.empty()) {
+    return NotFoundError("no snapshot has the key or number \"" + PrintableName(key) +
+                         "\"; those there are: daxfsctl snapshot ls");
+  }
+  return InvalidArgumentError(fmt::format(
+      "{} snapshots have a key that ends in \"{}\", \"{}\" and \"{}\" among them", ends_so.size(),
+      PrintableName(key), PrintableName(ends_so[0]->name), PrintableName(ends_so[1]->name)));
 }
 
 // The same for people, who want to know what to do.
@@ -167,17 +190,7 @@ Status ListSnapshots(const SnapshotCommand& command, Context& context) {
 
 Status ShowSnapshot(const SnapshotCommand& command, Context& context) {
   ASSIGN_OR_RETURN(const std::vector<SnapshotView> all, Ask(command));
-  const auto with = [&](const auto& is) { return std::find_if(all.begin(), all.end(), is); };
-  // A key wins over a number that is spelt the same.
-  auto found = with([&](const SnapshotView& one) { return one.name == command.key; });
-  if (found == all.end()) {
-    found =
-        with([&](const SnapshotView& one) { return std::to_string(one.number) == command.key; });
-  }
-  if (found == all.end()) {
-    return NotFoundError("no snapshot has the key or number \"" + PrintableName(command.key) +
-                         "\"; those there are: daxfsctl snapshot ls");
-  }
+  ASSIGN_OR_RETURN(const SnapshotView* const found, FindSnapshot(all, command.key));
   const std::vector<const SnapshotView*> chain = ChainOf(*found, Index(all));
   if (!command.json) return context.out(InfoText(chain, command.whole));
   Json json = JsonOf(*found);

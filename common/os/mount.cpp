@@ -88,7 +88,8 @@ Result<bool> IsMountPoint(const std::string& path) {
 }
 
 Status Unmount(const std::string& path) {
-  if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return Status::Ok();
+  while (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+  }
   if (errno == EINVAL || errno == ENOENT) return Status::Ok();
   return Status::FromErrno(errno, path);
 }

@@ -81,18 +81,19 @@ Obtainable WhatIsObtainable(const Memory& memory) {
 Status Participant::NoMemory(std::uint64_t has_bytes, std::uint64_t wanted_bytes,
                              bool at_least) const {
   const UsageView usage = Usage(*memory_);
+  const std::uint64_t free_bytes = has_bytes + usage.chunks_free * DAXFS_CHUNK_SIZE;
   std::string text = memory_->name() + ": pool is full: an object needs " +
-                     (at_least ? "at least " : "") + base::HumanSize(wanted_bytes) + " and has " +
-                     base::HumanSize(has_bytes) + " of it, " + ChunksText(usage.chunks_free) +
-                     " of " + ChunksText(usage.chunks) + " are free; " + WhatCouldGo(usage);
+                     (at_least ? "at least " : "") + base::HumanSize(wanted_bytes) + ", and " +
+                     base::HumanSize(free_bytes) + " of " + ChunksText(usage.chunks) +
+                     " were free; " + WhatCouldGo(usage);
   if (usage.chunks_absent != 0) {
     text += "; it may grow by " + ChunksText(usage.chunks_absent) + ": daxfsctl pool resize";
   }
-  const std::uint64_t chunks =
-      std::uint64_t{usage.chunks_free} + usage.chunks_orphan + usage.chunks_absent;
-  const std::uint64_t may_have = has_bytes + chunks * DAXFS_CHUNK_SIZE + usage.collectable_bytes;
+  const std::uint64_t more = std::uint64_t{usage.chunks_orphan} + usage.chunks_absent;
+  const std::uint64_t may_have = free_bytes + more * DAXFS_CHUNK_SIZE + usage.collectable_bytes;
   if (may_have < wanted_bytes) {
-    text += "; all of that is " + base::HumanSize(wanted_bytes - may_have) + " too little";
+    text += std::string("; all of that is ") + (at_least ? "at least " : "") +
+            base::HumanSize(wanted_bytes - may_have) + " too little";
   }
   return ResourceExhaustedError(text);
 }

@@ -21,7 +21,7 @@ TEST_F(PoolTest, FullSaysWhatItNeedsAndWhatCouldGo) {
   const Result<Use> large = Place(*one, Bytes(5 * kMiB, 2));
   ASSERT_EQ(large.status().code(), StatusCode::kResourceExhausted);
   EXPECT_THAT(large.status().message(),
-              HasSubstr("needs at least 6.0 MiB and has 2.0 MiB of it, 0 B of 6.0 MiB are free"));
+              HasSubstr("needs at least 6.0 MiB, and 2.0 MiB of 6.0 MiB were free"));
   EXPECT_THAT(large.status().message(), HasSubstr("1 object of 4.0 MiB is used by nobody"));
   EXPECT_THAT(large.status().message(), ::testing::Not(HasSubstr("too little")));
   EXPECT_THAT(Place(*one, Bytes(7 * kMiB, 2)).status().message(), HasSubstr("2.0 MiB too little"));
@@ -39,8 +39,8 @@ TEST_F(PoolTest, TheNeedIsExactWhereTheSizeIsKnown) {
   const Result<Use> all = Place(*me, Bytes(6 * kMiB, 1));
   ASSERT_TRUE(all.ok());
   for (const auto& [size, needs] :
-       {std::pair{std::size_t{1}, "needs 64.0 KiB and has 0 B"},
-        std::pair{std::size_t{2 * kMiB}, "needs 2.0 MiB and has 0 B"}}) {
+       {std::pair{std::size_t{1}, "needs 64.0 KiB, and 0 B of"},
+        std::pair{std::size_t{2 * kMiB}, "needs 2.0 MiB, and 0 B of"}}) {
     const Status full = Place(*me, Bytes(size, 2)).status();
     EXPECT_THAT(full.message(), HasSubstr(needs));
     EXPECT_THAT(full.message(), HasSubstr("in use or held"));

@@ -32,6 +32,7 @@ Result<std::shared_ptr<Participant>> Membership::Get() {
   }
   participant_ = *std::move(joined);
   ++joined_;
+  if (joins_) joins_(*participant_);
   return participant_;
 }
 

@@ -26,6 +26,9 @@ class Membership {
   // See Participant. Before it joins.
   void CollectWhenFull(WhenCollected collected) { collected_ = std::move(collected); }
 
+  // Called each time it has joined. Before it joins.
+  void WhenJoined(std::function<void(const Participant&)> joined) { joins_ = std::move(joined); }
+
   const std::string& pool() const { return pool_; }
 
   // What it takes part as now; joins if it does not. Whoever has a Use of it keeps it as long.
@@ -41,6 +44,7 @@ class Membership {
   const std::string name_;
   const std::function<Result<HostIdentity>()> host_;
   WhenCollected collected_;
+  std::function<void(const Participant&)> joins_;
   std::mutex mutex_;
   std::shared_ptr<Participant> participant_;
   std::uint64_t joined_ = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/rpc/call.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <string>
@@ -15,6 +16,10 @@ grpc::Status ToGrpc(const Status& status) {
 Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return Status::Ok();
   return {static_cast<StatusCode>(status.error_code()), status.error_message()};
+}
+
+bool IsHeaderText(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c <= '~'; });
 }
 
 grpc::Status RunCall(std::string_view method, std::string_view subject, CallObserver& observer,

@@ -15,6 +15,9 @@ namespace daxfs::rpc {
 grpc::Status ToGrpc(const Status& status);
 Status FromGrpc(const grpc::Status& status);
 
+// Whether it can be the value of a header; of another gRPC aborts the process.
+bool IsHeaderText(std::string_view text);
+
 // What every method of a service runs in: the border where exceptions of libraries end, as
 // kInternal.
 grpc::Status RunCall(std::string_view method, std::string_view subject, CallObserver& observer,

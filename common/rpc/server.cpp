@@ -21,6 +21,8 @@ Result<std::unique_ptr<Server>> Server::Start(os::UniqueFd listener,
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(kMessageMaxBytes);
   builder.SetMaxSendMessageSize(kMessageMaxBytes);
+  // A small message may be a large one, compressed. Nobody who asks here compresses.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (!server) return InternalError("gRPC does not start");

@@ -83,6 +83,21 @@ class ServerTest : public testing::Test {
   api::StatSnapshotResponse response_;
 };
 
+TEST_F(ServerTest, CompressedMessagesAreNotTaken) {
+  grpc::ClientContext context;
+  context.set_compression_algorithm(GRPC_COMPRESS_GZIP);
+  api::StatSnapshotRequest request;
+  request.set_key(std::string(64 << 10, '0'));
+  EXPECT_FALSE(stub_->Stat(&context, request, &response_).ok());
+  EXPECT_EQ(service_.seen.last, "");
+  EXPECT_TRUE(Stat("0").ok());
+}
+
+TEST(Headers, AreText) {
+  EXPECT_TRUE(IsHeaderText("k8s.io"));
+  for (const char* wrong : {"a\x01", "\xc3\xa9", "a\x7f", "\t"}) EXPECT_FALSE(IsHeaderText(wrong));
+}
+
 TEST_F(ServerTest, AnswersCalls) {
   EXPECT_TRUE(Stat("0").ok());
   EXPECT_EQ(response_.info().name(), "found");

@@ -82,7 +82,7 @@ def test_pools_are_opened_and_measured(node, tmp_path):
     assert info["uuid"] in found["pool"][1]
     (tmp_path / "large").write_bytes(random.Random(1).randbytes(56 << 20))
     node.ctl.ok("pool", "put", "images", tmp_path / "large", "large", env=node.environment)
-    assert node.findings()["pool-room"][0] == "warn" and "resize images" in node.findings()["pool-room"][2]
+    assert node.findings()["pool-room"][0] == "warn" and "remove images" in node.findings()["pool-room"][2]
 
 
 @pytest.mark.parametrize("text, said", [("devices: 3\n", "line 1"), ("devices: [/nowhere/pool]\n", "/nowhere/pool")])

@@ -49,6 +49,11 @@ def test_info_says_everything_and_what_is_below(ctl, daemon):
         said = json.loads(ctl.ok("snapshot", "info", "--address", daemon.socket, "--json", key))
         assert [layer["name"] for layer in said["layers"]] == ["container", "layer"]
         assert said["layers"][1]["path"] == f"{daemon.folder}/root/snapshots/1/fs"
+    daemon.prepare("default/7/web", "layer")
+    assert "default/7/web" in ctl.ok("snapshot", "info", "--address", daemon.socket, "web")
+    daemon.prepare("k8s.io/8/web", "layer")
+    said, code = refused(ctl, "info", "--address", daemon.socket, "web")
+    assert code == "INVALID_ARGUMENT" and "default/7/web" in said and "k8s.io/8/web" in said
     assert "2 layers, the uppermost first:\n" in ctl.ok("snapshot", "info", "--address", daemon.socket, "container")
 
 
@@ -83,7 +88,9 @@ def test_an_image_is_placed_until_the_pool_has_lost_it(ctl, daemon):
     assert (row["name"], row["state"]) == (digest, "missing") and listed(ctl, daemon, "--missing") == [row]
     assert " missing " in ctl.ok("snapshot", "info", "--address", daemon.socket, "1")
     doctor = ctl.run("doctor", "--address", daemon.socket, env=daemon.environment)
-    assert doctor.returncode == 1 and "1 of them are not in the pool any more  (daxfsctl snapshot ls" in doctor.stdout
+    assert doctor.returncode == 1 and row["why"]
+    assert f"1 of them are not in the pool any more and cannot be placed again: {row['why']}" in doctor.stdout
+    assert row["why"] in ctl.ok("snapshot", "info", "--address", daemon.socket, "1")
 
 
 def refused(ctl, *args):
