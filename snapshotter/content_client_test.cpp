@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -33,7 +34,7 @@ class Service final : public api::Content::Service {
     return grpc::Status::OK;
   }
   std::string digest;
-  bool says_nothing = false;
+  std::atomic<bool> says_nothing = false;
   bool has_deadline = false;
 };
 
@@ -61,9 +62,6 @@ TEST_F(ContentClientTest, WhoSaysNothingIsNotWaitedForForEver) {
       *rpc::Server::Start(*os::ListenUnix(scratch_.Path("socket")), {&service}, log_);
   content_ = ContentOverRpc(scratch_.Path("socket"), std::chrono::milliseconds(50));
   EXPECT_EQ(Read().status().code(), StatusCode::kDeadlineExceeded);
-  service.says_nothing = false;
-  content_ = ContentOverRpc(scratch_.Path("socket"));
-  EXPECT_EQ(*Read(), "abc");
 }
 
 TEST_F(ContentClientTest, ContainerdThatIsThereAgainAnswersAtOnce) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshotter/directories.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
@@ -10,6 +13,7 @@
 #include "common/os/directory.hpp"
 #include "common/os/file_tree.hpp"
 #include "common/os/system.hpp"
+#include "common/os/unique_fd.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
@@ -18,7 +22,9 @@ namespace {
 std::optional<std::int64_t> ParseId(std::string_view text) {
   std::int64_t id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (error != std::errc() || end != text.data() + text.size() || std::to_string(id) != text) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 48;  // nobody gets there
+  if (error != std::errc() || end != text.data() + text.size() || std::to_string(id) != text ||
+      id < 1 || id > kMost) {
     return std::nullopt;
   }
   return id;
@@ -59,6 +65,8 @@ Result<std::string> Directories::PutAside() const {
   std::string aside = root_ + ".lost-" + std::to_string(os::WallClockSeconds());
   if (::rename(root_.c_str(), aside.c_str()) != 0) return Status::FromErrno(errno, aside);
   RETURN_IF_ERROR(os::MakeDirectory(root_, kPrivate));
+  ASSIGN_OR_RETURN(const os::UniqueFd above, os::OpenForReading(root_.substr(0, root_.rfind('/'))));
+  if (::fsync(above.get()) != 0) return Status::FromErrno(errno, aside);
   return aside;
 }
 

@@ -34,7 +34,8 @@ class Directories {
   // Errors: by errno. Requires: nothing is mounted below.
   Status Remove(std::int64_t id) const;
 
-  // All that are there go to a directory beside theirs, which is returned. Errors: by errno.
+  // All that are there go to a directory beside theirs, which is returned; on the disk before
+  // that. Errors: by errno.
   Result<std::string> PutAside() const;
 
   // Numbers of all that are there.

@@ -71,16 +71,29 @@ class RootTest : public testing::Test {
 
 TEST_F(RootTest, AFullDiskIsEmptiedByRemovingWhatFillsIt) {
   for (const bool restarts : {false, true}) {
-    FillDisk(Prepare("large") + "/file");
+    const std::string large = Prepare("large");
+    for (const char* key : {"s1", "s2", "s3"}) Prepare(key);
+    FillDisk(large + "/file");
     EXPECT_EQ(snapshotter_->Prepare("b", "", {}).status().code(), StatusCode::kResourceExhausted);
-    if (restarts) Reopen();
+    if (restarts) {
+      snapshotter_.reset();
+      fs::remove(Root() + "/snapshots.db-shm");  // as behind a boot
+      FillDisk(large + "/more");
+      Reopen();
+    }
+    // Somebody takes whatever is free.
+    for (const char* key : {"s1", "s2", "s3"}) {
+      EXPECT_TRUE(snapshotter_->Remove(key).ok());
+      EXPECT_TRUE(snapshotter_->Cleanup().ok());
+      FillDisk(large + "/" + key);
+    }
     const Status removed = snapshotter_->Remove("large");
     EXPECT_TRUE(removed.ok()) << removed.message();
     EXPECT_TRUE(snapshotter_->Cleanup().ok());
     Prepare("b");
     EXPECT_TRUE(snapshotter_->Remove("b").ok());
     EXPECT_TRUE(snapshotter_->Cleanup().ok());
-    EXPECT_TRUE(fs::exists(Root() + "/reserve"));
+    EXPECT_EQ(fs::file_size(Root() + "/reserve"), 1U << 20U);
     EXPECT_THAT(Names(Root() + "/snapshots"), IsEmpty());
   }
 }
@@ -105,6 +118,13 @@ TEST_F(RootTest, WhatContainersWroteOutlivesTheDatabase) {
   for (const char* file : {"snapshots.db", "snapshots.db-wal", "snapshots.db-shm"}) {
     fs::remove(Root() + "/" + file);
   }
+  // Where they cannot be put aside nothing begins, however often it is tried.
+  const std::string busy = Root() + "/snapshots";
+  ASSERT_EQ(::mount(busy.c_str(), busy.c_str(), nullptr, MS_BIND, nullptr), 0);
+  for (int time = 0; time < 2; ++time) {
+    EXPECT_FALSE(Snapshotter::Open({Root(), {}}, images_, log_).ok());
+  }
+  ASSERT_EQ(::umount2(busy.c_str(), 0), 0);
   Reopen();
   EXPECT_THAT(*snapshotter_->List({}), IsEmpty());
   EXPECT_EQ(Prepare("b"), Root() + "/snapshots/1/fs");

@@ -2,8 +2,10 @@
 #include "snapshotter/snapshotter.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <span>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "common/os/atomic_file.hpp"
@@ -24,31 +26,60 @@ constexpr const char* kParentLabel = "containerd.io/snapshot/parent-chain-id";
 // are quicker would use up the pool's slots, or the disk.
 constexpr std::uint64_t kDisposalsMost = 32;
 
-// The log of a database in which a snapshot is removed, many times over.
-constexpr std::uint64_t kReserveBytes = 1U << 20U;
+// The log of a database in which a snapshot is removed, and that many times.
+constexpr std::uint64_t kReservePartBytes = 128U << 10U;
+constexpr int kReserveParts = 8;
 
 std::string Quoted(const std::string& key) { return "snapshot '" + base::Printable(key) + "'"; }
 
-// A store's instance also lies beside it, for one that is made when it is lost.
+const Status& StatusOf(const Status& status) { return status; }
+template <typename T>
+const Status& StatusOf(const Result<T>& result) {
+  return result.status();
+}
+
+// What a full disk must not stop.
+template <typename F>
+auto WithReserve(os::Reserve& reserve, F body) -> decltype(body()) {
+  for (;;) {
+    auto result = body();
+    const StatusCode code = StatusOf(result).code();
+    // A full disk is an I/O error to SQLite where it has no room for what lies beside the file.
+    const bool full = code == StatusCode::kResourceExhausted || code == StatusCode::kInternal;
+    if (!full || !reserve.Release()) return result;
+  }
+}
+
+// Snapshots nobody knows anything of any more: a container may still run on one, and what it has
+// written may be wanted. Before there is a new database, which would say that they are to go.
+Status PutLostAside(const std::string& database, const Directories& directories, Images& images,
+                    base::Logger& log) {
+  std::error_code error;
+  const std::uintmax_t bytes = std::filesystem::file_size(database, error);
+  if (!error && bytes != 0) return Status::Ok();
+  ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories.List());
+  if (there.empty()) return Status::Ok();
+  for (const std::int64_t id : there) RETURN_IF_ERROR(images.Unmount(directories.Layer(id)));
+  ASSIGN_OR_RETURN(const std::string aside, directories.PutAside());
+  log.Warning(
+      "the database of snapshots is lost: a new one begins. What containers have written "
+      "is kept, to be removed by hand",
+      {{"directories", there.size()}, {"path", aside}});
+  return Status::Ok();
+}
+
+// A store's instance also lies beside it, for one that is made when it is lost: who has nothing yet
+// goes on with what that held.
 Status KeepInstance(const std::string& path, Store& store) {
   const Result<std::string> kept = os::ReadLine(path);
-  if (kept.ok() && kept->size() == store.instance().size()) {
-    return *kept == store.instance() ? Status::Ok() : store.Inherit(*kept);
-  }
+  const bool known = kept.ok() && kept->size() == store.instance().size();
+  if (known && *kept == store.instance()) return Status::Ok();
+  ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store.List(Filter()));
+  if (known && snapshots.empty()) return store.Inherit(*kept);
   ASSIGN_OR_RETURN(const std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
   const std::string line = store.instance() + "\n";
   RETURN_IF_ERROR(file->Write(0, std::as_bytes(std::span(line))));
   return file->Commit();
-}
-
-// A full disk has no room for what SQLite keeps beside the file.
-Result<std::unique_ptr<Store>> OpenStore(const std::string& root, os::Reserve& reserve) {
-  const std::string path = root + "/snapshots.db";
-  Result<std::unique_ptr<Store>> store = Store::Open(path);
-  const StatusCode code = store.status().code();
-  const bool may_be_full = code == StatusCode::kResourceExhausted || code == StatusCode::kInternal;
-  if (may_be_full && reserve.Release()) store = Store::Open(path);
-  return store;
 }
 
 }  // namespace
@@ -58,10 +89,14 @@ Result<std::unique_ptr<Snapshotter>> Snapshotter::Open(const Options& options, I
   ASSIGN_OR_RETURN(Directories directories, Directories::Open(options.root));
   ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Try(options.root + "/lock"));
   if (!lock) return AlreadyExistsError(options.root + ": another daxfs-snapshotter has it");
-  auto reserve = std::make_unique<os::Reserve>(options.root + "/reserve", kReserveBytes);
-  ASSIGN_OR_RETURN(std::unique_ptr<Store> store, OpenStore(options.root, *reserve));
-  const Status kept = KeepInstance(options.root + "/instance", *store);
-  if (!kept.ok()) log.Warning("the store's instance is not kept", {{"err", kept.message()}});
+  const std::string database = options.root + "/snapshots.db";
+  RETURN_IF_ERROR(PutLostAside(database, directories, images, log));
+  auto reserve =
+      std::make_unique<os::Reserve>(options.root + "/reserve", kReservePartBytes, kReserveParts);
+  ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
+                   WithReserve(*reserve, [&] { return Store::Open(database); }));
+  RETURN_IF_ERROR(
+      WithReserve(*reserve, [&] { return KeepInstance(options.root + "/instance", *store); }));
   std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(options, *std::move(lock),
                                                            std::move(reserve), std::move(store),
                                                            std::move(directories), images, log));
@@ -91,7 +126,6 @@ Snapshotter::Snapshotter(const Options& options, os::FileLock lock,
 
 // What changes cut off by a crash have left, without waiting for it.
 Status Snapshotter::Recover() {
-  if (store_->is_new()) RETURN_IF_ERROR(PutLostAside());
   ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store_->List(Filter()));
   std::vector<std::int64_t> known;
   for (const Snapshot& snapshot : snapshots) {
@@ -101,29 +135,19 @@ Status Snapshotter::Recover() {
   std::sort(known.begin(), known.end());
   ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories_.List());
   // The number of one that was never committed to the store would be given to the next.
+  Status skipped;
   if (!there.empty()) {
-    RETURN_IF_ERROR(store_->SkipNumbers(*std::max_element(there.begin(), there.end())));
+    const std::int64_t last = *std::max_element(there.begin(), there.end());
+    skipped = WithReserve(*reserve_, [&] { return store_->SkipNumbers(last); });
   }
   for (const std::int64_t id : there) {
-    if (!std::binary_search(known.begin(), known.end(), id)) disposal_.Add(id);
+    if (std::binary_search(known.begin(), known.end(), id)) continue;
+    if (!skipped.ok()) static_cast<void>(Dispose(id));
+    disposal_.Add(id);
   }
   const Status settled = restorer_.Settle();
   if (!settled.ok()) log_.Warning("the pool is not settled", {{"err", settled.message()}});
   reserve_->Keep();
-  return Status::Ok();
-}
-
-// Snapshots nobody knows anything of any more: a container may still run on one, and what it has
-// written may be wanted.
-Status Snapshotter::PutLostAside() {
-  ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories_.List());
-  if (there.empty()) return Status::Ok();
-  for (const std::int64_t id : there) RETURN_IF_ERROR(images_.Unmount(directories_.Layer(id)));
-  ASSIGN_OR_RETURN(const std::string aside, directories_.PutAside());
-  log_.Warning(
-      "the database of snapshots is lost: a new one begins. What containers have written "
-      "is kept, to be removed by hand",
-      {{"directories", there.size()}, {"path", aside}});
   return Status::Ok();
 }
 
@@ -156,7 +180,7 @@ Result<std::vector<Mount>> Snapshotter::Stage(const std::string& key, const std:
   }
   const Result<std::string> layer = MountLayer({id, image});
   if (!layer.ok()) {
-    static_cast<void>(Removed(store_->RemoveById(id)));  // as in Create
+    RemoveAgain(id);  // as in Create
     return layer.status();
   }
   TellFound(reference);
@@ -209,7 +233,7 @@ Result<Snapshotter::Made> Snapshotter::Create(Kind kind, const std::string& key,
   Result<std::vector<Mount>> mounts = MountsOf(made, Patience::kSecond);
   if (!mounts.ok()) {
     // Who asked knows nothing of it. Meanwhile the key may be of another.
-    static_cast<void>(Removed(store_->RemoveById(made.layer.id)));
+    RemoveAgain(made.layer.id);
     return mounts.status();
   }
   return Made{std::move(made), *std::move(mounts)};
@@ -381,11 +405,13 @@ void Snapshotter::Announce(const Snapshot& committed) {
 }
 
 Status Snapshotter::Remove(const std::string& key) {
-  Result<Snapshot> removed = store_->Remove(key);
   // On a full disk this is what makes room.
-  const bool full = removed.status().code() == StatusCode::kResourceExhausted;
-  if (full && reserve_->Release()) removed = store_->Remove(key);
-  return Removed(removed);
+  return Removed(WithReserve(*reserve_, [&] { return store_->Remove(key); }));
+}
+
+// What was made, and nobody was told of.
+void Snapshotter::RemoveAgain(std::int64_t id) {
+  static_cast<void>(Removed(WithReserve(*reserve_, [&] { return store_->RemoveById(id); })));
 }
 
 // What is to be done behind that.

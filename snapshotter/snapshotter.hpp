@@ -95,7 +95,6 @@ class Snapshotter {
               std::unique_ptr<Store> store, Directories directories, Images& images,
               base::Logger& log);
   Status Recover();
-  Status PutLostAside();
   struct Made {
     Snapshot snapshot;
     std::vector<Mount> mounts;
@@ -103,6 +102,7 @@ class Snapshotter {
   Result<Made> Create(Kind kind, const std::string& key, const std::string& parent,
                       const Labels& labels);
   Status Removed(const Result<Snapshot>& removed);
+  void RemoveAgain(std::int64_t id);
   void TellFound(const std::string& chain);
   Status MakeOver(std::int64_t id);
   Result<std::vector<Mount>> Stage(const std::string& key, const std::string& reference,

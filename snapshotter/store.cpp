@@ -137,8 +137,7 @@ Status Store::MakeTables() {
     return UnimplementedError("was written by a newer version (" + std::to_string(version) +
                               ", this one knows " + std::to_string(kVersion) + ")");
   }
-  new_ = version == 0;
-  if (new_) {
+  if (version == 0) {
     std::array<std::byte, 8> bytes{};
     RETURN_IF_ERROR(os::RandomBytes(bytes));
     RETURN_IF_ERROR(writer_->Execute(kTables));

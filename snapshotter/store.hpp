@@ -55,8 +55,6 @@ class Store {
   // Statement::Step.
   static Result<std::unique_ptr<Store>> Open(const std::string& path);
 
-  // Whether Open has made it.
-  bool is_new() const { return new_; }
   // Different for every store that was ever made: what it holds elsewhere carries it.
   const std::string& instance() const { return instance_; }
   // It goes on with what another held.
@@ -136,7 +134,6 @@ class Store {
   const std::unique_ptr<Database> writer_;  // under write_mutex_
   const std::unique_ptr<Database> reader_;  // under read_mutex_
   std::string instance_;
-  bool new_ = false;
 };
 
 }  // namespace daxfs::snapshotter

@@ -15,15 +15,20 @@ void Reserve::Keep() {
   constexpr int kFlags = O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW;
   const UniqueFd fd(::open(path_.c_str(), kFlags, S_IRUSR | S_IWUSR));
   if (!fd.valid()) return;
-  // All of one that is there already may be taken, or a part.
-  kept_ = ::fallocate(fd.get(), 0, 0, static_cast<off_t>(size_bytes_)) == 0;
-  if (!kept_) ::unlink(path_.c_str());
+  const auto part = static_cast<off_t>(part_bytes_);
+  int taken = 0;
+  while (taken < parts_ && ::fallocate(fd.get(), 0, taken * part, part) == 0) ++taken;
+  kept_ = taken == parts_;
 }
 
 bool Reserve::Release() {
   const std::lock_guard lock(mutex_);
+  const UniqueFd fd(::open(path_.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  struct stat info {};
+  if (!fd.valid() || ::fstat(fd.get(), &info) != 0 || info.st_size == 0) return false;
   kept_ = false;
-  return ::unlink(path_.c_str()) == 0;
+  const auto part = static_cast<off_t>(part_bytes_);
+  return ::ftruncate(fd.get(), info.st_size > part ? info.st_size - part : 0) == 0;
 }
 
 }  // namespace daxfs::os

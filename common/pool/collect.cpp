@@ -81,7 +81,7 @@ Obtainable WhatIsObtainable(const Memory& memory) {
 Status Participant::NoMemory(std::uint64_t has_bytes, std::uint64_t wanted_bytes,
                              bool at_least) const {
   const UsageView usage = Usage(*memory_);
-  const std::uint64_t free_bytes = has_bytes + usage.chunks_free * DAXFS_CHUNK_SIZE;
+  const std::uint64_t free_bytes = has_bytes + std::uint64_t{usage.chunks_free} * DAXFS_CHUNK_SIZE;
   std::string text = memory_->name() + ": pool is full: an object needs " +
                      (at_least ? "at least " : "") + base::HumanSize(wanted_bytes) + ", and " +
                      base::HumanSize(free_bytes) + " of " + ChunksText(usage.chunks) +

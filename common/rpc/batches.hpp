@@ -10,9 +10,9 @@
 
 namespace daxfs::rpc {
 
-// Of one message of many: containerd takes 16 MiB.
+// Of one message of many: containerd takes 16 MiB, and one item may have nearly as much.
 constexpr std::size_t kBatchItemsMost = 100;
-constexpr std::size_t kBatchBytesEnough = 1U << 20U;
+constexpr std::size_t kBatchBytesMost = 4U << 20U;
 
 // Answers with all of `items`, each put into a message by `add(item, Response*)`, several to a
 // message. Errors: kCancelled if the client has gone.
@@ -27,9 +27,12 @@ Status WriteBatches(grpc::ServerWriter<Response>& writer, const std::vector<Item
     return written ? Status::Ok() : CancelledError("the client has gone");
   };
   for (const Item& item : items) {
-    add(item, &response);
-    if (++count < kBatchItemsMost && response.ByteSizeLong() < kBatchBytesEnough) continue;
-    RETURN_IF_ERROR(write());
+    Response one;
+    add(item, &one);
+    const bool fits = response.ByteSizeLong() + one.ByteSizeLong() <= kBatchBytesMost;
+    if (count == kBatchItemsMost || (count != 0 && !fits)) RETURN_IF_ERROR(write());
+    response.MergeFrom(one);
+    ++count;
   }
   return count == 0 ? Status::Ok() : write();
 }
