@@ -65,8 +65,9 @@ Result<std::string> Directories::PutAside() const {
   std::string aside = root_ + ".lost-" + std::to_string(os::WallClockSeconds());
   if (::rename(root_.c_str(), aside.c_str()) != 0) return Status::FromErrno(errno, aside);
   RETURN_IF_ERROR(os::MakeDirectory(root_, kPrivate));
-  ASSIGN_OR_RETURN(const os::UniqueFd above, os::OpenForReading(root_.substr(0, root_.rfind('/'))));
-  if (::fsync(above.get()) != 0) return Status::FromErrno(errno, aside);
+  const std::string above = root_.substr(0, root_.rfind('/'));
+  const os::UniqueFd fd(::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid() || ::fsync(fd.get()) != 0) return Status::FromErrno(errno, above);
   return aside;
 }
 

@@ -2,17 +2,13 @@
 #include "snapshotter/snapshotter.hpp"
 
 #include <algorithm>
-#include <filesystem>
-#include <span>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
-#include "common/os/atomic_file.hpp"
 #include "common/os/directory.hpp"
 #include "common/os/file_tree.hpp"
-#include "common/os/system.hpp"
 #include "snapshotter/overlay.hpp"
+#include "snapshotter/with_reserve.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
@@ -26,83 +22,9 @@ constexpr const char* kParentLabel = "containerd.io/snapshot/parent-chain-id";
 // are quicker would use up the pool's slots, or the disk.
 constexpr std::uint64_t kDisposalsMost = 32;
 
-// The log of a database in which a snapshot is removed, and that many times.
-constexpr std::uint64_t kReservePartBytes = 128U << 10U;
-constexpr int kReserveParts = 8;
-
 std::string Quoted(const std::string& key) { return "snapshot '" + base::Printable(key) + "'"; }
 
-const Status& StatusOf(const Status& status) { return status; }
-template <typename T>
-const Status& StatusOf(const Result<T>& result) {
-  return result.status();
-}
-
-// What a full disk must not stop.
-template <typename F>
-auto WithReserve(os::Reserve& reserve, F body) -> decltype(body()) {
-  for (;;) {
-    auto result = body();
-    const StatusCode code = StatusOf(result).code();
-    // A full disk is an I/O error to SQLite where it has no room for what lies beside the file.
-    const bool full = code == StatusCode::kResourceExhausted || code == StatusCode::kInternal;
-    if (!full || !reserve.Release()) return result;
-  }
-}
-
-// Snapshots nobody knows anything of any more: a container may still run on one, and what it has
-// written may be wanted. Before there is a new database, which would say that they are to go.
-Status PutLostAside(const std::string& database, const Directories& directories, Images& images,
-                    base::Logger& log) {
-  std::error_code error;
-  const std::uintmax_t bytes = std::filesystem::file_size(database, error);
-  if (!error && bytes != 0) return Status::Ok();
-  ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories.List());
-  if (there.empty()) return Status::Ok();
-  for (const std::int64_t id : there) RETURN_IF_ERROR(images.Unmount(directories.Layer(id)));
-  ASSIGN_OR_RETURN(const std::string aside, directories.PutAside());
-  log.Warning(
-      "the database of snapshots is lost: a new one begins. What containers have written "
-      "is kept, to be removed by hand",
-      {{"directories", there.size()}, {"path", aside}});
-  return Status::Ok();
-}
-
-// A store's instance also lies beside it, for one that is made when it is lost: who has nothing yet
-// goes on with what that held.
-Status KeepInstance(const std::string& path, Store& store) {
-  const Result<std::string> kept = os::ReadLine(path);
-  const bool known = kept.ok() && kept->size() == store.instance().size();
-  if (known && *kept == store.instance()) return Status::Ok();
-  ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store.List(Filter()));
-  if (known && snapshots.empty()) return store.Inherit(*kept);
-  ASSIGN_OR_RETURN(const std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
-  const std::string line = store.instance() + "\n";
-  RETURN_IF_ERROR(file->Write(0, std::as_bytes(std::span(line))));
-  return file->Commit();
-}
-
 }  // namespace
-
-Result<std::unique_ptr<Snapshotter>> Snapshotter::Open(const Options& options, Images& images,
-                                                       base::Logger& log) {
-  ASSIGN_OR_RETURN(Directories directories, Directories::Open(options.root));
-  ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Try(options.root + "/lock"));
-  if (!lock) return AlreadyExistsError(options.root + ": another daxfs-snapshotter has it");
-  const std::string database = options.root + "/snapshots.db";
-  RETURN_IF_ERROR(PutLostAside(database, directories, images, log));
-  auto reserve =
-      std::make_unique<os::Reserve>(options.root + "/reserve", kReservePartBytes, kReserveParts);
-  ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
-                   WithReserve(*reserve, [&] { return Store::Open(database); }));
-  RETURN_IF_ERROR(
-      WithReserve(*reserve, [&] { return KeepInstance(options.root + "/instance", *store); }));
-  std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(options, *std::move(lock),
-                                                           std::move(reserve), std::move(store),
-                                                           std::move(directories), images, log));
-  RETURN_IF_ERROR(snapshotter->Recover());
-  return snapshotter;
-}
 
 Snapshotter::Snapshotter(const Options& options, os::FileLock lock,
                          std::unique_ptr<os::Reserve> reserve, std::unique_ptr<Store> store,
@@ -123,33 +45,6 @@ Snapshotter::Snapshotter(const Options& options, os::FileLock lock,
       restorer_(
           *store_, directories_, images, [this](const Snapshot& snapshot) { Announce(snapshot); },
           log) {}
-
-// What changes cut off by a crash have left, without waiting for it.
-Status Snapshotter::Recover() {
-  ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store_->List(Filter()));
-  std::vector<std::int64_t> known;
-  for (const Snapshot& snapshot : snapshots) {
-    known.push_back(snapshot.layer.id);
-    if (snapshot.info.kind == Kind::kCommitted && !snapshot.usage) counting_.Add(known.back());
-  }
-  std::sort(known.begin(), known.end());
-  ASSIGN_OR_RETURN(const std::vector<std::int64_t> there, directories_.List());
-  // The number of one that was never committed to the store would be given to the next.
-  Status skipped;
-  if (!there.empty()) {
-    const std::int64_t last = *std::max_element(there.begin(), there.end());
-    skipped = WithReserve(*reserve_, [&] { return store_->SkipNumbers(last); });
-  }
-  for (const std::int64_t id : there) {
-    if (std::binary_search(known.begin(), known.end(), id)) continue;
-    if (!skipped.ok()) static_cast<void>(Dispose(id));
-    disposal_.Add(id);
-  }
-  const Status settled = restorer_.Settle();
-  if (!settled.ok()) log_.Warning("the pool is not settled", {{"err", settled.message()}});
-  reserve_->Keep();
-  return Status::Ok();
-}
 
 Result<std::vector<Mount>> Snapshotter::Prepare(const std::string& key, const std::string& parent,
                                                 const Labels& labels) {
