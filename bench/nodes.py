@@ -145,7 +145,6 @@ def thousand_roots(host, work):
         fresh(host)
         shown = host.vm.run(["/mnt/share/roots", "-snapshotter", kind, "-parent", host.containers.chain, "-folder",
                              HOME, "-count", str(ROOTS), "/usr/bin/sleep", "100000"], timeout=1200).stdout
-        host.node.ctr("snapshots", "--snapshotter", kind, "cleanup", check=False)
         return json.loads(shown)
 
     measure(CONTROL)  # what the first of so many leaves in a kernel is left before
