@@ -173,17 +173,19 @@ def run(cache, suite, work, parts=PARTS):
     """{part: its results}, of those asked for."""
     memory, pool, hosts = boot(cache, suite, work)
     results = {}
+
+    def take(part, measure, *arguments):
+        if part in parts:
+            results[part] = measure(*arguments)
+            print(table({part: results[part]}), file=sys.stderr)  # each takes minutes
+
     try:
-        if "pulls" in parts:
-            results["pulls"] = first_and_second(pool, hosts)
+        take("pulls", first_and_second, pool, hosts)
         for host, kind in ((hosts[0], DAXFS), (hosts[1], DAXFS), (hosts[1], CONTROL)):
             host.pull(IMAGE, kind)
-        if "roots" in parts:
-            results["roots"] = thousand_roots(hosts[1], work)
-        if "containers" in parts:
-            results["containers"] = fifty_containers(hosts[1])
-        if "calls" in parts:
-            results["calls"] = latency.run_in(hosts[1].vm, POOL, ["/demo", "/state"])
+        take("roots", thousand_roots, hosts[1], work)
+        take("containers", fifty_containers, hosts[1])
+        take("calls", latency.run_in, hosts[1].vm, POOL, ["/demo", "/state"])
     finally:
         for host in hosts:
             if host.vm is not None:

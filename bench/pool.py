@@ -104,6 +104,7 @@ def measure(vm, pool, rows):
     def add(operation, name, base, values):
         results.append({"operation": operation, "name": name, "unit": "1/s" if operation.startswith("read") else "ms",
                         "candidates": summarise(operation, base, values)})
+        print("\n".join(lines_of(results[-1])), file=sys.stderr)  # each takes minutes
 
     for operation, rounds, name in IN_TURN:
         add(operation, name, "range", in_turn(vm, pool, rows[name], operation, rounds, name))
@@ -115,13 +116,16 @@ def measure(vm, pool, rows):
     return results
 
 
+def lines_of(row):
+    """A result, as a person reads it."""
+    return [f"  {row['operation']:<14} {row['name']:<9} {label:<9} {c['median']:>10.1f} {row['unit']:<4} "
+            f"{c['ratio']:.3f} ({c['low']:.3f} to {c['high']:.3f})" for label, c in row["candidates"].items()]
+
+
 def table(results):
     """What a person reads."""
     lines = [f"pool: cost relative to the first, 95 % interval of the median; {results['kernel']}"]
-    for row in results["results"]:
-        lines += [f"  {row['operation']:<14} {row['name']:<9} {label:<9} {c['median']:>10.1f} {row['unit']:<4} "
-                  f"{c['ratio']:.3f} ({c['low']:.3f} to {c['high']:.3f})" for label, c in row["candidates"].items()]
-    return "\n".join(lines)
+    return "\n".join(lines + [line for row in results["results"] for line in lines_of(row)])
 
 
 def figures(results):

@@ -88,7 +88,8 @@ def start_vms(stock_kernel, root_image, new_memory):
 
     def start(*names, **arguments):
         kernel_used = arguments.pop("kernel", stock_kernel)
-        machines = [Vm(kernel_used, root_image, name=name, **arguments) for name in names]
+        root_used = arguments.pop("root_image", root_image)
+        machines = [Vm(kernel_used, root_used, name=name, **arguments) for name in names]
         running.extend(machines)
         for machine in machines:
             machine.start()

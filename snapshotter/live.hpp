@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/base/log.hpp"
-#include "snapshotter/config.hpp"
+#include "snapshotter/command_line.hpp"
 #include "snapshotter/metrics.hpp"
 #include "snapshotter/snapshotter.hpp"
 

@@ -27,7 +27,7 @@
 #include "snapshotter/admin_service.hpp"
 #include "snapshotter/applier.hpp"
 #include "snapshotter/catalog.hpp"
-#include "snapshotter/config.hpp"
+#include "snapshotter/command_line.hpp"
 #include "snapshotter/content.hpp"
 #include "snapshotter/diff_service.hpp"
 #include "snapshotter/live.hpp"

@@ -118,7 +118,7 @@ struct Metrics::Families {
       Make(prometheus::BuildHistogram(), "call_seconds", "How long calls took.", registry);
   prometheus::Family<prometheus::Counter>& layers =
       Make(prometheus::BuildCounter(), "layers_total",
-           "Layers that were applied: built here, found in the pool, or waited for.", registry);
+           "Layers that were asked for: built here, found in the pool, or waited for.", registry);
   prometheus::Counter& bytes =
       Make(prometheus::BuildCounter(), "layer_bytes_total",
            "Bytes of tar, uncompressed, of the layers built here.", registry)

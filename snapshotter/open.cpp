@@ -36,18 +36,28 @@ Status PutLostAside(const std::string& database, const Directories& directories,
   return Status::Ok();
 }
 
+Status WriteLine(const std::string& path, const std::string& line) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
+  const std::string text = line + "\n";
+  RETURN_IF_ERROR(file->Write(0, std::as_bytes(std::span(text))));
+  return file->Commit();
+}
+
 // A store's instance also lies beside it, for one that is made when it is lost: who has nothing yet
 // goes on with what that held.
-Status KeepInstance(const std::string& path, Store& store) {
+Status KeepInstance(const std::string& path, Store& store, base::Logger& log) {
   const Result<std::string> kept = os::ReadLine(path);
   const bool known = kept.ok() && kept->size() == store.instance().size();
   if (known && *kept == store.instance()) return Status::Ok();
   ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store.List(Filter()));
   if (known && snapshots.empty()) return store.Inherit(*kept);
-  ASSIGN_OR_RETURN(const std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
-  const std::string line = store.instance() + "\n";
-  RETURN_IF_ERROR(file->Write(0, std::as_bytes(std::span(line))));
-  return file->Commit();
+  // Containers matter more than what helps a database that is lost one day.
+  const Status written = WriteLine(path, store.instance());
+  if (!written.ok()) {
+    log.Warning("whose holds in the pool are ours is kept in the database alone",
+                {{"path", path}, {"err", written.message()}});
+  }
+  return Status::Ok();
 }
 
 }  // namespace
@@ -64,7 +74,7 @@ Result<std::unique_ptr<Snapshotter>> Snapshotter::Open(const Options& options, I
   ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
                    WithReserve(*reserve, [&] { return Store::Open(database); }));
   RETURN_IF_ERROR(
-      WithReserve(*reserve, [&] { return KeepInstance(options.root + "/instance", *store); }));
+      WithReserve(*reserve, [&] { return KeepInstance(options.root + "/instance", *store, log); }));
   std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(options, *std::move(lock),
                                                            std::move(reserve), std::move(store),
                                                            std::move(directories), images, log));

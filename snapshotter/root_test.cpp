@@ -112,6 +112,19 @@ TEST_F(RootTest, WhatCannotBeRemovedStopsNothing) {
   EXPECT_THAT(Names(Root() + "/snapshots"), ElementsAre("2"));
 }
 
+TEST_F(RootTest, WhatOnlyHelpsALostDatabaseStopsNothing) {
+  Prepare("a");
+  snapshotter_.reset();
+  const std::string instance = Root() + "/instance";
+  ASSERT_TRUE(fs::remove(instance));
+  ASSERT_TRUE(fs::create_directory(instance));
+  Reopen();
+  EXPECT_TRUE(snapshotter_->Stat("a").ok());
+  ASSERT_TRUE(fs::remove(instance));
+  Reopen();
+  EXPECT_TRUE(fs::is_regular_file(instance)) << "written when it can be";
+}
+
 TEST_F(RootTest, WhatContainersWroteOutlivesTheDatabase) {
   os::testing::WriteFile(Prepare("a") + "/file", "precious");
   snapshotter_.reset();

@@ -258,7 +258,10 @@ Result<std::vector<Mount>> Snapshotter::Mounts(const std::string& key) {
   if (snapshot.info.kind == Kind::kCommitted) {
     return FailedPreconditionError(Quoted(key) + " is not active or a view");
   }
-  return MountsOf(snapshot, Patience::kAll);
+  Result<std::vector<Mount>> mounts = MountsOf(snapshot, Patience::kAll);
+  // Of what somebody has removed meanwhile anything may be missing.
+  if (!mounts.ok()) RETURN_IF_ERROR(store_->GetById(snapshot.layer.id).status());
+  return mounts;
 }
 
 Status Snapshotter::Commit(const CommitRequest& request) {

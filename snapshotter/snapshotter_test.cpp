@@ -2,224 +2,25 @@
 #include "snapshotter/snapshotter.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <chrono>
-#include <cstdint>
-#include <functional>
 #include <future>
-#include <map>
-#include <mutex>
-#include <set>
-#include <stdexcept>
 #include <thread>
 
 #include "common/os/file_tree.hpp"
 #include "common/os/testing/mounts.hpp"
-#include "common/os/testing/scratch.hpp"
+#include "snapshotter/testing/fake_images.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
 
-using testing::Contains;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::Not;
-
-oci::Digest Numbered(unsigned char number) {
-  oci::Digest digest;
-  digest.bytes.fill(static_cast<std::byte>(number));
-  return digest;
-}
-
-LayerImage ImageOf(unsigned char number) {
-  return {Numbered(static_cast<unsigned char>(number + 100)), Numbered(number)};
-}
-
-// A pool of images without bytes; a mount is a name in a set.
-class FakeImages final : public Images {
- public:
-  Result<std::optional<LayerImage>> FindChain(const oci::Digest& chain) override {
-    const std::lock_guard lock(mutex);
-    RETURN_IF_ERROR(fails);
-    const auto found = chains.find(chain);
-    return found == chains.end() ? std::optional<LayerImage>() : found->second;
-  }
-  Status AddChain(const LayerImage& image, const oci::Digest& chain,
-                  const std::optional<oci::Digest>& /*parent*/) override {
-    const std::lock_guard lock(mutex);
-    chains[chain] = image;
-    return Status::Ok();
-  }
-  Status Hold(const LayerImage& image, const std::string& holder) override {
-    const std::lock_guard lock(mutex);
-    RETURN_IF_ERROR(hold_fails);
-    if (changes_when_held && holds.contains(holder)) {
-      changes_when_held = false;
-      LoseLocked();
-    }
-    if (gone.contains(image.root)) return NotFoundError("it is gone");
-    holds[holder] = image;
-    return Status::Ok();
-  }
-  Status Drop(const std::string& holder) override {
-    const std::lock_guard lock(mutex);
-    holds.erase(holder);
-    return Status::Ok();
-  }
-  Result<std::vector<std::string>> Reconcile(const std::string& prefix,
-                                             const std::vector<std::string>& holders) override {
-    const std::lock_guard lock(mutex);
-    RETURN_IF_ERROR(fails);
-    std::erase_if(holds, [&](const auto& hold) {
-      return hold.first.rfind(prefix, 0) == 0 &&
-             std::find(holders.begin(), holders.end(), hold.first) == holders.end();
-    });
-    std::vector<std::string> lost = holders;
-    std::erase_if(lost, [&](const std::string& holder) { return holds.contains(holder); });
-    return lost;
-  }
-  std::uint64_t Joined() override {
-    if (throws && thrown++ == 0) throw std::runtime_error("a library's");
-    return joined;
-  }
-  Result<bool> IsPlaced(const LayerImage& image) override {
-    const std::lock_guard lock(mutex);
-    return !gone.contains(image.root);
-  }
-  Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
-                             const std::vector<std::string>& below,
-                             const std::function<bool()>& cancelled) override {
-    if (while_restoring) RETURN_IF_ERROR(while_restoring(cancelled));
-    const std::lock_guard lock(mutex);
-    RETURN_IF_ERROR(restore_fails);
-    restored_over.push_back(below);
-    gone.erase(image.root);
-    const LayerImage again = {another_root ? *another_root : image.root, image.diff_id};
-    holds[holder] = again;
-    return again;
-  }
-  Result<snapshotter::Usage> Measure(const LayerImage& /*image*/) override {
-    const std::lock_guard lock(mutex);
-    return snapshotter::Usage{1234, 5};
-  }
-  Status Mount(const LayerImage& image, const std::string& path) override {
-    const std::lock_guard lock(mutex);
-    RETURN_IF_ERROR(fails);
-    RETURN_IF_ERROR(mount_fails);
-    if (mounted.contains(path)) return Status::Ok();
-    if (gone.contains(image.root)) return NotFoundError("it is gone");
-    if (mounted.size() >= room) {
-      if (when_full) when_full();
-      return ResourceExhaustedError("too many are mounted");
-    }
-    mounted.insert(path);
-    mounted_of[path] = joined;
-    return Status::Ok();
-  }
-  Status Unmount(const std::string& path) override {
-    const std::scoped_lock lock(unmounting, mutex);
-    RETURN_IF_ERROR(unmount_fails);
-    mounted.erase(path);
-    return Status::Ok();
-  }
-  Result<bool> Withdraw(const std::string& path) override {
-    const std::lock_guard lock(mutex);
-    RETURN_IF_ERROR(unmount_fails);
-    return mounted.erase(path) > 0;
-  }
-  bool IsMounted(const std::string& path) {
-    const std::lock_guard lock(mutex);
-    return mounted.contains(path);
-  }
-
-  std::mutex unmounting;  // nobody does while a test has it
-  std::mutex mutex;
-  std::map<oci::Digest, LayerImage> chains;
-  std::map<std::string, LayerImage> holds;
-  std::size_t Held() {
-    const std::lock_guard lock(mutex);
-    return holds.size();
-  }
-  // As a pool that is made anew.
-  void Lose(bool everything) {
-    const std::lock_guard lock(mutex);
-    if (everything) {
-      for (const auto& [holder, image] : holds) gone.insert(image.root);
-    }
-    LoseLocked();
-  }
-  void LoseLocked() {
-    holds.clear();
-    ++joined;
-  }
-
-  std::set<std::string> mounted;
-  std::size_t room = SIZE_MAX;
-  std::function<void()> when_full;
-  std::map<std::string, std::uint64_t> mounted_of;  // which pool, counted as joined
-  bool changes_when_held = false;                   // by who has held it, once
-  std::set<oci::Digest> gone;
-  std::vector<std::vector<std::string>> restored_over;
-  std::optional<oci::Digest> another_root;
-  std::atomic<std::uint64_t> joined = 1;
-  Status fails;
-  Status hold_fails;
-  Status mount_fails;
-  Status unmount_fails;
-  Status restore_fails;
-  std::function<Status(const std::function<bool()>& cancelled)> while_restoring;
-  std::atomic<bool> throws = false;  // once
-  std::atomic<int> thrown = 0;
-};
-
-class SnapshotterTest : public testing::Test {
- protected:
-  SnapshotterTest() : log_(sink_, {base::LogLevel::kError}) { Reopen(); }
-  void Reopen() {
-    snapshotter_.reset();
-    Result<std::unique_ptr<Snapshotter>> opened =
-        Snapshotter::Open({scratch_.path(), {"index=off"}, [this] { ++found_; }}, images_, log_);
-    ASSERT_TRUE(opened.ok()) << opened.status().message();
-    snapshotter_ = *std::move(opened);
-  }
-  std::string Path(int id, const std::string& below) const {
-    return scratch_.path() + "/snapshots/" + std::to_string(id) + "/" + below;
-  }
-  std::vector<std::string> Directories() {
-    static_cast<void>(snapshotter_->Cleanup());
-    std::vector<std::string> names;
-    for (int id = 1; id < 20; ++id) {
-      if (::access(Path(id, "").c_str(), F_OK) == 0) names.push_back(std::to_string(id));
-    }
-    return names;
-  }
-  Mount PrepareOne(const std::string& key, const std::string& parent, const Labels& labels = {}) {
-    const Result<std::vector<Mount>> mounts = snapshotter_->Prepare(key, parent, labels);
-    EXPECT_TRUE(mounts.ok()) << mounts.status().message();
-    return mounts.ok() ? mounts->front() : Mount();
-  }
-  // A layer as containerd pulls one: prepared, applied, committed as its chain.
-  void Pull(unsigned char number, const std::string& name, const std::string& parent) {
-    const Mount mount = PrepareOne("extract", parent);
-    const Result<Snapshot> target = snapshotter_->FindTarget({mount});
-    ASSERT_TRUE(target.ok()) << target.status().message();
-    ASSERT_TRUE(snapshotter_->SetImage(*target, ImageOf(number)).ok());
-    const Status committed = snapshotter_->Commit({name, "extract", "", {}});
-    ASSERT_TRUE(committed.ok()) << committed.message();
-  }
-
-  os::testing::Scratch scratch_;
-  base::StderrSink sink_;
-  base::Logger log_;
-  FakeImages images_;
-  std::atomic<int> found_ = 0;  // layers, by Prepare
-  std::unique_ptr<Snapshotter> snapshotter_;
-};
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using testing::ImageOf;
+using ::testing::IsEmpty;
+using testing::Numbered;
+using testing::SnapshotterTest;
 
 TEST_F(SnapshotterTest, DirectoriesAreLayersOverEachOther) {
   EXPECT_EQ(PrepareOne("a", ""), (Mount{"bind", Path(1, "fs"), {"rw", "rbind"}}));
@@ -494,6 +295,15 @@ TEST_F(SnapshotterTest, MountsWithoutRoomWaitForWhatIsRemoved) {
   EXPECT_THAT(images_.mounted, ElementsAre(Path(2, "fs")));
 }
 
+TEST_F(SnapshotterTest, WhatIsRemovedWhileItIsMountedIsNotFound) {
+  Pull(1, "chain1", "");
+  PrepareOne("container", "chain1");
+  ASSERT_TRUE(images_.Unmount(Path(1, "fs")).ok());
+  images_.room = 0;
+  images_.when_full = [&] { static_cast<void>(snapshotter_->Remove("container")); };
+  EXPECT_EQ(snapshotter_->Mounts("container").status().code(), StatusCode::kNotFound);
+}
+
 TEST_F(SnapshotterTest, WhoRemovesQuickerThanMountsGoIsSlowedDown) {
   constexpr int kAll = 40;
   for (int i = 0; i < kAll; ++i) PrepareOne(std::to_string(i), "");
@@ -510,155 +320,6 @@ TEST_F(SnapshotterTest, WhoRemovesQuickerThanMountsGoIsSlowedDown) {
   EXPECT_EQ(removed, 32);
   unmounting.unlock();
   removing.join();
-}
-
-TEST_F(SnapshotterTest, HoldsThatWereLostAreTakenAgain) {
-  Pull(1, "chain1", "");
-  PrepareOne("container", "chain1");
-  const std::map<std::string, LayerImage> before = images_.holds;
-  ASSERT_EQ(before.size(), 1U);
-  ASSERT_THAT(images_.mounted, ElementsAre(Path(1, "fs")));
-  images_.Lose(false);
-  images_.mounted.insert("stale");  // nobody else's mount is touched
-  EXPECT_TRUE(snapshotter_->Mounts("container").ok());
-  EXPECT_EQ(images_.holds, before);
-  EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), "stale"));
-  EXPECT_THAT(images_.restored_over, IsEmpty());
-}
-
-TEST_F(SnapshotterTest, WhatWasMountedOfALostPoolIsNotUsed) {
-  Pull(1, "chain1", "");
-  PrepareOne("container", "chain1");
-  images_.Lose(false);
-  images_.hold_fails = UnavailableError("not yet");
-  images_.fails = UnavailableError("not yet");
-  EXPECT_EQ(snapshotter_->Mounts("container").status().code(), StatusCode::kUnavailable);
-  images_.fails = images_.hold_fails = Status::Ok();
-  EXPECT_TRUE(snapshotter_->Mounts("container").ok());
-  EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs")));
-}
-
-TEST_F(SnapshotterTest, LayersThatHaveGoneArePlacedAgainTheLowestFirst) {
-  Pull(1, "chain1", "");
-  Pull(2, "chain2", "chain1");
-  PrepareOne("container", "chain2");
-  images_.Lose(true);
-  const Result<std::vector<Mount>> mounts = snapshotter_->Mounts("container");
-  ASSERT_TRUE(mounts.ok()) << mounts.status().message();
-  EXPECT_THAT(images_.restored_over, ElementsAre(IsEmpty(), ElementsAre(Path(1, "fs"))));
-  EXPECT_EQ(images_.holds.size(), 2U);
-  EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), Path(2, "fs")));
-}
-
-TEST_F(SnapshotterTest, APoolThatChangesWhileLayersArePlacedAgainIsSettledOnceMore) {
-  Pull(1, "chain1", "");
-  Pull(2, "chain2", "chain1");
-  PrepareOne("container", "chain2");
-  images_.gone.insert(ImageOf(2).root);
-  images_.restore_fails = UnavailableError("not yet");
-  images_.Lose(false);
-  EXPECT_EQ(snapshotter_->Mounts("container").status().code(), StatusCode::kUnavailable);
-  while (snapshotter_->IsRestoring(1) || snapshotter_->IsRestoring(2)) std::this_thread::yield();
-  ASSERT_EQ(images_.mounted_of[Path(1, "fs")], 2U);
-  images_.restore_fails = Status::Ok();
-  images_.changes_when_held = true;
-  Status mounts = UnavailableError("not asked yet");
-  for (int i = 0; i < 100 && mounts.code() == StatusCode::kUnavailable; ++i) {
-    mounts = snapshotter_->Mounts("container").status();
-  }
-  ASSERT_TRUE(mounts.ok()) << mounts.message();
-  EXPECT_EQ(images_.joined, 3U);
-  EXPECT_EQ(images_.mounted_of[Path(1, "fs")], 3U) << "it is of a pool that has gone";
-  EXPECT_EQ(images_.mounted_of[Path(2, "fs")], 3U);
-  EXPECT_EQ(images_.Held(), 2U);
-}
-
-TEST_F(SnapshotterTest, AnImageThatCameOutOtherwiseIsWhatTheSnapshotHas) {
-  Pull(1, "chain1", "");
-  images_.Lose(true);
-  images_.another_root = Numbered(77);
-  EXPECT_TRUE(snapshotter_->Prepare("container", "chain1", {}).ok());
-  Reopen();
-  ASSERT_EQ(images_.holds.size(), 1U);
-  EXPECT_EQ(images_.holds.begin()->second.root, Numbered(77));
-}
-
-TEST_F(SnapshotterTest, ALayerNobodyHasIsNamedAndNothingIsLeftOfWhoAsked) {
-  Pull(1, "chain1", "");
-  PrepareOne("old", "chain1");
-  images_.Lose(true);
-  images_.restore_fails = NotFoundError("layer of image web: ctr content fetch web");
-  const Status mounts = snapshotter_->Mounts("old").status();
-  EXPECT_EQ(mounts.code(), StatusCode::kNotFound);
-  EXPECT_THAT(mounts.message(), HasSubstr("content fetch web"));
-  const Status prepared = snapshotter_->Prepare("new", "chain1", {}).status();
-  EXPECT_EQ(prepared.code(), StatusCode::kNotFound);
-  EXPECT_THAT(prepared.message(), HasSubstr("content fetch web"));
-  EXPECT_EQ(snapshotter_->Stat("new").status().code(), StatusCode::kNotFound);
-  EXPECT_TRUE(snapshotter_->Remove("old").ok()) << "what is lost can be removed";
-  images_.restore_fails = Status::Ok();
-  EXPECT_TRUE(snapshotter_->Prepare("new", "chain1", {}).ok()) << "and had again later";
-}
-
-TEST_F(SnapshotterTest, WhatWasMountedIsMountedAgainAndNothingElse) {
-  Pull(1, "mounted", "");
-  Pull(2, "never", "");
-  PrepareOne("container", "mounted");
-  images_.Lose(false);
-  PrepareOne("another", "");  // upon which the pool is settled
-  while (snapshotter_->IsRestoring(1)) std::this_thread::yield();
-  EXPECT_TRUE(images_.IsMounted(Path(1, "fs"))) << "somebody was told of it";
-  EXPECT_FALSE(images_.IsMounted(Path(2, "fs")));
-  EXPECT_EQ(images_.Held(), 2U);
-}
-
-TEST_F(SnapshotterTest, WhatIsRemovedWhileItIsPlacedAgainHoldsNothing) {
-  Pull(1, "chain1", "");
-  images_.while_restoring = [&](const std::function<bool()>& /*cancelled*/) {
-    const Status removed = snapshotter_->Remove("chain1");
-    static_cast<void>(snapshotter_->Cleanup());
-    return removed;
-  };
-  images_.Lose(true);
-  PrepareOne("another", "");  // upon which the pool is settled
-  while (snapshotter_->IsRestoring(1)) std::this_thread::yield();
-  EXPECT_EQ(images_.restored_over.size(), 1U);
-  EXPECT_EQ(images_.Held(), 0U);
-}
-
-TEST_F(SnapshotterTest, WhatIsBeingPlacedAgainEndsWithTheDaemon) {
-  Pull(1, "chain1", "");
-  PrepareOne("container", "chain1");
-  std::promise<void> begun;
-  std::once_flag once;
-  images_.while_restoring = [&](const std::function<bool()>& cancelled) -> Status {
-    std::call_once(once, [&] { begun.set_value(); });
-    while (!cancelled()) std::this_thread::yield();
-    return CancelledError("nobody waits for it any more");
-  };
-  images_.Lose(true);
-  std::future<Status> asked =
-      std::async(std::launch::async, [&] { return snapshotter_->Mounts("container").status(); });
-  begun.get_future().wait();
-  snapshotter_->StopRestoring();
-  EXPECT_EQ(asked.get().code(), StatusCode::kCancelled);
-  snapshotter_.reset();
-}
-
-TEST_F(SnapshotterTest, NobodyEndsByAnExceptionWhilePoolsAreLookedAfter) {
-  Pull(1, "chain1", "");
-  images_.throws = true;
-  while (images_.thrown < 2) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  EXPECT_TRUE(snapshotter_->Stat("chain1").ok());
-}
-
-TEST_F(SnapshotterTest, NobodyHasToAskForWhatWasLost) {
-  Pull(1, "chain1", "");
-  images_.Lose(true);
-  for (int i = 0; i < 300 && images_.Held() == 0; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  EXPECT_EQ(images_.Held(), 1U);
 }
 
 }  // namespace

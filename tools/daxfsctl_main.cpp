@@ -117,8 +117,10 @@ void DeclareDoctor(CLI::App& app, CommandLine& line) {
   DoctorCommand& arguments = line.doctor;
   arguments.version = DAXFS_VERSION_TEXT;
   CLI::App* doctor = app.add_subcommand("doctor", "look at this node, and say what to type");
-  doctor->add_option("--address", arguments.address, "socket of daxfs-snapshotter")
+  doctor->add_option("--config", arguments.config, "configuration of daxfs-snapshotter")
       ->capture_default_str();
+  doctor->add_option("--address", arguments.address,
+                     "socket of daxfs-snapshotter (default: as its configuration says)");
   doctor->add_option("--containerd", arguments.containerd,
                      "socket of containerd (default: as daxfs-snapshotter says)");
   doctor->add_option("--containerd-config", arguments.containerd_config)->capture_default_str();

@@ -9,15 +9,13 @@
 
 #include "common/os/file_io.hpp"
 #include "common/pool/config.hpp"
+#include "snapshotter/config/config.hpp"
 #include "tools/text.hpp"
 
 namespace daxfs::tools {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr const char* kUsualRoot = "/var/lib/daxfs/snapshotter";
-constexpr const char* kUsualContainerd = "/run/containerd/containerd.sock";
 
 const char* NameOf(Verdict verdict) {
   switch (verdict) {
@@ -121,22 +119,27 @@ Status DiagnoseContainerd(const DoctorCommand& command, const std::string& addre
 
 Status Diagnose(const DoctorCommand& command, Context& context) {
   Report report(command.json, context);
-  const Result<DaemonStatus> daemon = AskStatus(command.address);
+  const Result<snapshotter::Config> read = snapshotter::ReadConfig(command.config);
+  // What a daemon that runs says is what counts.
+  const snapshotter::Config config = read.ok() ? *read : snapshotter::Config();
+  const std::string socket = command.address.empty() ? config.address : command.address;
+  const Result<DaemonStatus> daemon = AskStatus(socket);
   ModuleFacts module = LookAtModule();
   // It may have been told of another program than the usual one.
   module.fuse_program |= daemon.ok() && daemon->backend == "fuse";
   RETURN_IF_ERROR(report.Add(CheckModule(module)));
   ASSIGN_OR_RETURN(const std::optional<PoolFacts> pool,
-                   DiagnosePools(daemon.ok() ? daemon->pool : "", report));
+                   DiagnosePools(daemon.ok() ? daemon->pool : config.pool, report));
+  RETURN_IF_ERROR(report.Add(CheckConfig(command.config, read.status())));
   RETURN_IF_ERROR(report.Add(CheckDaemon(daemon, command.version)));
   if (daemon.ok()) RETURN_IF_ERROR(report.Add(CheckDaemonPool(*daemon, pool, module)));
-  const std::string root = daemon.ok() ? daemon->root : kUsualRoot;
+  const std::string root = daemon.ok() ? daemon->root : config.root;
   RETURN_IF_ERROR(report.Add(CheckRoot(root, os::ProbeUpper(root))));
-  if (daemon.ok()) RETURN_IF_ERROR(report.Add(CheckImages(AskSnapshots(command.address))));
+  if (daemon.ok()) RETURN_IF_ERROR(report.Add(CheckImages(AskSnapshots(socket))));
   const std::string said = daemon.ok() ? daemon->containerd : "";
   const std::string address = !command.containerd.empty() ? command.containerd
                               : !said.empty()             ? said
-                                                          : kUsualContainerd;
+                                                          : config.containerd;
   RETURN_IF_ERROR(DiagnoseContainerd(command, address, report));
   return report.End();
 }

@@ -57,6 +57,8 @@ PoolFacts LookAtPool(const std::string& name);
 // `host`: who this one is, "" while that is not known.
 Findings CheckPoolFacts(const PoolFacts& facts, const std::optional<pool::HostIdentity>& host);
 
+// `config`: what was read of `path`.
+Finding CheckConfig(const std::string& path, const Status& config);
 // `version`: of this program.
 Finding CheckDaemon(const Result<DaemonStatus>& daemon, const std::string& version);
 // `pool`: what its pool is now, if it has one.
@@ -83,8 +85,9 @@ Findings CheckContainerd(const Result<ContainerdFacts>& containerd,
 Finding CheckSandbox(const std::string& name, const Result<SandboxFacts>& image);
 
 struct DoctorCommand {
-  std::string address = "/run/daxfs/snapshotter.sock";
-  std::string containerd;  // its socket; "": as the daemon says
+  std::string config = "/etc/daxfs/snapshotter.yaml";
+  std::string address;     // of the daemon; "": as its configuration says
+  std::string containerd;  // its socket; "": as the daemon says, or its configuration
   std::string containerd_config = "/etc/containerd/config.toml";
   std::string version;  // of this program
   bool json = false;

@@ -22,6 +22,18 @@ std::size_t CountOf(const std::vector<SnapshotView>& snapshots, const std::strin
 
 }  // namespace
 
+Finding CheckConfig(const std::string& path, const Status& config) {
+  if (config.ok()) return {Verdict::kOk, "config", path + " can be read", ""};
+  if (config.code() == StatusCode::kNotFound) {
+    return {Verdict::kOk, "config", path + " is not there: all is as without configuration", ""};
+  }
+  if (config.code() == StatusCode::kPermissionDenied) {
+    return {Verdict::kWarn, "config", config.message(), "run this as root"};
+  }
+  return {Verdict::kFail, "config", config.message(),
+          fmt::format("mend it, and look: daxfs-snapshotter --check-config --config {}", path)};
+}
+
 Finding CheckDaemon(const Result<DaemonStatus>& daemon, const std::string& version) {
   if (!daemon.ok()) {
     return {Verdict::kFail, "daemon", daemon.status().message(), AdviceFor(daemon.status())};

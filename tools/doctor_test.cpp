@@ -106,6 +106,15 @@ TEST(DoctorTest, APoolIsOpenedAndLookedThrough) {
                 "daxfsctl pool attach p");
 }
 
+TEST(DoctorTest, TheConfigurationCanBeRead) {
+  ExpectFinding(CheckConfig("/c", Status::Ok()), Verdict::kOk, "/c can be read", "");
+  ExpectFinding(CheckConfig("/c", NotFoundError("why")), Verdict::kOk, "/c is not there", "");
+  ExpectFinding(CheckConfig("/c", Status(StatusCode::kPermissionDenied, "/c: why")), Verdict::kWarn,
+                "/c: why", "as root");
+  ExpectFinding(CheckConfig("/c", InvalidArgumentError("/c: line 3: why")), Verdict::kFail,
+                "/c: line 3: why", "--check-config --config /c");
+}
+
 TEST(DoctorTest, TheDaemonAnswers) {
   DaemonStatus status;
   status.version = "1";

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::uint64_t kBlockBytes = 512;  // of st_blocks
 constexpr std::uint64_t kEntriesBetweenLooks = 1000;
-// Directories open at a time while removing; what lies deeper is moved up first.
+// Directories open at a time. While removing, what lies deeper is moved up first.
 constexpr std::size_t kDepthMax = 64;
 
 struct CloseDirectory {
@@ -32,11 +32,11 @@ using Stream = std::unique_ptr<DIR, CloseDirectory>;
 
 bool IsDots(std::string_view name) { return name == "." || name == ".."; }
 
-// A directory directly in `parent`, on the same mount.
-Result<Stream> OpenIn(int parent, const char* name) {
+// A directory directly in `parent`, or above it, on the same mount.
+Result<Stream> OpenIn(int parent, const char* name, std::uint64_t resolve = RESOLVE_BENEATH) {
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  if (parent != AT_FDCWD) how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
+  if (parent != AT_FDCWD) how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | resolve;
   UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof(how))));
   if (!fd.valid()) return Status::FromErrno(errno, name);
   Stream stream(::fdopendir(fd.get()));
@@ -123,6 +123,102 @@ class Remover {
   Status status_;
 };
 
+// Counts one directory's content. Each is read to its end before what is below, so that it can be
+// closed meanwhile.
+class Measurer {
+ public:
+  explicit Measurer(const std::function<bool()>& cancelled) : cancelled_(cancelled) {}
+  const TreeUsage& usage() const { return usage_; }
+
+  Status Run(Stream top) {
+    struct stat info {};
+    if (::fstat(::dirfd(top.get()), &info) != 0) return Status::FromErrno(errno, "fstat");
+    Count(info);
+    RETURN_IF_ERROR(Enter(std::move(top), info));
+    while (!levels_.empty()) {
+      Level& here = levels_.back();
+      if (here.below.empty()) {
+        RETURN_IF_ERROR(Leave());
+        continue;
+      }
+      const std::string name = std::move(here.below.back());
+      here.below.pop_back();
+      RETURN_IF_ERROR(Descend(name));
+    }
+    return Status::Ok();
+  }
+
+ private:
+  struct Level {
+    Stream stream;  // of the deepest kDepthMax
+    std::pair<dev_t, ino_t> identity;
+    std::vector<std::string> below;  // directories to be counted yet
+  };
+
+  void Count(const struct stat& info) {
+    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) &&
+        !seen_.emplace(info.st_dev, info.st_ino).second) {
+      return;
+    }
+    usage_.bytes += static_cast<std::uint64_t>(info.st_blocks) * kBlockBytes;
+    ++usage_.inodes;
+  }
+
+  Status Descend(const std::string& name) {
+    Result<Stream> opened = OpenIn(::dirfd(levels_.back().stream.get()), name.c_str());
+    if (!opened.ok()) {
+      const int error = opened.status().error_number();
+      const bool gone = error == ENOENT || error == ENOTDIR || error == EXDEV || error == ELOOP;
+      return gone ? Status::Ok() : std::move(opened).status();
+    }
+    struct stat info {};
+    if (::fstat(::dirfd(opened->get()), &info) != 0) return Status::FromErrno(errno, name);
+    return Enter(*std::move(opened), info);
+  }
+
+  Status Enter(Stream stream, const struct stat& directory) {
+    Level level = {std::move(stream), {directory.st_dev, directory.st_ino}, {}};
+    for (;;) {
+      // Asking gRPC takes ten times as long as looking at a file.
+      if (entries_++ % kEntriesBetweenLooks == 0 && cancelled_()) {
+        return CancelledError("counting was given up");
+      }
+      const dirent* entry = Next(level.stream.get());
+      if (entry == nullptr) break;
+      struct stat info {};
+      if (::fstatat(::dirfd(level.stream.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) continue;
+        return Status::FromErrno(errno, entry->d_name);
+      }
+      Count(info);
+      if (S_ISDIR(info.st_mode)) level.below.emplace_back(entry->d_name);
+    }
+    levels_.push_back(std::move(level));
+    if (levels_.size() > kDepthMax) levels_[levels_.size() - 1 - kDepthMax].stream.reset();
+    return Status::Ok();
+  }
+
+  // Back to the directory above, open again.
+  Status Leave() {
+    const Stream left = std::move(levels_.back().stream);
+    levels_.pop_back();
+    if (levels_.empty() || levels_.back().stream) return Status::Ok();
+    ASSIGN_OR_RETURN(levels_.back().stream, OpenIn(::dirfd(left.get()), "..", 0));
+    struct stat info {};
+    if (::fstat(::dirfd(levels_.back().stream.get()), &info) != 0 ||
+        levels_.back().identity != std::pair(info.st_dev, info.st_ino)) {
+      return UnavailableError("a directory was moved while it was counted");
+    }
+    return Status::Ok();
+  }
+
+  const std::function<bool()>& cancelled_;
+  TreeUsage usage_;
+  std::set<std::pair<dev_t, ino_t>> seen_;  // those with several names
+  std::vector<Level> levels_;
+  std::uint64_t entries_ = 0;
+};
+
 }  // namespace
 
 Status RemoveTree(const std::string& path) {
@@ -136,48 +232,11 @@ Status RemoveTree(const std::string& path) {
 }
 
 Result<TreeUsage> MeasureTree(const std::string& path, const std::function<bool()>& cancelled) {
-  TreeUsage usage;
-  std::set<std::pair<dev_t, ino_t>> seen;  // those with several names
-  const auto count = [&](const struct stat& info) {
-    if (info.st_nlink > 1 && !S_ISDIR(info.st_mode) &&
-        !seen.emplace(info.st_dev, info.st_ino).second) {
-      return;
-    }
-    usage.bytes += static_cast<std::uint64_t>(info.st_blocks) * kBlockBytes;
-    ++usage.inodes;
-  };
   ASSIGN_OR_RETURN(Stream top, OpenIn(AT_FDCWD, path.c_str()));
-  std::vector<Stream> levels;
-  struct stat info {};
-  if (::fstat(::dirfd(top.get()), &info) != 0) return Status::FromErrno(errno, path);
-  count(info);
-  levels.push_back(std::move(top));
-  for (std::uint64_t entries = 0; !levels.empty(); ++entries) {
-    // Asking gRPC takes ten times as long as looking at a file.
-    if (entries % kEntriesBetweenLooks == 0 && cancelled()) {
-      return CancelledError(path + ": counting was given up");
-    }
-    const dirent* entry = Next(levels.back().get());
-    if (entry == nullptr) {
-      levels.pop_back();
-      continue;
-    }
-    const int directory = ::dirfd(levels.back().get());
-    if (::fstatat(directory, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-      if (errno == ENOENT) continue;
-      return Status::FromErrno(errno, path);
-    }
-    count(info);
-    if (!S_ISDIR(info.st_mode)) continue;
-    Result<Stream> below = OpenIn(directory, entry->d_name);
-    if (below.ok()) {
-      levels.push_back(*std::move(below));
-    } else if (const int error = below.status().error_number();
-               error != ENOENT && error != ENOTDIR && error != EXDEV && error != ELOOP) {
-      return std::move(below).status().WithContext(path);
-    }
-  }
-  return usage;
+  Measurer measurer(cancelled);
+  const Status measured = measurer.Run(std::move(top));
+  if (!measured.ok()) return measured.WithContext(path);
+  return measurer.usage();
 }
 
 Status MakeDirectory(const std::string& path, std::uint32_t mode) {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,6 +65,28 @@ TEST_F(FileTreeTest, MeasuresBlocksAndEachInodeOnce) {
   EXPECT_EQ(full->inodes, 4U);
   EXPECT_GE(full->bytes, empty->bytes + 98304);
   EXPECT_LT(full->bytes, empty->bytes + 200000);
+}
+
+TEST_F(FileTreeTest, MeasuresTreesDeeperThanPathsAndDescriptorsGo) {
+  constexpr int kDepth = 300;
+  constexpr rlim_t kDescriptors = 128;
+  UniqueFd here(::open(top().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::string name(200, 'd');
+  for (int depth = 0; depth < kDepth; ++depth) {
+    ASSERT_EQ(::mkdirat(here.get(), name.c_str(), 0755), 0);
+    ASSERT_EQ(::mkdirat(here.get(), "beside", 0755), 0);
+    here = UniqueFd(::openat(here.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_TRUE(here.valid()) << depth;
+  }
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit few = {kDescriptors, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Result<TreeUsage> usage = MeasureTree(top(), Never);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  ASSERT_TRUE(usage.ok()) << usage.status().message();
+  EXPECT_EQ(usage->inodes, 2U * kDepth + 1);
+  EXPECT_TRUE(RemoveTree(top()).ok());
 }
 
 TEST_F(FileTreeTest, MeasuringCanBeGivenUp) {

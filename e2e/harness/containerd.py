@@ -71,42 +71,22 @@ def configuration(version, sandbox=None):
     return head + PODS[version].format(sandbox=sandbox) + pods.replace("# ", "")
 
 
-class Node:
-    """A guest with a containerd of `version`, and the snapshotter over a pool the guest knows as `pool`. `clients`:
-    further programs, by their names in e2e/versions.lock; `more`: the end of containerd's configuration."""
+class Client:
+    """Programs of containerd `version` in a guest, and `clients`: further ones, by their names in e2e/versions.lock."""
 
-    def __init__(self, vm, cache, version, pool, *, backend="kernel", clients=(), sandbox=None, more=""):
+    def __init__(self, vm, cache, version, clients=()):
         self.vm = vm
-        self.environment = f"PATH={self._put_programs(cache, version, clients)}:/usr/sbin:/usr/bin:/sbin:/bin"
-        programs.install_tool(vm, "daxfs-snapshotter", "/usr/local/sbin")
-        vm.run("mkdir -p /etc/daxfs /etc/containerd && cat > /etc/containerd/config.toml",
-               stdin=configuration(version, sandbox) + more)
-        settings = {"pool": pool, "backend": backend}
-        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items() if value)
-        vm.run("cat > /etc/daxfs/snapshotter.yaml", stdin=text)
-        self.snapshotter = Daemon(vm, "snapshotter", "daxfs-snapshotter --log-level debug",
-                                  "/run/daxfs/snapshotter.sock")
-        self.containerd = Daemon(vm, "containerd", f"env {self.environment} containerd",
-                                 "/run/containerd/containerd.sock")
+        self.programs = self._put_programs(cache, version, clients)
+        self.environment = f"PATH={self.programs}:/usr/sbin:/usr/bin:/sbin:/bin"
 
     def _put_programs(self, cache, version, clients):
-        """Where that version's programs and the clients are in the guest."""
+        """Where they are in the guest."""
         folder = self.vm.share / f"containerd-{version}"
         if not folder.exists():
             folder.mkdir()
             for name in [name for name in (VERSIONS[version], *clients) if name]:
                 shutil.copytree(go_programs.prepare(cache, name), folder, dirs_exist_ok=True)
         return f"/mnt/share/{folder.name}"
-
-    def start(self):
-        """Both daemons."""
-        self.snapshotter.start()
-        self.containerd.start()
-
-    def stop(self):
-        """Both."""
-        self.containerd.stop()
-        self.snapshotter.stop()
 
     def client(self, *command, check=True, timeout=300):
         """Runs a client of containerd."""
@@ -126,3 +106,31 @@ class Node:
         lines = self.vm.read_text("/proc/self/mounts").splitlines()
         rows = [line.split() for line in lines]
         return [(where, kind, source) for source, where, kind, *_ in rows if where.startswith(SNAPSHOTTER_ROOT)]
+
+
+class Node(Client):
+    """A guest with a containerd of `version`, and the snapshotter over a pool the guest knows as `pool`. `clients`: as
+    Client has them; `more`: the end of containerd's configuration."""
+
+    def __init__(self, vm, cache, version, pool, *, backend="kernel", clients=(), sandbox=None, more=""):
+        super().__init__(vm, cache, version, clients)
+        programs.install_tool(vm, "daxfs-snapshotter", "/usr/local/sbin")
+        vm.run("mkdir -p /etc/daxfs /etc/containerd && cat > /etc/containerd/config.toml",
+               stdin=configuration(version, sandbox) + more)
+        settings = {"pool": pool, "backend": backend}
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items() if value)
+        vm.run("cat > /etc/daxfs/snapshotter.yaml", stdin=text)
+        self.snapshotter = Daemon(vm, "snapshotter", "daxfs-snapshotter --log-level debug",
+                                  "/run/daxfs/snapshotter.sock")
+        self.containerd = Daemon(vm, "containerd", f"env {self.environment} containerd",
+                                 "/run/containerd/containerd.sock")
+
+    def start(self):
+        """Both daemons."""
+        self.snapshotter.start()
+        self.containerd.start()
+
+    def stop(self):
+        """Both."""
+        self.containerd.stop()
+        self.snapshotter.stop()

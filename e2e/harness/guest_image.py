@@ -17,26 +17,28 @@ PACKAGES = ("acl", "attr", "bash", "busybox-static", "containerd", "daxctl", "do
             "python3-minimal", "runc", "strace", "util-linux", "xfsprogs")
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
 SIZE_MIB = 1024
+MACHINE_ID = "5eed0000000040008000000000000001"
 RECIPE = 2  # raise when the way the image is made changes
 
 
-def prepare(cache):
+def prepare(cache, more=()):
     """The path of the root image (ext4, raw, read-only for everybody), from the cache or made
-    now."""
+    now. `more`: further packages, for an image of its own."""
     source = apt.Apt(cache, SUITE)
     versions = {name: source.candidate(name) for name in ("containerd", "runc")}
+    packages = (*PACKAGES, *sorted(more))
     inputs = {
-        "suite": SUITE, "packages": PACKAGES, "excluded": EXCLUDED, "size_mib": SIZE_MIB,
+        "suite": SUITE, "packages": packages, "excluded": EXCLUDED, "size_mib": SIZE_MIB,
         "versions": versions, "recipe": RECIPE
     }
 
     def make(folder):
-        make_image(source, folder)
+        make_image(source, folder, packages)
 
     return cache.entry(f"guest-{SUITE}", inputs, make) / "root.img"
 
 
-def make_image(source, folder):
+def make_image(source, folder, packages):
     """Fills `folder` with root.img. Needs root, as mmdebstrap does to set owners."""
     if os.geteuid() != 0:
         raise apt.AptError("the guest image can only be made by root")
@@ -46,13 +48,15 @@ def make_image(source, folder):
     settings = [f"--aptopt={line}" for line in apt.machine_acquire().splitlines() if line.strip()]
     settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
     apt.run([
-        "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}",
         *settings, SUITE, tree, sources
     ])
     # The image is for anybody's test: it carries no trace of where the packages came from.
     shutil.rmtree(tree / "etc/apt/sources.list.d", ignore_errors=True)
     shutil.rmtree(tree / "etc/apt/apt.conf.d", ignore_errors=True)
     (tree / "etc/apt/sources.list").unlink(missing_ok=True)
+    # An image with systemd has booted before: it would enable everything on its first boot.
+    (tree / "etc/machine-id").write_text(f"{MACHINE_ID}\n", encoding="ascii")
     image = folder / "root.img"
     with image.open("wb") as out:
         out.truncate(SIZE_MIB << 20)

@@ -97,13 +97,15 @@ def die_with_parent():
 class Vm:
     """One guest. `share` is a folder of the host it reads at /mnt/share, `out` one it writes at
     /mnt/out; `disks` are image files it sees as /dev/vdb and on, read-only; `state` is one
-    it sees behind them and may write: what is there another machine finds, after this one.
+    it sees behind them and may write: what is there another machine finds, after this one. With
+    `keeps_root` it writes to the root image itself, and finds that when it starts again. `uuid` is
+    what its firmware says it is.
 
     Start machines from the main thread only: QEMU ends with the thread that started it.
     """
 
     def __init__(self, kernel, root_image, memory=None, name="vm", memory_mib=1024, cpus=2,
-                 append="", disks=(), state=None):
+                 append="", disks=(), state=None, keeps_root=False, uuid=None):
         if cpus < 2:
             raise ValueError("with one processor TCG's atomics on shared memory are not atomic")
         self.kernel = kernel
@@ -115,6 +117,8 @@ class Vm:
         self.append = append
         self.disks = disks
         self.state = state
+        self.keeps_root = keeps_root
+        self.uuid = uuid
         self.retries = 0
         self.boot_seconds = None
         self.work = Path(tempfile.mkdtemp(prefix=f"daxfs-{name}-"))
@@ -185,6 +189,14 @@ class Vm:
         """Pulls the plug: the guest gets no chance to say anything to the shared memory."""
         self._stop()
 
+    def wait_off(self, timeout=120):
+        """Waits until the guest has shut itself down; it can be booted again then."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise VmError(f"{self.name}: still on after {timeout} s\n{self._autopsy()}") from error
+        self._stop()
+
     def __enter__(self):
         return self
 
@@ -227,7 +239,9 @@ class Vm:
             ("chardev", f"socket,id=agent,path={socket_path}"),
             ("device", "virtserialport,chardev=agent,name=daxfs.agent"),
             ("device", "virtio-rng-pci"),
-            ("drive", f"file={self.root_image},if=virtio,format=raw,snapshot=on,cache=unsafe"),
+            ("drive", f"file={self.root_image},if=virtio,format=raw,cache=unsafe,"
+                      f"snapshot={'off' if self.keeps_root else 'on'}"),
+            *((("uuid", self.uuid),) if self.uuid else ()),
             *(("drive", f"file={disk},if=virtio,format=raw,readonly=on") for disk in self.disks),
             *((("drive", f"file={self.state},if=virtio,format=raw"),) if self.state else ()),
             ("virtfs", f"{NINE_P},mount_tag=modules,path={self.kernel.modules},readonly=on"),

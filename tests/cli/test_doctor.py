@@ -25,8 +25,9 @@ class Node:
                             "DAXFS_RUN_DIR": str(folder / "run"), "PATH": str(folder / "bin")}
 
     def doctor(self, *args):
-        return self.ctl.run("doctor", "--address", self.folder / "s.sock", "--containerd", self.folder / "c.sock",
-                            "--containerd-config", self.folder / "config.toml", *args, env=self.environment)
+        return self.ctl.run("doctor", "--config", self.folder / "snapshotter.yaml", "--address", self.folder / "s.sock",
+                            "--containerd", self.folder / "c.sock", "--containerd-config", self.folder / "config.toml",
+                            *args, env=self.environment)
 
     def findings(self):
         """{check: (verdict, what, advice)}; of several the last. The last line is about all."""
@@ -111,6 +112,22 @@ def test_a_daemon_with_a_pool(node, daemon, fuse):
     found = node.findings()
     assert found["daemon-pool"][:2] == ("ok", "daxfs-snapshotter takes part in pool images and mounts by fuse")
     assert found["module"][0] != "FAIL"  # whatever this machine has: somebody mounts
+
+
+def test_while_the_daemon_is_down_its_configuration_counts(node, daemon):
+    node.make_pool("elsewhere")
+    (node.folder / "pools.d/elsewhere.yaml").unlink()
+    (node.folder / "root").mkdir()
+    daemon.write_config(pool=f"{node.folder}/elsewhere.pool", containerd=f"{node.folder}/c.sock")
+    asked = ("doctor", "--config", daemon.config_file, "--containerd-config", node.folder / "config.toml")
+    lines = [json.loads(line) for line in node.ctl.run(*asked, "--json", env=node.environment).stdout.splitlines()]
+    found = {line["check"]: line["what"] for line in lines[:-1]}
+    assert found["config"] == f"{daemon.config_file} can be read"
+    assert str(daemon.socket) in found["daemon"] and f"{node.folder}/c.sock" in found["containerd"]
+    assert f"{node.folder}/elsewhere.pool" in found["pool"] and f"{node.folder}/root" in found["root"]
+    daemon.write_config(backend="magic")
+    verdict, what, advice = node.findings()["config"]
+    assert verdict == "FAIL" and "backend: wants auto" in what and "--check-config" in advice
 
 
 def test_nothing_that_fails_is_exit_status_0(node, daemon):

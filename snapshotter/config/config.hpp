@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "common/base/log.hpp"
@@ -10,7 +9,10 @@
 
 namespace daxfs::snapshotter {
 
-// What /etc/daxfs/snapshotter.yaml says; docs/snapshotter.md describes each key.
+// Read where nobody says another.
+inline constexpr const char* kUsualConfig = "/etc/daxfs/snapshotter.yaml";
+
+// What that file says; docs/snapshotter.md describes each key.
 struct Config {
   std::string root = "/var/lib/daxfs/snapshotter";
   std::string address = "/run/daxfs/snapshotter.sock";
@@ -30,20 +32,10 @@ std::vector<std::string> ChangedForRestart(const Config& now, const Config& want
 // Errors: kInvalidArgument with the line, also for keys nobody knows.
 Result<Config> ParseConfig(const std::string& yaml);
 
-struct CommandLine {
-  Config config;
-  std::string file;  // that was read; "" if there is none
-  bool check_config = false;
-  base::LogOptions log;  // its level is that of the configuration
-};
+// Errors: by errno (kNotFound), and those of ParseConfig, with `path`.
+Result<Config> ReadConfig(const std::string& path);
 
-// The command line asks for something else than to run: print `text` and leave.
-struct Leave {
-  int exit_code = 0;
-  std::string text;  // for stdout if exit_code is 0, else for stderr
-};
-
-// Reads the file of --config, or the usual one if there is one; options win over it.
-std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* argv);
+// What is wrong with the path that is the value of `key`; "" if nothing is.
+std::string WrongPath(const std::string& key, const std::string& path);
 
 }  // namespace daxfs::snapshotter

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "snapshotter/config.hpp"
+#include "snapshotter/config/config.hpp"
 
 #include <yaml-cpp/yaml.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iterator>
 #include <set>
-#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -16,26 +14,11 @@
 namespace daxfs::snapshotter {
 namespace {
 
-constexpr const char* kUsualFile = "/etc/daxfs/snapshotter.yaml";
 constexpr std::size_t kFileLimit = 65536;
-constexpr int kUsage = 2;
 constexpr std::size_t kSocketPathMost = 107;
 
 Status WrongLine(const YAML::Node& node, const std::string& what) {
   return InvalidArgumentError("line " + std::to_string(node.Mark().line + 1) + ": " + what);
-}
-
-// What is wrong with it; "" if nothing is.
-std::string WrongPath(const std::string& key, const std::string& path) {
-  if (path.rfind('/', 0) != 0) return key + ": wants an absolute path";
-  // OverlayFS separates layers and options by these.
-  if (key == "root" && path.find_first_of(":,\\") != std::string::npos) {
-    return key + ": may have no ':', ',' or '\\'";
-  }
-  if (key == "address" && path.size() > kSocketPathMost) {
-    return key + ": a socket's path has " + std::to_string(kSocketPathMost) + " bytes at most";
-  }
-  return {};
 }
 
 Status TakePath(const std::string& key, const YAML::Node& node, std::string* out) {
@@ -116,16 +99,6 @@ Status Take(const std::string& key, const YAML::Node& node, Config* config) {
                              "containerd, content, overlay_options, metrics, log_level");
 }
 
-Status ReadConfig(const std::string& path, bool may_be_missing, CommandLine* line) {
-  Result<os::UniqueFd> fd = os::OpenForReading(path);
-  if (fd.status().code() == StatusCode::kNotFound && may_be_missing) return Status::Ok();
-  RETURN_IF_ERROR(fd.status());
-  ASSIGN_OR_RETURN(const std::string text, os::ReadWholeFile(fd->get(), kFileLimit));
-  ASSIGN_OR_RETURN(line->config, ParseConfig(text).WithContext(path));
-  line->file = path;
-  return Status::Ok();
-}
-
 }  // namespace
 
 std::vector<std::string> ChangedForRestart(const Config& now, const Config& wanted) {
@@ -149,6 +122,18 @@ std::vector<std::string> ChangedForRestart(const Config& now, const Config& want
   return changed;
 }
 
+std::string WrongPath(const std::string& key, const std::string& path) {
+  if (path.rfind('/', 0) != 0) return key + ": wants an absolute path";
+  // OverlayFS separates layers and options by these.
+  if (key == "root" && path.find_first_of(":,\\") != std::string::npos) {
+    return key + ": may have no ':', ',' or '\\'";
+  }
+  if (key == "address" && path.size() > kSocketPathMost) {
+    return key + ": a socket's path has " + std::to_string(kSocketPathMost) + " bytes at most";
+  }
+  return {};
+}
+
 Result<Config> ParseConfig(const std::string& yaml) {
   Config config;
   try {
@@ -168,59 +153,10 @@ Result<Config> ParseConfig(const std::string& yaml) {
   return config;
 }
 
-std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* argv) {
-  CLI::App app(
-      "Serves container images out of a DAXFS pool to containerd, which has it as a proxy "
-      "snapshotter.",
-      "daxfs-snapshotter");
-  app.footer(
-      "SIGHUP reads the configuration again, SIGTERM ends it in order.\n"
-      "Exit status: 0 in order, 1 failed, 2 wrong usage or configuration.");
-  CommandLine line;
-  Config given;
-  std::string file;
-  std::string level = "info";
-  std::string format = "text";
-  app.set_version_flag("--version", std::string("daxfs-snapshotter ") + DAXFS_VERSION_TEXT);
-  const CLI::Option* config =
-      app.add_option("--config", file, "configuration file")->default_str(kUsualFile);
-  const CLI::Option* root = app.add_option("--root", given.root, "directory of snapshots");
-  const CLI::Option* address = app.add_option("--address", given.address, "socket to serve on");
-  const CLI::Option* pool =
-      app.add_option("--pool", given.pool, "pool of the images: a name or paths");
-  app.add_flag("--check-config", line.check_config, "read the configuration, say so, and leave");
-  const CLI::Option* wants_level =
-      app.add_option("--log-level", level, "debug, info, warning or error")->capture_default_str();
-  app.add_option("--log-format", format, "text or json")->capture_default_str();
-  const auto refuse = [](const std::string& what) {
-    return Leave{kUsage, "daxfs-snapshotter: " + what + "\n"};
-  };
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const int code = app.exit(error, out, err);
-    return Leave{code == 0 ? 0 : kUsage, code == 0 ? out.str() : err.str()};
-  }
-  const Result<base::LogLevel> log_level = base::ParseLogLevel(level);
-  if (!log_level.ok()) return refuse("--log-level: " + log_level.status().message());
-  const Result<base::LogFormat> log_format = base::ParseLogFormat(format);
-  if (!log_format.ok()) return refuse("--log-format: " + log_format.status().message());
-  line.log.format = *log_format;
-  const Status read = ReadConfig(config->empty() ? kUsualFile : file, config->empty(), &line);
-  if (!read.ok()) return refuse(read.message());
-  if (!root->empty()) line.config.root = given.root;
-  if (!address->empty()) line.config.address = given.address;
-  for (const auto& [key, path] :
-       {std::pair("root", line.config.root), std::pair("address", line.config.address)}) {
-    const std::string wrong = WrongPath(key, path);
-    if (!wrong.empty()) return refuse("--" + wrong);
-  }
-  if (!pool->empty()) line.config.pool = given.pool;
-  if (!wants_level->empty()) line.config.log_level = *log_level;
-  line.log.level = line.config.log_level;
-  return line;
+Result<Config> ReadConfig(const std::string& path) {
+  ASSIGN_OR_RETURN(const os::UniqueFd fd, os::OpenForReading(path));
+  ASSIGN_OR_RETURN(const std::string text, os::ReadWholeFile(fd.get(), kFileLimit));
+  return ParseConfig(text).WithContext(path);
 }
 
 }  // namespace daxfs::snapshotter
