@@ -2,6 +2,7 @@
 """A node as its administrator has it: systemd, the Debian packages, containerd's unit. Installed, upgraded under a
 container that reads and writes, rebooted, removed."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -60,6 +61,8 @@ def make_newer(packages, folder):
         control = tree / "DEBIAN/control"
         version = dpkg_deb("-f", package, "Version").strip()
         control.write_text(control.read_text().replace(version, f"{version}+newer"))
+        for shipped in tree.glob("etc/daxfs/*.yaml"):
+            shipped.write_text(f"{shipped.read_text()}# newer\n")
         newer[name] = folder / f"{name}.deb"
         dpkg_deb("-b", tree, newer[name])
     return newer
@@ -91,7 +94,8 @@ class Machine:
         for name in NAMES:
             shutil.copy(packages[name], self.vm.share / f"{name}.deb")
             names.append(f"/mnt/share/{name}.deb")
-        return self.vm.popen(["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "-i", *names], timeout=300)
+        words = ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--force-confold", "-i", *names]
+        return self.vm.popen(words, timeout=300)
 
     def running(self, unit):
         """The process of a unit that runs."""
@@ -165,7 +169,8 @@ def test_installed_it_runs_containers(machine, packages, demo_image):
     phys, size = vm.nvdimm
     vm.run(f"cat > /etc/daxfs/pools.d/{POOL}.yaml", stdin=f"phys: {phys:#x}\nsize: {size}\n")
     vm.run(f"echo 'pool: {POOL}' >> /etc/daxfs/snapshotter.yaml")
-    vm.run(f"systemctl enable --now daxfs-pool@{POOL} daxfs-snapshotter.socket daxfs-snapshotter", timeout=120)
+    for units in (f"daxfs-pool@{POOL}", "daxfs-snapshotter.socket daxfs-snapshotter"):
+        vm.run(f"systemctl enable --now {units}", timeout=120)
     module.assert_loaded(vm, machine.module)
     vm.run("systemctl restart containerd", timeout=120)
     machine.containerd.ctr("images", "pull", "--plain-http", "--snapshotter", "daxfs", IMAGE)
@@ -173,7 +178,11 @@ def test_installed_it_runs_containers(machine, packages, demo_image):
     rows = machine.containerd.mounts()
     assert [kind for _, kind, _ in rows] == ["daxfs"] * len(layout.layer_blobs(demo_image / "image")), rows
     assert vm.run("stat -c '%a %G' /dev/daxfs/images /run/daxfs/snapshotter.sock").stdout.split() == [
-        "660", "daxfs", "600", "root"]
+        "640", "daxfs", "600", "root"]
+    as_member = "setpriv --reuid nobody --regid daxfs --clear-groups daxfsctl pool"
+    assert json.loads(vm.run(f"{as_member} info --json {POOL}").stdout)["hosts"]
+    refused = vm.run(f"{as_member} put {POOL} /etc/hostname name", check=False)
+    assert refused.rc == 1 and "Permission denied" in refused.stderr, refused.stderr
     well = vm.run("daxfsctl doctor", check=False)
     assert well.rc == 0, well.stdout
     assert not machine.failed()
@@ -200,6 +209,31 @@ def test_an_upgrade_disturbs_nobody(machine, packages, tmp_path):
     assert machine.run("c-behind", "/bin/sh", "-c", "echo behind").split() == ["behind"]
 
 
+def test_a_daemon_that_cannot_start_is_waited_for(machine):
+    """However often systemd tries: the socket stays, and nobody has to start anything."""
+    vm = machine.vm
+    vm.run("cp /etc/daxfs/snapshotter.yaml /root && echo 'rooot: /x' >> /etc/daxfs/snapshotter.yaml")
+    vm.run("dpkg-reconfigure daxfs-snapshotter", timeout=120)
+    pid = machine.running("daxfs-snapshotter")
+    assert machine.run("c-goes-on", "/bin/sh", "-c", "echo on").split() == ["on"], "an upgrade leaves what works"
+    vm.run(f"kill {pid}; sleep 20")
+    assert "rooot: no such key" in machine.journal("daxfs-snapshotter")
+    asking = vm.popen(["env", machine.containerd.environment, "ctr", "snapshots", "--snapshotter", "daxfs", "ls"])
+    assert not asking.wait(2), asking.stderr
+    vm.run("mv /root/snapshotter.yaml /etc/daxfs/")
+    assert asking.wait(30) and asking.rc == 0 and LONG in asking.stdout, asking.stderr
+    machine.await_progress()
+
+
+def test_without_its_configuration_all_is_as_without_one(machine):
+    vm = machine.vm
+    vm.run("mv /etc/daxfs/snapshotter.yaml /root && systemctl restart daxfs-snapshotter", timeout=120)
+    machine.running("daxfs-snapshotter")
+    assert "is not there: all is as without configuration" in vm.run("daxfsctl doctor", check=False).stdout
+    vm.run("mv /root/snapshotter.yaml /etc/daxfs/ && systemctl restart daxfs-snapshotter", timeout=120)
+    assert machine.run("c-again", "/bin/sh", "-c", "echo again").split() == ["again"]
+
+
 def test_all_of_it_comes_back_with_a_reboot(machine, demo_image):
     vm, containerd = machine.vm, machine.containerd
     vm.popen(["systemctl", "reboot"])
@@ -218,9 +252,10 @@ def test_all_of_it_comes_back_with_a_reboot(machine, demo_image):
 
 def test_removed_it_leaves_containers_that_run(machine):
     vm = machine.vm
-    vm.run(["dpkg", "-r", "daxfs-snapshotter"], timeout=120)
+    vm.run(["dpkg", "-r", *reversed(NAMES)], timeout=120)
     machine.await_progress()
-    assert vm.run("systemctl is-active daxfs-snapshotter.socket daxfs-snapshotter", check=False).stdout.split() == [
-        "inactive", "inactive"]
+    units = f"daxfs-snapshotter.socket daxfs-snapshotter daxfs-pool@{POOL}"
+    assert "active" not in vm.run(f"systemctl is-active {units}", check=False).stdout.split()
+    assert "enabled" not in vm.run(f"systemctl is-enabled {units}", check=False).stdout.split()
     machine.containerd.ctr("task", "kill", "-s", "KILL", LONG)
     assert vm.run(["ls", f"{SNAPSHOTTER_ROOT}/snapshots"]).stdout.split(), "what they wrote is kept"

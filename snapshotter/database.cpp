@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "snapshotter/database.hpp"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 
+#include <cerrno>
 #include <utility>
+
+#include "common/os/unique_fd.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
+
+constexpr mode_t kPrivate = 0600;
 
 Status Error(sqlite3* handle, std::string_view what) {
   const std::string message = std::string(what) + ": " + sqlite3_errmsg(handle);
@@ -21,6 +28,20 @@ Status Error(sqlite3* handle, std::string_view what) {
     default:
       return InternalError(message);
   }
+}
+
+// Who may read these files may lock them. SQLite gives each the mode of the first. Opens nothing
+// that is there: to close it again would unlock what this process has locked of it.
+Status MakePrivate(const std::string& path) {
+  const os::UniqueFd made(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kPrivate));
+  if (!made.valid() && errno != EEXIST) return Status::FromErrno(errno, path);
+  for (const char* end : {"", "-wal", "-shm"}) {
+    const std::string file = path + end;
+    if (::chmod(file.c_str(), kPrivate) != 0 && errno != ENOENT) {
+      return Status::FromErrno(errno, file);
+    }
+  }
+  return Status::Ok();
 }
 
 }  // namespace
@@ -85,8 +106,9 @@ std::string Statement::Bytes(int column) const {
 }
 
 Result<std::unique_ptr<Database>> Database::Open(const std::string& path) {
+  RETURN_IF_ERROR(MakePrivate(path));
   sqlite3* handle = nullptr;
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
   const int result = sqlite3_open_v2(path.c_str(), &handle, flags, nullptr);
   std::unique_ptr<Database> database(new Database(handle));
   if (handle == nullptr) return ResourceExhaustedError(path + ": no memory");

@@ -45,14 +45,15 @@ Status WriteLine(const std::string& path, const std::string& line) {
 
 // A store's instance also lies beside it, for one that is made when it is lost: who has nothing yet
 // goes on with what that held.
-Status KeepInstance(const std::string& path, Store& store, base::Logger& log) {
+Status KeepInstance(const std::string& path, Store& store, os::Reserve& reserve,
+                    base::Logger& log) {
   const Result<std::string> kept = os::ReadLine(path);
   const bool known = kept.ok() && kept->size() == store.instance().size();
   if (known && *kept == store.instance()) return Status::Ok();
   ASSIGN_OR_RETURN(const std::vector<Snapshot> snapshots, store.List(Filter()));
-  if (known && snapshots.empty()) return store.Inherit(*kept);
+  if (known && snapshots.empty()) return WithReserve(reserve, [&] { return store.Inherit(*kept); });
   // Containers matter more than what helps a database that is lost one day.
-  const Status written = WriteLine(path, store.instance());
+  const Status written = WithReserve(reserve, [&] { return WriteLine(path, store.instance()); });
   if (!written.ok()) {
     log.Warning("whose holds in the pool are ours is kept in the database alone",
                 {{"path", path}, {"err", written.message()}});
@@ -73,8 +74,7 @@ Result<std::unique_ptr<Snapshotter>> Snapshotter::Open(const Options& options, I
       std::make_unique<os::Reserve>(options.root + "/reserve", kReservePartBytes, kReserveParts);
   ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
                    WithReserve(*reserve, [&] { return Store::Open(database); }));
-  RETURN_IF_ERROR(
-      WithReserve(*reserve, [&] { return KeepInstance(options.root + "/instance", *store, log); }));
+  RETURN_IF_ERROR(KeepInstance(options.root + "/instance", *store, *reserve, log));
   std::unique_ptr<Snapshotter> snapshotter(new Snapshotter(options, *std::move(lock),
                                                            std::move(reserve), std::move(store),
                                                            std::move(directories), images, log));

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <thread>
 
@@ -278,6 +279,21 @@ TEST_F(StoreTest, ReadersDoNotWaitForAWriter) {
     return Status::Ok();
   };
   EXPECT_TRUE(store_->Create(Kind::kActive, "a", "c", {}, reads).ok());
+}
+
+TEST(Store, NobodyElseMayLockIt) {
+  os::testing::Scratch scratch;
+  const std::string path = scratch.Path("store");
+  for (const mode_t before : {0600, 0644}) {
+    const Result<std::unique_ptr<Store>> store = Store::Open(path);
+    ASSERT_TRUE(store.ok()) << store.status().message();
+    for (const char* end : {"", "-wal", "-shm"}) {
+      struct stat info {};
+      ASSERT_EQ(::stat((path + end).c_str(), &info), 0) << end;
+      EXPECT_EQ(info.st_mode & 07777, 0600U) << end << " of a store that was " << before;
+    }
+    ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
+  }
 }
 
 TEST(Store, RefusesWhatItDoesNotKnow) {

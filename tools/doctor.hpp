@@ -41,8 +41,9 @@ Finding CheckModule(const ModuleFacts& facts);
 Finding CheckHost(const Result<pool::HostIdentity>& host);
 
 struct PoolFacts {
-  std::string name;  // as it is typed
-  Status status;     // why nothing of the rest is known
+  std::string name;         // as it is typed
+  Status status;            // why nothing of the rest is known
+  bool attachable = false;  // the kernel module can show it, and does not
   std::string uuid;
   std::uint32_t version = 0;
   std::uint64_t size_bytes = 0;

@@ -74,7 +74,7 @@ Finding CheckDaemonPool(const DaemonStatus& daemon, const std::optional<PoolFact
                                        daemon.pool, daemon.backend);
   if (daemon.backend == "fuse" && module.loaded) {
     return {Verdict::kWarn, "daemon-pool", what + ", though the kernel module is loaded",
-            fmt::format("daxfsctl pool attach {}; {}", daemon.pool, kRestart)};
+            fmt::format("systemctl enable --now daxfs-pool@{}; {}", daemon.pool, kRestart)};
   }
   return {Verdict::kOk, "daemon-pool", what, ""};
 }

@@ -65,11 +65,22 @@ Finding CheckTwin(const PoolFacts& facts, const pool::HostIdentity& host) {
     return {Verdict::kWarn, "host-unique",
             fmt::format("pool {}: a host \"{}\" has this host's id, last heard {}", facts.name,
                         other.name, Ago(other.heartbeat, os::WallClockSeconds())),
-            "unless this host was renamed: give one of them another: uuidgen > "
+            "unless this host was renamed: give one of them another: cat "
+            "/proc/sys/kernel/random/uuid > "
             "/etc/daxfs/host-id, or DAXFS_HOST_ID"};
   }
   return {Verdict::kOk, "host-unique",
           fmt::format("pool {}: no other host has this one's id", facts.name), ""};
+}
+
+// Of a pool that cannot be opened.
+std::string AdviceForPool(const PoolFacts& facts) {
+  if (facts.status.code() == StatusCode::kPermissionDenied) return "run this as root";
+  if (facts.attachable) return fmt::format("systemctl enable --now daxfs-pool@{}", facts.name);
+  if (facts.status.code() == StatusCode::kFailedPrecondition) {
+    return fmt::format("look at /etc/daxfs/pools.d/{}.yaml", facts.name);
+  }
+  return "look at /etc/daxfs/pools.d, and make what is new: daxfsctl pool create " + facts.name;
 }
 
 }  // namespace
@@ -105,7 +116,8 @@ Finding CheckModule(const ModuleFacts& facts) {
 
 Finding CheckHost(const Result<pool::HostIdentity>& host) {
   if (!host.ok()) {
-    return {Verdict::kFail, "host-id", host.status().message(), "uuidgen > /etc/daxfs/host-id"};
+    return {Verdict::kFail, "host-id", host.status().message(),
+            "cat /proc/sys/kernel/random/uuid > /etc/daxfs/host-id"};
   }
   return {Verdict::kOk, "host-id", "this host's id is " + pool::UuidText(host->id), ""};
 }
@@ -115,7 +127,11 @@ PoolFacts LookAtPool(const std::string& name) {
   facts.name = name;
   const Result<std::unique_ptr<pool::Memory>> opened = OpenPool(name);
   facts.status = opened.status();
-  if (!opened.ok()) return facts;
+  if (!opened.ok()) {
+    const Result<pool::PoolConfig> config = pool::ReadPoolConfig(name);
+    facts.attachable = config.ok() && !config->ranges.empty() && !pool::IsAttached(name);
+    return facts;
+  }
   const pool::Memory& memory = **opened;
   facts.uuid = pool::UuidText(memory.uuid());
   facts.version = memory.info().version;
@@ -138,13 +154,9 @@ PoolFacts LookAtPool(const std::string& name) {
 
 Findings CheckPoolFacts(const PoolFacts& facts, const std::optional<pool::HostIdentity>& host) {
   if (!facts.status.ok()) {
-    const bool attachable = facts.status.code() == StatusCode::kFailedPrecondition;
     return {{Verdict::kFail, "pool",
              fmt::format("pool {} cannot be opened: {}", facts.name, facts.status.message()),
-             attachable
-                 ? "daxfsctl pool attach " + facts.name
-                 : "look at /etc/daxfs/pools.d, and make what is new: daxfsctl pool create " +
-                       facts.name}};
+             AdviceForPool(facts)}};
   }
   Findings findings = {
       {Verdict::kOk, "pool",

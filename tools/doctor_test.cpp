@@ -56,7 +56,8 @@ pool::HostIdentity HostCalled(const std::string& name) {
 
 TEST(DoctorTest, AHostHasAnId) {
   ExpectFinding(CheckHost(HostCalled("a")), Verdict::kOk, "07070707-", "");
-  ExpectFinding(CheckHost(FailedPreconditionError("no id")), Verdict::kFail, "no id", "uuidgen");
+  ExpectFinding(CheckHost(FailedPreconditionError("no id")), Verdict::kFail, "no id",
+                "random/uuid");
 }
 
 PoolFacts GoodPool() {
@@ -95,15 +96,20 @@ TEST(DoctorTest, APoolIsOpenedAndLookedThrough) {
   ExpectFinding(CheckPoolFacts(facts, host)[2], Verdict::kFail, "2 damaged places: row 3",
                 "daxfsctl pool check p");
   ExpectFinding(CheckPoolFacts(GoodPool(), HostCalled("b"))[3], Verdict::kWarn, "\"a\"",
-                "uuidgen > /etc/daxfs/host-id");
+                "cat /proc/sys/kernel/random/uuid > /etc/daxfs/host-id");
 
   facts.status = NotFoundError("no such file");
   const Findings bad = CheckPoolFacts(facts, host);
   ASSERT_EQ(bad.size(), 1U);
   ExpectFinding(bad[0], Verdict::kFail, "no such file", "daxfsctl pool create p");
   facts.status = FailedPreconditionError("not attached");
+  facts.attachable = true;
   ExpectFinding(CheckPoolFacts(facts, host)[0], Verdict::kFail, "not attached",
-                "daxfsctl pool attach p");
+                "systemctl enable --now daxfs-pool@p");
+  facts.attachable = false;
+  ExpectFinding(CheckPoolFacts(facts, host)[0], Verdict::kFail, "not attached", "pools.d/p.yaml");
+  facts.status = Status(StatusCode::kPermissionDenied, "why");
+  ExpectFinding(CheckPoolFacts(facts, host)[0], Verdict::kFail, "why", "as root");
 }
 
 TEST(DoctorTest, TheConfigurationCanBeRead) {
@@ -152,7 +158,7 @@ TEST(DoctorTest, TheDaemonHasItsPool) {
   status.backend = "fuse";
   ExpectFinding(CheckDaemonPool(status, GoodPool(), absent), Verdict::kOk, "by fuse", "");
   ExpectFinding(CheckDaemonPool(status, GoodPool(), loaded), Verdict::kWarn, "by fuse",
-                "daxfsctl pool attach p");
+                "daxfs-pool@p");
   status.pool_uuid = "another";
   ExpectFinding(CheckDaemonPool(status, GoodPool(), loaded), Verdict::kFail, "another", "restart");
 }

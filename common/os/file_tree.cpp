@@ -123,8 +123,7 @@ class Remover {
   Status status_;
 };
 
-// Counts one directory's content. Each is read to its end before what is below, so that it can be
-// closed meanwhile.
+// Counts one directory's content.
 class Measurer {
  public:
   explicit Measurer(const std::function<bool()>& cancelled) : cancelled_(cancelled) {}
@@ -134,16 +133,14 @@ class Measurer {
     struct stat info {};
     if (::fstat(::dirfd(top.get()), &info) != 0) return Status::FromErrno(errno, "fstat");
     Count(info);
-    RETURN_IF_ERROR(Enter(std::move(top), info));
-    while (!levels_.empty()) {
-      Level& here = levels_.back();
-      if (here.below.empty()) {
-        RETURN_IF_ERROR(Leave());
-        continue;
+    Enter(std::move(top), info);
+    for (std::uint64_t entries = 0; !levels_.empty(); ++entries) {
+      // Asking gRPC takes ten times as long as looking at a file.
+      if (entries % kEntriesBetweenLooks == 0 && cancelled_()) {
+        return CancelledError("counting was given up");
       }
-      const std::string name = std::move(here.below.back());
-      here.below.pop_back();
-      RETURN_IF_ERROR(Descend(name));
+      const dirent* entry = Next(levels_.back().stream.get());
+      RETURN_IF_ERROR(entry == nullptr ? Leave() : Look(entry->d_name));
     }
     return Status::Ok();
   }
@@ -152,7 +149,7 @@ class Measurer {
   struct Level {
     Stream stream;  // of the deepest kDepthMax
     std::pair<dev_t, ino_t> identity;
-    std::vector<std::string> below;  // directories to be counted yet
+    long position = 0;  // behind what was read of a stream that is closed
   };
 
   void Count(const struct stat& info) {
@@ -164,51 +161,47 @@ class Measurer {
     ++usage_.inodes;
   }
 
-  Status Descend(const std::string& name) {
-    Result<Stream> opened = OpenIn(::dirfd(levels_.back().stream.get()), name.c_str());
-    if (!opened.ok()) {
-      const int error = opened.status().error_number();
-      const bool gone = error == ENOENT || error == ENOTDIR || error == EXDEV || error == ELOOP;
-      return gone ? Status::Ok() : std::move(opened).status();
-    }
+  Status Look(const char* name) {
+    const int directory = ::dirfd(levels_.back().stream.get());
     struct stat info {};
-    if (::fstat(::dirfd(opened->get()), &info) != 0) return Status::FromErrno(errno, name);
-    return Enter(*std::move(opened), info);
-  }
-
-  Status Enter(Stream stream, const struct stat& directory) {
-    Level level = {std::move(stream), {directory.st_dev, directory.st_ino}, {}};
-    for (;;) {
-      // Asking gRPC takes ten times as long as looking at a file.
-      if (entries_++ % kEntriesBetweenLooks == 0 && cancelled_()) {
-        return CancelledError("counting was given up");
-      }
-      const dirent* entry = Next(level.stream.get());
-      if (entry == nullptr) break;
-      struct stat info {};
-      if (::fstatat(::dirfd(level.stream.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) continue;
-        return Status::FromErrno(errno, entry->d_name);
-      }
-      Count(info);
-      if (S_ISDIR(info.st_mode)) level.below.emplace_back(entry->d_name);
+    if (::fstatat(directory, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return errno == ENOENT ? Status::Ok() : Status::FromErrno(errno, name);
     }
-    levels_.push_back(std::move(level));
-    if (levels_.size() > kDepthMax) levels_[levels_.size() - 1 - kDepthMax].stream.reset();
+    Count(info);
+    if (!S_ISDIR(info.st_mode)) return Status::Ok();
+    Result<Stream> below = OpenIn(directory, name);
+    if (!below.ok()) {
+      const int error = below.status().error_number();
+      const bool gone = error == ENOENT || error == ENOTDIR || error == EXDEV || error == ELOOP;
+      return gone ? Status::Ok() : std::move(below).status();
+    }
+    if (::fstat(::dirfd(below->get()), &info) != 0) return Status::FromErrno(errno, name);
+    Enter(*std::move(below), info);
     return Status::Ok();
   }
 
-  // Back to the directory above, open again.
+  void Enter(Stream stream, const struct stat& directory) {
+    levels_.push_back({std::move(stream), {directory.st_dev, directory.st_ino}, 0});
+    if (levels_.size() <= kDepthMax) return;
+    Level& high = levels_[levels_.size() - 1 - kDepthMax];
+    if (!high.stream) return;
+    high.position = ::telldir(high.stream.get());
+    high.stream.reset();
+  }
+
+  // Back to the directory above, open again where it was.
   Status Leave() {
     const Stream left = std::move(levels_.back().stream);
     levels_.pop_back();
     if (levels_.empty() || levels_.back().stream) return Status::Ok();
-    ASSIGN_OR_RETURN(levels_.back().stream, OpenIn(::dirfd(left.get()), "..", 0));
+    Level& above = levels_.back();
+    ASSIGN_OR_RETURN(above.stream, OpenIn(::dirfd(left.get()), "..", 0));
     struct stat info {};
-    if (::fstat(::dirfd(levels_.back().stream.get()), &info) != 0 ||
-        levels_.back().identity != std::pair(info.st_dev, info.st_ino)) {
+    if (::fstat(::dirfd(above.stream.get()), &info) != 0 ||
+        above.identity != std::pair(info.st_dev, info.st_ino)) {
       return UnavailableError("a directory was moved while it was counted");
     }
+    ::seekdir(above.stream.get(), above.position);
     return Status::Ok();
   }
 
@@ -216,7 +209,6 @@ class Measurer {
   TreeUsage usage_;
   std::set<std::pair<dev_t, ino_t>> seen_;  // those with several names
   std::vector<Level> levels_;
-  std::uint64_t entries_ = 0;
 };
 
 }  // namespace

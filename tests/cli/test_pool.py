@@ -486,7 +486,7 @@ def test_without_an_id_it_says_what_to_do(pool, tree):
     environment = {key: value for key, value in pool.environment().items() if key != "DAXFS_HOST_ID"}
     result = pool.build_program.run(f"dir:{tree}", "--pool", pool.path, env=environment)
     if result.returncode != 0:  # this machine has none
-        assert "uuidgen > /etc/daxfs/host-id" in result.stderr
+        assert "cat /proc/sys/kernel/random/uuid > /etc/daxfs/host-id" in result.stderr
     assert pool.build_program.run(f"dir:{tree}", "--pool", pool.path,
                                   env={**environment, "DAXFS_HOST_ID": "12"}).returncode == 1
 
