@@ -36,7 +36,7 @@ hostile: ## mutated images against core under ASan and UBSan, and planted bugs t
 chaos: ## two kernels and two hosts' processes on one pool, kills and power-off included (CHAOS_SECONDS=600)
 	@$(TARGET) chaos -- scripts/chaos $(or $(CHAOS_SECONDS),600)
 
-long: build ## what is too long for `make test`: containerd 1.7, nerdctl and CRI, migration, quotas, killed over kernel mounts
+long: build ## what is too long for `make test`: containerd 1.7, nerdctl and CRI, migration, packages, quotas, killed over kernel mounts
 	@$(TARGET) long -- scripts/e2e e2e -m long
 
 packages: ## Debian packages daxfs-tools and daxfs-snapshotter, into build/packages
@@ -66,5 +66,5 @@ demo: ## the main job for a person to watch: containerd in two machines pulls an
 limits: build ## a file of 10 GiB, a million files, a directory of a million, the longest path: time and memory
 	@$(TARGET) limits -- /usr/bin/python3 -B -m tests.limits $(BUILD)
 
-bench: ## all benchmarks beside their peers, one run; JSON and pictures into docs/bench/
-	@$(TARGET) bench -- scripts/bench
+bench: ## benchmarks beside their peers; JSON, text and pictures into docs/bench/ (PARTS=, all without)
+	@$(TARGET) bench -- scripts/bench $(PARTS)

@@ -1,90 +1,133 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All benchmarks beside their peers, one run: `python3 -m bench`. Writes docs/bench/{results.json,results.svg}."""
+"""The benchmarks beside their peers: `python3 -m bench [PART...]`, all of them without one. Each part measures us and
+its peers in one run. Writes docs/bench/results.{json,txt,svg}; what was not asked for stays there as it was."""
 
 import json
-import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Callable, NamedTuple
 
 from bench import chart, convert, latency, many, memory, nodes, pool
 from e2e.conftest import DEFAULT_SUITE
-from e2e.harness.cache import Cache
+from e2e.harness.cache import Cache, report
 
-OUT = Path(__file__).resolve().parents[1] / "docs" / "bench"
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "docs" / "bench"
 
 
-def table(results):
-    """What a person reads: medians, spread, ratio."""
-    lines = [f"memory: {results['memory']['kernel']}, QEMU without hardware help"]
-    for row in results["memory"]["results"]:
+class Part(NamedTuple):
+    """What is measured, how (by cache, suite and a folder), its lines for a person, its main figures, its bars."""
+    title: str
+    run: Callable
+    lines: Callable
+    figures: Callable = lambda results: {}
+    groups: Callable = lambda results: []
+
+
+def ours(label):
+    """Whether a candidate is DAXFS."""
+    return "daxfs" in label
+
+
+def memory_lines(results):
+    """A line for each candidate of each operation."""
+    yield f"memory: {results['kernel']}, QEMU without hardware help"
+    for row in results["results"]:
         for label, c in row["candidates"].items():
             spread = f"({c['min']:.1f} to {c['max']:.1f})"
-            lines.append(f"  {row['operation']:<14} {label:<20} {c['median']:>10.1f} {row['unit']:<4} {spread}  "
-                         f"{c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
-    lines.append(pool.table(results["pool"]))
-    lines += many.table(results["many"])
-    lines += latency.table(results["latency"])
-    lines.append(nodes.table(results["nodes"]))
-    made = results["convert"]
-    lines.append(f"convert: a tar of {made['tar_bytes'] / 1e6:.0f} MB, {made['entries']} entries, one processor, tmpfs")
-    for label, c in made["results"].items():
-        spread = f"({c['min_s']:.3f} to {c['max_s']:.3f})"
-        lines.append(f"  {label:<24} {c['median_s']:.3f} s {spread}  {c['mb_per_s']} MB/s")
-    return "\n".join(lines)
+            yield (f"  {row['operation']:<14} {label:<20} {c['median']:>10.1f} {row['unit']:<4} {spread}  "
+                   f"{c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
 
 
-def picture(results):
-    """The same as bars."""
-    groups = []
-    for row in results["memory"]["results"]:
-        values = {label: round(c["median"], 1) for label, c in row["candidates"].items()}
-        groups.append(chart.bars(row["operation"], row["unit"], values, lambda label: "daxfs" in label))
-    values = {label: c["mb_per_s"] for label, c in results["convert"]["results"].items()}
-    groups.append(chart.bars("convert", "MB/s", values, lambda label: label.startswith("daxfs")))
-    return chart.page(groups)
-
-
-def figures(results):
-    """The main ones, for the closing line."""
-    rows = {row["operation"]: row["candidates"] for row in results["memory"]["results"]}
+def memory_figures(results):
+    """Reads of one thread beside tmpfs, and what first touch takes."""
+    rows = {row["operation"]: row["candidates"] for row in results["results"]}
     return {"read_4k_1_thread_x_tmpfs": rows["read:4096:1"]["daxfs"]["ratio_to_tmpfs"],
             "read_64k_1_thread_x_tmpfs": rows["read:65536:1"]["daxfs"]["ratio_to_tmpfs"],
             "touch_256m_huge_ms": rows["touch"]["daxfs"]["median"],
             "touch_256m_small_ms": rows["touch"]["daxfs-small"]["median"],
-            "touch_256m_tmpfs_ms": rows["touch"]["tmpfs"]["median"],
-            **pool.figures(results["pool"]), **latency.figures(results["latency"]),
-            "convert_oci_mb_per_s": results["convert"]["results"]["daxfs-build oci: (tar)"]["mb_per_s"]}
+            "touch_256m_tmpfs_ms": rows["touch"]["tmpfs"]["median"]}
 
 
-def main():
-    cache = Cache()
-    with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
-        print("bench: reading and mapping, in one machine", file=sys.stderr)
-        results = {"memory": memory.run(cache, DEFAULT_SUITE, Path(work))}
-    with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
-        print("bench: mounting out of a pool, in one machine", file=sys.stderr)
-        results["pool"] = pool.run(cache, DEFAULT_SUITE, Path(work))
-    print("bench: much in a pool, and many at it", file=sys.stderr)
-    results["many"] = many.run()
-    print("bench: calls of the snapshotter", file=sys.stderr)
-    results["latency"] = latency.run()
-    with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
-        print("bench: containerd in two machines", file=sys.stderr)
-        results["nodes"] = nodes.run(cache, DEFAULT_SUITE, Path(work))
-    print("bench: conversion", file=sys.stderr)
-    results["convert"] = convert.run(cache)
-    cache.close()
+def memory_groups(results):
+    """Bars of medians, an operation each."""
+    for row in results["results"]:
+        values = {label: round(c["median"], 1) for label, c in row["candidates"].items()}
+        yield chart.bars(row["operation"], row["unit"], values, ours)
+
+
+def convert_lines(results):
+    """A line for each program."""
+    yield f"convert: a tar of {results['tar_bytes'] / 1e6:.0f} MB, {results['entries']} entries, one processor, tmpfs"
+    for label, c in results["results"].items():
+        spread = f"({c['min_s']:.3f} to {c['max_s']:.3f})"
+        yield f"  {label:<24} {c['median_s']:.3f} s {spread}  {c['mb_per_s']} MB/s"
+
+
+def convert_groups(results):
+    """One group of bars."""
+    values = {label: c["mb_per_s"] for label, c in results["results"].items()}
+    return [chart.bars("convert", "MB/s", values, ours)]
+
+
+PARTS = {
+    "memory": Part("reading and mapping, in one machine", memory.run, memory_lines, memory_figures, memory_groups),
+    "pool": Part("mounting out of a pool, in one machine", pool.run, lambda results: [pool.table(results)],
+                 pool.figures),
+    "many": Part("much in a pool, and many at it", lambda *_: many.run(), many.table),
+    "latency": Part("calls of the snapshotter", lambda *_: latency.run(), latency.table, latency.figures),
+    "nodes": Part("containerd in two machines", nodes.run, lambda results: [nodes.table(results)]),
+    "convert": Part("conversion", lambda cache, *_: convert.run(cache), convert_lines,
+                    lambda results: {"convert_oci_mb_per_s": results["results"]["daxfs-build oci: (tar)"]["mb_per_s"]},
+                    convert_groups),
+}
+
+
+def git(*arguments):
+    """What it prints."""
+    return subprocess.run(["git", *arguments], check=True, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+def commit():
+    """What is measured, for who reads the figures later; results of other parts make no difference."""
+    changed = git("status", "--porcelain", "--", ".", ":!docs/bench")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if changed else "")
+
+
+def text(results):
+    """What a person reads: medians, spread, ratio."""
+    return "\n".join("\n".join([f"{name} ({found['commit']})", *PARTS[name].lines(found["results"]), ""])
+                     for name, found in results.items())
+
+
+def write(results):
+    """All of it, behind each part: the next may take long."""
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    (OUT / "results.svg").write_text(picture(results))
-    (OUT / "results.txt").write_text(table(results) + "\n")
-    print(table(results), file=sys.stderr)
-    if os.environ.get("DAXFS_FIGURES"):
-        with open(os.environ["DAXFS_FIGURES"], "a", encoding="utf-8") as out:
-            out.write(json.dumps(figures(results)) + "\n")
+    (OUT / "results.svg").write_text(chart.page([group for name, found in results.items()
+                                                 for group in PARTS[name].groups(found["results"])]))
+    (OUT / "results.txt").write_text(text(results))
+
+
+def main(wanted):
+    unknown = [name for name in wanted if name not in PARTS]
+    if unknown:
+        print(f"bench: there is no part {unknown[0]!r}; there are: {', '.join(PARTS)}", file=sys.stderr)
+        return 2
+    known = json.loads((OUT / "results.json").read_text()) if (OUT / "results.json").exists() else {}
+    cache = Cache()
+    for name in wanted or PARTS:
+        print(f"bench: {PARTS[name].title}", file=sys.stderr)
+        with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
+            known[name] = {"commit": commit(), "results": PARTS[name].run(cache, DEFAULT_SUITE, Path(work))}
+        print(text({name: known[name]}), file=sys.stderr)
+        write({part: known[part] for part in PARTS if part in known})
+        report(PARTS[name].figures(known[name]["results"]))
+    cache.close()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -3,7 +3,8 @@
 runs commands.
 
 `-accel tcg,thread=multi` with two or more processors is pinned: with one, TCG's atomics on shared
-memory are not atomic; `-cx16` because this QEMU's emulation of it crashes newer kernels. A boot is
+memory are not atomic; `-cx16` because this QEMU's emulation of it crashes newer kernels; `-erms` because
+a kernel that clears pages byte by byte stands still for minutes where QEMU had translated code of theirs. A boot is
 retried at most twice and only before the guest said READY (TCG loses about one in 45 early);
 nothing after that is ever retried.
 """
@@ -225,7 +226,7 @@ class Vm:
         """The argument vector of QEMU."""
         options = [
             ("accel", "tcg,thread=multi"),
-            ("cpu", "max,-cx16"),
+            ("cpu", "max,-cx16,-erms"),
             ("smp", self.cpus),
             ("display", "none"),
             ("monitor", "none"),
