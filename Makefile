@@ -42,8 +42,8 @@ long: build ## what is too long for `make test`: containerd 1.7, nerdctl and CRI
 packages: ## Debian packages daxfs-tools and daxfs-snapshotter, into build/packages
 	@$(TARGET) packages -- scripts/debs
 
-install: build ## programs, units and configuration to where they belong (PREFIX=/usr, DESTDIR=)
-	@$(TARGET) install -- cmake --install $(BUILD) --prefix $(or $(PREFIX),/usr)
+install: build ## programs, units and configuration into /usr, /etc and /lib (DESTDIR=)
+	@$(TARGET) install -- scripts/install $(BUILD)
 
 conformance: ## containerd's own tests of snapshotters against daxfs-snapshotter
 	@$(TARGET) conformance -- scripts/conformance

@@ -44,8 +44,8 @@ std::variant<CommandLine, Leave> ParseCommandLine(int argc, const char* const* a
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream err;
-    const int code = app.exit(error, out, err);
-    return Leave{code == 0 ? 0 : kUsage, code == 0 ? out.str() : err.str()};
+    if (app.exit(error, out, err) == 0) return Leave{0, out.str()};
+    return refuse(error.what() + std::string("\nTry: daxfs-snapshotter --help"));
   }
   const Result<base::LogLevel> log_level = base::ParseLogLevel(level);
   if (!log_level.ok()) return refuse("--log-level: " + log_level.status().message());

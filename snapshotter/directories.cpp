@@ -59,6 +59,19 @@ Status Directories::Make(const Snapshot& snapshot) const {
   return made;
 }
 
+Status Directories::MakeMissing(const Snapshot& snapshot) const {
+  const std::int64_t id = snapshot.layer.id;
+  const auto make = [](const std::string& path, std::uint32_t mode) {
+    const Status made = os::MakeDirectory(path, mode);
+    return made.code() == StatusCode::kAlreadyExists ? Status::Ok() : made;
+  };
+  RETURN_IF_ERROR(make(Path(id), kPrivate));
+  if (snapshot.info.kind != Kind::kActive) return Status::Ok();
+  RETURN_IF_ERROR(make(Work(id), kWorkMode));
+  // What is written over an image.
+  return snapshot.layer.image ? make(Over(id), kRootMode) : Status::Ok();
+}
+
 Status Directories::Remove(std::int64_t id) const { return os::RemoveTree(Path(id)); }
 
 Result<std::string> Directories::PutAside() const {

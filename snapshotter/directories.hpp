@@ -31,6 +31,8 @@ class Directories {
   // Of a new snapshot; what a crash has left of its number goes. Errors: by errno; then nothing is
   // left.
   Status Make(const Snapshot& snapshot) const;
+  // Of one that is known, without the layer itself: what is missing of the rest. Errors: by errno.
+  Status MakeMissing(const Snapshot& snapshot) const;
   // Errors: by errno. Requires: nothing is mounted below.
   Status Remove(std::int64_t id) const;
 

@@ -48,6 +48,9 @@ class Images {
                                      const std::vector<std::string>& below,
                                      const std::function<bool()>& cancelled) = 0;
 
+  // Whether directories of it that its layer does not name may be others over other layers. Errors:
+  // kNotFound.
+  virtual Result<bool> DependsOnBelow(const LayerImage& image) = 0;
   // Of pool memory, and in the image. Errors: kNotFound.
   virtual Result<Usage> Measure(const LayerImage& image) = 0;
 

@@ -6,6 +6,11 @@
 #include <utility>
 
 namespace daxfs::snapshotter {
+namespace {
+
+std::string PortOf(const std::string& address) { return address.substr(address.rfind(':') + 1); }
+
+}  // namespace
 
 // OverlayFS keeps no index of the layers below: containers share them.
 std::vector<std::string> OverlayOptions(const Config& config) {
@@ -28,13 +33,18 @@ Live::Live(const Config& config, Snapshotter& snapshotter, Metrics& metrics, Sou
 }
 
 void Live::Serve(const std::string& address) {
-  server_.reset();  // first: the next one may want its port
-  config_.metrics.clear();
-  if (address.empty()) return;
+  if (address.empty()) {
+    server_.reset();
+    config_.metrics.clear();
+    return;
+  }
+  if (PortOf(address) == PortOf(config_.metrics)) server_.reset();  // the next one wants it
   Result<std::unique_ptr<MetricsServer>> started =
       MetricsServer::Start(address, metrics_, sources_);
   if (!started.ok()) {
-    log_.Warning("no metrics are served", {{"err", started.status().message()}});
+    if (!server_) config_.metrics.clear();  // tried again by the next reload
+    log_.Warning(server_ ? "metrics are served where they were" : "no metrics are served",
+                 {{"err", started.status().message()}});
     return;
   }
   server_ = *std::move(started);

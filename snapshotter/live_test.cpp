@@ -43,6 +43,11 @@ TEST(LiveTest, MetricsThatCouldNotBeServedAreTriedAgain) {
   lines.text.clear();
   live.Reload(again);
   EXPECT_THAT(lines.text, Not(HasSubstr("serving metrics"))) << "they are served already";
+  lines.text.clear();
+  again.config.metrics = "192.0.2.1:0";  // of no host
+  live.Reload(again);
+  EXPECT_THAT(lines.text, HasSubstr("served where they were"));
+  EXPECT_FALSE(MetricsServer::Start(config.metrics, metrics, sources).ok()) << "they still are";
 }
 
 }  // namespace

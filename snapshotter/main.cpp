@@ -16,6 +16,7 @@
 
 #include "common/base/log.hpp"
 #include "common/os/file_io.hpp"
+#include "common/os/process.hpp"
 #include "common/os/service_manager.hpp"
 #include "common/os/signal_watcher.hpp"
 #include "common/os/system.hpp"
@@ -111,6 +112,10 @@ Pool ConnectPool(const Config& config, Metrics& metrics, base::Logger& log) {
     log.Info("joined the pool",
              {{"pool", config.pool}, {"uuid", pool::UuidText(participant.memory().uuid())}});
   });
+  made.membership->WhenLost([&](const Status& why) {
+    log.Warning("the pool has gone: what needs it fails until it is back",
+                {{"err", why.message()}});
+  });
   const Status joined = made.membership->Get().status();
   if (!joined.ok()) log.Warning("the pool cannot be used yet", {{"err", joined.message()}});
   return made;
@@ -201,9 +206,18 @@ Status Serve(const Config& config, const ReadAgain& read_again, base::Logger& lo
 
 // What --check-config says. A pool may come later.
 int SayConfig(const CommandLine& line) {
+  const auto warn = [](const std::string& what) {
+    std::fprintf(stderr, "warning: %s\n", what.c_str());
+  };
   if (!line.config.pool.empty()) {
-    const Status pool = pool::ResolvePool(line.config.pool).status();
-    if (!pool.ok()) std::fprintf(stderr, "warning: pool: %s\n", pool.message().c_str());
+    const Result<pool::PoolConfig> pool = pool::ResolvePool(line.config.pool);
+    if (!pool.ok()) warn("pool: " + pool.status().message());
+    for (const std::string& device : pool.ok() ? pool->devices : std::vector<std::string>()) {
+      if (::access(device.c_str(), F_OK) != 0) warn("pool: " + device + " is not there");
+    }
+    if (line.config.backend != "kernel" && !os::IsProgram(line.config.fuse_program)) {
+      warn("fuse_program: " + line.config.fuse_program + " is no program");
+    }
   }
   std::printf("the configuration is right%s\n",
               line.file.empty() ? "; there is no file, so it is the built-in one" : "");
@@ -226,6 +240,7 @@ int Main(int argc, char** argv) {
   base::StderrSink sink;
   line.log.color = os::ShowsColor(STDERR_FILENO);
   base::Logger log(sink, line.log);
+  if (::geteuid() != 0) log.Warning("not run as root: nothing can be mounted for containers");
   const auto read_again = [&] { return ParseCommandLine(argc, argv); };
   const Status status = Serve(line.config, read_again, log);
   if (status.ok()) return 0;

@@ -31,6 +31,7 @@ class NoImages : public Images {
                              const std::function<bool()>& /*cancelled*/) override {
     return Gone(image);
   }
+  Result<bool> DependsOnBelow(const LayerImage& /*image*/) override { return Missing(); }
   Result<Usage> Measure(const LayerImage& /*image*/) override { return Missing(); }
   Status Mount(const LayerImage& image, const std::string& /*path*/) override {
     return Gone(image);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/os/atomic_file.hpp"
+#include "common/os/directory.hpp"
 #include "common/os/system.hpp"
 #include "snapshotter/snapshotter.hpp"
 #include "snapshotter/with_reserve.hpp"
@@ -103,10 +104,34 @@ Status Snapshotter::Recover() {
     if (!skipped.ok()) static_cast<void>(Dispose(id));
     disposal_.Add(id);
   }
+  for (const Snapshot& snapshot : snapshots) Repair(snapshot);
   const Status settled = restorer_.Settle();
   if (!settled.ok()) log_.Warning("the pool is not settled", {{"err", settled.message()}});
   reserve_->Keep();
   return Status::Ok();
+}
+
+// The power may go when a row is on the disk and its directories are not.
+void Snapshotter::Repair(const Snapshot& snapshot) {
+  const std::int64_t id = snapshot.layer.id;
+  Status repaired;
+  if (snapshot.layer.image) {
+    repaired = directories_.MakeMissing(snapshot);
+  } else if (!os::Directory::Open(directories_.Layer(id)).ok()) {
+    if (snapshot.info.kind == Kind::kCommitted) {
+      log_.Error(
+          "the files of a layer are lost, as power failures do: remove the image and pull it again",
+          {{"key", snapshot.info.name}, {"directory", directories_.Layer(id)}});
+      return;
+    }
+    const Result<Snapshot> whole = store_->GetById(id);
+    repaired = whole.ok() ? Make(*whole) : whole.status();
+  } else if (snapshot.info.kind == Kind::kActive) {
+    repaired = directories_.MakeMissing(snapshot);
+  }
+  if (repaired.ok()) return;
+  log_.Warning("a snapshot lacks directories",
+               {{"key", snapshot.info.name}, {"err", repaired.message()}});
 }
 
 }  // namespace daxfs::snapshotter

@@ -134,6 +134,15 @@ Result<LayerImage> PoolImages::Restore(const LayerImage& image, const std::strin
   return first;
 }
 
+Result<bool> PoolImages::DependsOnBelow(const LayerImage& image) {
+  ASSIGN_OR_RETURN(Taken taken, Take(image));
+  ASSIGN_OR_RETURN(const pool::Mapped mapped,
+                   pool::Mapped::Open(*taken.participant, std::move(taken.use)));
+  ASSIGN_OR_RETURN(const format::Image opened, format::Image::FromBytes(mapped.bytes()));
+  ASSIGN_OR_RETURN(const std::uint64_t implicit, convert::CountImplicit(opened));
+  return implicit > 0;
+}
+
 Result<Usage> PoolImages::Measure(const LayerImage& image) {
   ASSIGN_OR_RETURN(Taken taken, Take(image));
   ASSIGN_OR_RETURN(const pool::Mapped mapped,

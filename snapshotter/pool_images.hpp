@@ -40,6 +40,7 @@ class PoolImages final : public Images {
   Result<LayerImage> Restore(const LayerImage& image, const std::string& holder,
                              const std::vector<std::string>& below,
                              const std::function<bool()>& cancelled) override;
+  Result<bool> DependsOnBelow(const LayerImage& image) override;
   Result<Usage> Measure(const LayerImage& image) override;
   Status Mount(const LayerImage& image, const std::string& path) override;
   Status Unmount(const std::string& path) override;

@@ -30,10 +30,12 @@ Status Guarded(const std::function<Status()>& body) {
 }  // namespace
 
 Restorer::Restorer(Store& store, const Directories& directories, Images& images,
+                   std::function<Status(const Layer&)> mount,
                    std::function<void(const Snapshot&)> placed, base::Logger& log)
     : store_(store),
       directories_(directories),
       images_(images),
+      mount_(std::move(mount)),
       placed_(std::move(placed)),
       log_(log),
       restoring_(
@@ -142,7 +144,7 @@ Status Restorer::RestoreLayer(const Layer& layer, const std::vector<std::string>
   }
   RETURN_IF_ERROR(held);
   RETURN_IF_ERROR(CheckThere(layer));
-  RETURN_IF_ERROR(images_.Mount(image, directories_.Layer(layer.id)));
+  RETURN_IF_ERROR(mount_({layer.id, image}));
   return CheckSettled();
 }
 

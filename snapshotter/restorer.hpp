@@ -24,9 +24,11 @@ namespace daxfs::snapshotter {
 // Thread safe.
 class Restorer {
  public:
-  // `placed` hears of each snapshot whose image is there again. Borrows all.
+  // `mount` makes a layer visible; `placed` hears of each snapshot whose image is there again.
+  // Borrows all.
   Restorer(Store& store, const Directories& directories, Images& images,
-           std::function<void(const Snapshot&)> placed, base::Logger& log);
+           std::function<Status(const Layer&)> mount, std::function<void(const Snapshot&)> placed,
+           base::Logger& log);
   ~Restorer();
   Restorer(const Restorer&) = delete;
   Restorer& operator=(const Restorer&) = delete;
@@ -57,6 +59,7 @@ class Restorer {
   Store& store_;
   const Directories& directories_;
   Images& images_;
+  const std::function<Status(const Layer&)> mount_;
   const std::function<void(const Snapshot&)> placed_;
   base::Logger& log_;
   std::mutex settle_mutex_;

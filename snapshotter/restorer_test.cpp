@@ -58,6 +58,27 @@ TEST_F(RestorerTest, LayersThatHaveGoneArePlacedAgainTheLowestFirst) {
   EXPECT_THAT(images_.mounted, ElementsAre(Path(1, "fs"), Path(2, "fs")));
 }
 
+TEST_F(RestorerTest, LayersThatAreMountedAgainWaitForRoomToo) {
+  Pull(1, "chain1", "");
+  Pull(2, "chain2", "");
+  PrepareOne("container", "chain1");
+  PrepareOne("other", "chain2");
+  std::unique_lock unmounting(images_.unmounting);
+  for (const char* key : {"other", "chain2"}) ASSERT_TRUE(snapshotter_->Remove(key).ok());
+  images_.room = 1;
+  images_.when_full = [&] { unmounting.unlock(); };
+  {
+    const std::lock_guard lock(images_.mutex);
+    images_.gone.insert(ImageOf(1).root);
+    images_.mounted.erase(Path(1, "fs"));
+    images_.holds.clear();
+  }
+  ++images_.joined;
+  const Result<std::vector<Mount>> mounts = snapshotter_->Mounts("container");
+  ASSERT_TRUE(mounts.ok()) << mounts.status().message();
+  EXPECT_TRUE(images_.IsMounted(Path(1, "fs")));
+}
+
 TEST_F(RestorerTest, APoolThatChangesWhileLayersArePlacedAgainIsSettledOnceMore) {
   Pull(1, "chain1", "");
   Pull(2, "chain2", "chain1");

@@ -43,8 +43,9 @@ Snapshotter::Snapshotter(const Options& options, os::FileLock lock,
       counting_(
           "counting what a snapshot takes", [this](std::int64_t id) { return Count(id); }, log),
       restorer_(
-          *store_, directories_, images, [this](const Snapshot& snapshot) { Announce(snapshot); },
-          log) {}
+          *store_, directories_, images,
+          [this](const Layer& layer) { return MountLayer(layer).status(); },
+          [this](const Snapshot& snapshot) { Announce(snapshot); }, log) {}
 
 Result<std::vector<Mount>> Snapshotter::Prepare(const std::string& key, const std::string& parent,
                                                 const Labels& labels) {
@@ -140,7 +141,7 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
                                   const Labels& labels) {
   const Status adopted = AlreadyExistsError(Quoted(reference) + " is in the pool");
   ASSIGN_OR_RETURN(std::optional<Snapshot> known, store_->FindReference(reference, parent));
-  if (known) return adopted;
+  if (known && CanBeHad(*known)) return adopted;
   const std::optional<LayerImage> image = FindPlaced(reference);
   if (!image) return Status::Ok();
   const oci::Digest chain = *oci::Digest::Parse(reference);
@@ -159,7 +160,7 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
   if (made.status().code() == StatusCode::kAlreadyExists) {
     // Somebody was quicker, or it is the same chain over another parent.
     ASSIGN_OR_RETURN(known, store_->FindReference(reference, parent));
-    if (known) return adopted;
+    if (known && CanBeHad(*known)) return adopted;
     made = create(reference + " " + parent);
   }
   if (!made.ok()) {
@@ -170,6 +171,13 @@ Status Snapshotter::AdoptIfPlaced(const std::string& reference, const std::strin
   counting_.Add(made->layer.id);
   TellFound(reference);
   return adopted;
+}
+
+// Not of one whose image is lost: a pull brings the blob it can be placed from again.
+bool Snapshotter::CanBeHad(const Snapshot& known) {
+  if (!known.layer.image) return true;
+  const Result<bool> placed = images_.IsPlaced(*known.layer.image);
+  return !placed.ok() || *placed;
 }
 
 void Snapshotter::TellFound(const std::string& chain) {
@@ -202,6 +210,8 @@ Result<std::vector<Mount>> Snapshotter::Compose(const Snapshot& snapshot) {
   pieces.work = directories_.Work(own.id);
   ASSIGN_OR_RETURN(pieces.lowers, MountBelow(snapshot));
   if (own.image) {
+    // A Commit that failed may have had no room to make them again.
+    RETURN_IF_ERROR(directories_.MakeMissing(snapshot));
     ASSIGN_OR_RETURN(std::string layer, MountLayer(own));
     pieces.lowers.insert(pieces.lowers.begin(), std::move(layer));
   }
@@ -279,9 +289,16 @@ Status Snapshotter::Commit(const CommitRequest& request) {
     if (removed_over) static_cast<void>(MakeOver(s.layer.id));
   };
   ASSIGN_OR_RETURN(const Snapshot committed, store_->Commit(request, check, undo));
-  Announce(committed);
+  if (request.parent.empty() || IsTheSameOverAll(committed.layer)) Announce(committed);
   counting_.Add(committed.layer.id);
   return Status::Ok();
+}
+
+// What is below was not known when it was made.
+bool Snapshotter::IsTheSameOverAll(const Layer& layer) {
+  if (!layer.image) return false;
+  const Result<bool> depends = images_.DependsOnBelow(*layer.image);
+  return depends.ok() && !*depends;
 }
 
 // Others find the layer by the chain, if that is what it was committed as.

@@ -95,6 +95,7 @@ class Snapshotter {
               std::unique_ptr<Store> store, Directories directories, Images& images,
               base::Logger& log);
   Status Recover();
+  void Repair(const Snapshot& snapshot);
   struct Made {
     Snapshot snapshot;
     std::vector<Mount> mounts;
@@ -103,6 +104,8 @@ class Snapshotter {
                       const Labels& labels);
   Status Removed(const Result<Snapshot>& removed);
   void RemoveAgain(std::int64_t id);
+  bool CanBeHad(const Snapshot& known);
+  bool IsTheSameOverAll(const Layer& layer);
   void TellFound(const std::string& chain);
   Status MakeOver(std::int64_t id);
   Result<std::vector<Mount>> Stage(const std::string& key, const std::string& reference,

@@ -138,6 +138,84 @@ TEST_F(SnapshotterTest, WhatIsInThePoolIsNotPulled) {
   EXPECT_EQ(snapshotter_->List({"parent==p,kind==committed"})->size(), 1U);
 }
 
+// An image may have taken attributes of what was below.
+TEST_F(SnapshotterTest, OverOtherLayersAChainIsAnnouncedByNobody) {
+  const oci::Digest first = Numbered(1);
+  const oci::Digest second = oci::ChainId(first, Numbered(2));
+  PrepareOne("files", "");
+  ASSERT_TRUE(snapshotter_->Commit({"other", "files", "", {}}).ok());
+  images_.chains = {{first, ImageOf(1)}};
+  const Labels labels = {{"containerd.io/snapshot.ref", first.ToString()}};
+  ASSERT_EQ(snapshotter_->Prepare("x", "other", labels).status().code(),
+            StatusCode::kAlreadyExists);
+  ASSERT_TRUE(snapshotter_->Stat(first.ToString()).ok());
+  Pull(2, "1/" + second.ToString(), first.ToString());
+  EXPECT_FALSE(images_.chains.contains(second));
+}
+
+TEST_F(SnapshotterTest, WhoSaysTheParentLaterAnnouncesWhatIsTheSameOverAll) {
+  const oci::Digest first = Numbered(1);
+  Pull(1, "p", "");
+  for (const bool depends : {true, false}) {
+    const auto number = static_cast<unsigned char>(depends ? 2 : 3);
+    const oci::Digest chain = oci::ChainId(first, Numbered(number));
+    if (depends) images_.implicit.insert(ImageOf(number).root);
+    const Labels labels = {{"containerd.io/snapshot.ref", chain.ToString()},
+                           {"containerd.io/snapshot/parent-chain-id", first.ToString()}};
+    const Mount mount = PrepareOne("extract", "", labels);
+    ASSERT_TRUE(snapshotter_->SetImage(*snapshotter_->FindTarget({mount}), ImageOf(number)).ok());
+    ASSERT_TRUE(snapshotter_->Commit({"1/" + chain.ToString(), "extract", "p", labels}).ok());
+    EXPECT_EQ(images_.chains.contains(chain), !depends);
+  }
+}
+
+TEST_F(SnapshotterTest, WhatIsLostIsPulledAgain) {
+  const Labels labels = {{"containerd.io/snapshot.ref", Numbered(7).ToString()}};
+  images_.chains[Numbered(7)] = ImageOf(7);
+  ASSERT_EQ(snapshotter_->Prepare("a", "", labels).status().code(), StatusCode::kAlreadyExists);
+  images_.restore_fails = NotFoundError("nobody has it");
+  images_.chains.clear();
+  images_.Lose(true);
+  EXPECT_TRUE(snapshotter_->Prepare("b", "", labels).ok());
+  images_.gone.clear();  // somebody has placed it
+  EXPECT_EQ(snapshotter_->Prepare("c", "", labels).status().code(), StatusCode::kAlreadyExists);
+}
+
+// A row may be on the disk before its directories are.
+TEST_F(SnapshotterTest, WhatThePowerTookIsMadeAgain) {
+  Pull(1, "layer", "");
+  PrepareOne("over", "layer");
+  const Mount applied = PrepareOne("applied", "");
+  ASSERT_TRUE(snapshotter_->SetImage(*snapshotter_->FindTarget({applied}), ImageOf(2)).ok());
+  PrepareOne("files-active", "");
+  ASSERT_TRUE(snapshotter_->Commit({"files", "files-active", "", {}}).ok());
+  const Result<std::vector<Mount>> view = snapshotter_->View("view", "files", {});
+  ASSERT_TRUE(view.ok());
+  const std::vector<Mount> before = *snapshotter_->Mounts("applied");
+  snapshotter_.reset();
+  images_.mounted.clear();
+  for (const char* gone : {"1", "2", "3/up", "3/work", "4", "5"}) {
+    ASSERT_TRUE(os::RemoveTree(scratch_.Path("snapshots/" + std::string(gone))).ok());
+  }
+  Reopen();
+  EXPECT_TRUE(snapshotter_->Mounts("over").ok());
+  EXPECT_EQ(*snapshotter_->Mounts("applied"), before);
+  for (const std::string& there : {Path(1, ""), Path(2, "fs"), Path(2, "work"), Path(3, "up"),
+                                   Path(3, "work"), Path(5, "fs")}) {
+    EXPECT_EQ(::access(there.c_str(), F_OK), 0) << there;
+  }
+  // Nobody may take nothing for what it held.
+  EXPECT_NE(::access(Path(4, "fs").c_str(), F_OK), 0);
+}
+
+TEST_F(SnapshotterTest, ACommitThatFailedMayHaveTakenADirectory) {
+  const Mount applied = PrepareOne("applied", "");
+  ASSERT_TRUE(snapshotter_->SetImage(*snapshotter_->FindTarget({applied}), ImageOf(2)).ok());
+  ASSERT_TRUE(os::RemoveDirectory(Path(1, "up")).ok());
+  ASSERT_TRUE(snapshotter_->Mounts("applied").ok());
+  EXPECT_EQ(::access(Path(1, "up").c_str(), F_OK), 0);
+}
+
 TEST_F(SnapshotterTest, WhereTheParentIsSaidLaterALayerIsStaged) {
   const oci::Digest first = Numbered(1);
   const oci::Digest second = oci::ChainId(first, Numbered(2));

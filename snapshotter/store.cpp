@@ -45,6 +45,16 @@ std::int64_t NowNs() {
       .count();
 }
 
+// SHA-256("PARENT DIFFID"), the image-spec's chainID; nothing unless all below is known, too.
+Result<std::optional<oci::Digest>> ChainOf(Database& database, const Snapshot& snapshot) {
+  if (!snapshot.layer.image) return std::optional<oci::Digest>();
+  const oci::Digest& diff_id = snapshot.layer.image->diff_id;
+  if (snapshot.info.parent.empty()) return std::optional<oci::Digest>(diff_id);
+  ASSIGN_OR_RETURN(const Snapshot parent, MustFind(database, snapshot.info.parent));
+  if (!parent.chain) return std::optional<oci::Digest>();
+  return std::optional<oci::Digest>(oci::ChainId(*parent.chain, diff_id));
+}
+
 // Calls what undoes, also after an exception, unless all is done.
 class Undoing {
  public:
@@ -152,6 +162,26 @@ Status Store::MakeTables() {
   return Status::Ok();
 }
 
+namespace {
+
+// More than a message can say to who lists them.
+constexpr std::size_t kNameMaxBytes = 64U << 10U;
+constexpr std::size_t kLabelsMaxBytes = 1U << 20U;
+
+Status CheckSizes(const std::string& name, const Labels& labels) {
+  if (name.size() > kNameMaxBytes) {
+    return InvalidArgumentError("a name of " + std::to_string(name.size()) +
+                                " bytes: at most 65536 are taken");
+  }
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : labels) bytes += key.size() + value.size();
+  if (bytes <= kLabelsMaxBytes) return Status::Ok();
+  return InvalidArgumentError("labels of " + std::to_string(bytes) + " bytes of " + Quoted(name) +
+                              ": at most 1048576 are taken");
+}
+
+}  // namespace
+
 Result<Snapshot> Store::Create(Kind kind, const std::string& key, const std::string& parent,
                                const Labels& labels, const Within& within, const Undone& undone) {
   Snapshot snapshot;
@@ -166,18 +196,23 @@ Result<Snapshot> Store::CreateCommitted(const std::string& name, const std::stri
   Snapshot snapshot;
   snapshot.info = {name, parent, Kind::kCommitted, 0, 0, labels};
   snapshot.layer.image = image;
-  snapshot.chain = chain;
-  return Insert(snapshot, within, undone);
+  return Insert(snapshot, within, undone, chain);
 }
 
-Result<Snapshot> Store::Insert(const Snapshot& snapshot, const Within& within,
-                               const Undone& undone) {
+Result<Snapshot> Store::Insert(const Snapshot& snapshot, const Within& within, const Undone& undone,
+                               const std::optional<oci::Digest>& said) {
   const Info& info = snapshot.info;
   const std::optional<LayerImage>& image = snapshot.layer.image;
+  RETURN_IF_ERROR(CheckSizes(info.name, info.labels));
   Outside outside(within, undone);
   const auto insert_it = [&]() -> Result<Snapshot> {
     ASSIGN_OR_RETURN(const std::optional<std::int64_t> parent_id,
                      FindParent(*writer_, info.parent, StatusCode::kInvalidArgument));
+    ASSIGN_OR_RETURN(const std::optional<oci::Digest> chain, ChainOf(*writer_, snapshot));
+    if (said && chain && *chain != *said) {
+      return FailedPreconditionError("what is below " + Quoted(info.name) + " makes it the chain " +
+                                     chain->ToString());
+    }
     const std::int64_t now = NowNs();
     Statement insert = writer_->Prepare(
         "INSERT INTO snapshots (name, parent, kind, created_ns, updated_ns, root, diff_id, chain) "
@@ -185,7 +220,7 @@ Result<Snapshot> Store::Insert(const Snapshot& snapshot, const Within& within,
     insert.Bind(info.name).Bind(parent_id).Bind(static_cast<std::int64_t>(info.kind));
     insert.Bind(now).Bind(now);
     insert.Bind(image ? ToColumn(image->root) : "").Bind(image ? ToColumn(image->diff_id) : "");
-    insert.Bind(ToColumn(snapshot.chain));
+    insert.Bind(ToColumn(chain));
     const Status inserted = insert.Run();
     if (inserted.code() == StatusCode::kAlreadyExists) {
       return AlreadyExistsError(Quoted(info.name) + " already exists");
@@ -218,20 +253,11 @@ Result<Snapshot> FindActive(Database& database, const CommitRequest& request) {
   return active;
 }
 
-// SHA-256("PARENT DIFFID"), the image-spec's chainID; nothing unless all below is known, too.
-Result<std::optional<oci::Digest>> ChainOf(Database& database, const Snapshot& snapshot) {
-  if (!snapshot.layer.image) return std::optional<oci::Digest>();
-  const oci::Digest& diff_id = snapshot.layer.image->diff_id;
-  if (snapshot.info.parent.empty()) return std::optional<oci::Digest>(diff_id);
-  ASSIGN_OR_RETURN(const Snapshot parent, MustFind(database, snapshot.info.parent));
-  if (!parent.chain) return std::optional<oci::Digest>();
-  return std::optional<oci::Digest>(oci::ChainId(*parent.chain, diff_id));
-}
-
 }  // namespace
 
 Result<Snapshot> Store::Commit(const CommitRequest& request, const Within& within,
                                const Undone& undone) {
+  RETURN_IF_ERROR(CheckSizes(request.name, request.labels));
   Outside outside(within, undone);
   const auto commit = [&]() -> Result<Snapshot> {
     ASSIGN_OR_RETURN(const Snapshot active, FindActive(*writer_, request));
@@ -304,6 +330,7 @@ Result<Info> Store::Update(const Info& info, const std::vector<std::string>& pat
   return Write([&]() -> Result<Info> {
     ASSIGN_OR_RETURN(const Snapshot snapshot, MustFind(*writer_, info.name));
     ASSIGN_OR_RETURN(const Labels labels, Updated(snapshot.info.labels, info, paths));
+    RETURN_IF_ERROR(CheckSizes(info.name, labels));
     RETURN_IF_ERROR(SetLabels(*writer_, snapshot.layer.id, labels));
     RETURN_IF_ERROR(writer_->Prepare("UPDATE snapshots SET updated_ns = ? WHERE id = ?")
                         .Bind(NowNs())

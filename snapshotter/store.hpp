@@ -74,8 +74,9 @@ class Store {
   // is missing, or not committed.
   Result<Snapshot> Create(Kind kind, const std::string& key, const std::string& parent,
                           const Labels& labels, const Within& within, const Undone& undone = {});
-  // A new committed one of an image somebody else has placed, `chain` its chainID. Errors: as
-  // Create.
+  // A new committed one of an image somebody else has placed, `chain` the chainID it was found by:
+  // it is known by that only if it follows from what is below. Errors: as Create;
+  // kFailedPrecondition if another chainID follows.
   Result<Snapshot> CreateCommitted(const std::string& name, const std::string& parent,
                                    const Labels& labels, const LayerImage& image,
                                    const oci::Digest& chain, const Within& within,
@@ -120,7 +121,8 @@ class Store {
   Store(std::unique_ptr<Database> writer, std::unique_ptr<Database> reader)
       : writer_(std::move(writer)), reader_(std::move(reader)) {}
   Status MakeTables();
-  Result<Snapshot> Insert(const Snapshot& snapshot, const Within& within, const Undone& undone);
+  Result<Snapshot> Insert(const Snapshot& snapshot, const Within& within, const Undone& undone,
+                          const std::optional<oci::Digest>& said = {});
   Result<Snapshot> RemoveFound(Result<Snapshot> found);
   // What `body` returns, a Result, out of one transaction.
   template <typename F>

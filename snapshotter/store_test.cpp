@@ -253,14 +253,44 @@ TEST_F(StoreTest, CommittedAtOnceAndFoundByItsReference) {
     EXPECT_EQ(*store_->FindReference("sha256:ab", parent), std::nullopt);
     const Result<Snapshot> made =
         store_->CreateCommitted(std::string("n") + parent, parent, labels,
-                                {Numbered(1), Numbered(2)}, Numbered(3), Nothing);
-    ASSERT_TRUE(made.ok());
+                                {Numbered(1), Numbered(3)}, Numbered(3), Nothing);
+    ASSERT_TRUE(made.ok()) << made.status().message();
     EXPECT_EQ(made->info.kind, Kind::kCommitted);
-    EXPECT_EQ(made->chain, Numbered(3));
+    const bool known = parent == std::string();  // the other is over files nobody knows
+    EXPECT_EQ(made->chain, known ? std::optional(Numbered(3)) : std::nullopt);
     EXPECT_EQ((*store_->FindReference("sha256:ab", parent))->info, made->info);
   }
   ASSERT_EQ(Create(Kind::kActive, "a", "", {{"containerd.io/snapshot.ref", "x"}}), StatusCode::kOk);
   EXPECT_EQ(*store_->FindReference("x", ""), std::nullopt);  // not committed
+}
+
+TEST_F(StoreTest, AChainThatDoesNotFollowIsRefused) {
+  const LayerImage image = {Numbered(1), Numbered(2)};
+  ASSERT_TRUE(store_->CreateCommitted("c", "", {}, image, Numbered(2), Nothing).ok());
+  for (const auto& [parent, chain] : {std::pair("", Numbered(3)), std::pair("c", Numbered(2))}) {
+    EXPECT_EQ(store_->CreateCommitted("x", parent, {}, image, chain, Nothing).status().code(),
+              StatusCode::kFailedPrecondition);
+  }
+  const oci::Digest follows = oci::ChainId(Numbered(2), Numbered(2));
+  EXPECT_TRUE(store_->CreateCommitted("x", "c", {}, image, follows, Nothing).ok());
+}
+
+// Who lists them gets each in one message.
+TEST_F(StoreTest, NamesAndLabelsHaveAnEnd) {
+  const std::string name(65536, 'n');
+  const Labels most = {{"l", std::string((1U << 20U) - 1, 'v')}};
+  const Labels more = {{"l", std::string(1U << 20U, 'v')}};
+  EXPECT_EQ(Create(Kind::kActive, name, "", most), StatusCode::kOk);
+  EXPECT_EQ(Create(Kind::kActive, name + "n", "", {}), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Create(Kind::kActive, "a", "", more), StatusCode::kInvalidArgument);
+  EXPECT_EQ(store_->Commit({name + "n", name, "", {}}, Nothing).status().code(),
+            StatusCode::kInvalidArgument);
+  EXPECT_EQ(store_->Commit({"c", name, "", more}, Nothing).status().code(),
+            StatusCode::kInvalidArgument);
+  Info info = *store_->Stat(name);
+  info.labels = {{"m", "x"}};
+  EXPECT_EQ(store_->Update(info, {"labels.m"}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(store_->Update(info, {"labels"}).ok());
 }
 
 TEST_F(StoreTest, ListsWhatMatches) {

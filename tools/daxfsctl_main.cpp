@@ -117,15 +117,19 @@ void DeclareDoctor(CLI::App& app, CommandLine& line) {
   DoctorCommand& arguments = line.doctor;
   arguments.version = DAXFS_VERSION_TEXT;
   CLI::App* doctor = app.add_subcommand("doctor", "look at this node, and say what to type");
-  doctor->add_option("--config", arguments.config, "configuration of daxfs-snapshotter")
-      ->capture_default_str();
+  const CLI::Option* config =
+      doctor->add_option("--config", arguments.config, "configuration of daxfs-snapshotter")
+          ->capture_default_str();
   doctor->add_option("--address", arguments.address,
                      "socket of daxfs-snapshotter (default: as its configuration says)");
   doctor->add_option("--containerd", arguments.containerd,
                      "socket of containerd (default: as daxfs-snapshotter says)");
   doctor->add_option("--containerd-config", arguments.containerd_config)->capture_default_str();
   doctor->add_flag("--json", arguments.json, "JSON, one object a line");
-  doctor->callback([&line] { line.wants_doctor = true; });
+  doctor->callback([&line, config] {
+    line.wants_doctor = true;
+    line.doctor.config_given = !config->empty();
+  });
 }
 
 void Declare(CLI::App& app, CommandLine& line) {

@@ -90,9 +90,9 @@ Result<std::optional<PoolFacts>> DiagnosePools(const std::string& of_daemon, Rep
     names.push_back(of_daemon);
   }
   if (names.empty()) {
-    RETURN_IF_ERROR(report.Add({Verdict::kWarn, "pool",
-                                "this host knows no pool: layers are directories of its own",
-                                "write /etc/daxfs/pools.d/NAME.yaml; daxfsctl pool create NAME"}));
+    RETURN_IF_ERROR(report.Add(
+        {Verdict::kWarn, "pool", "this host knows no pool: layers are directories of its own",
+         "write " + pool::PoolsDirectory() + "/NAME.yaml; daxfsctl pool create NAME --size SIZE"}));
   }
   std::optional<PoolFacts> daemons;
   for (const std::string& name : names) {
@@ -124,13 +124,13 @@ Status Diagnose(const DoctorCommand& command, Context& context) {
   const snapshotter::Config config = read.ok() ? *read : snapshotter::Config();
   const std::string socket = command.address.empty() ? config.address : command.address;
   const Result<DaemonStatus> daemon = AskStatus(socket);
-  ModuleFacts module = LookAtModule();
+  ModuleFacts module = LookAtModule(config.fuse_program);
   // It may have been told of another program than the usual one.
   module.fuse_program |= daemon.ok() && daemon->backend == "fuse";
   RETURN_IF_ERROR(report.Add(CheckModule(module)));
   ASSIGN_OR_RETURN(const std::optional<PoolFacts> pool,
                    DiagnosePools(daemon.ok() ? daemon->pool : config.pool, report));
-  RETURN_IF_ERROR(report.Add(CheckConfig(command.config, read.status())));
+  RETURN_IF_ERROR(report.Add(CheckConfig(command.config, read.status(), command.config_given)));
   RETURN_IF_ERROR(report.Add(CheckDaemon(daemon, command.version)));
   if (daemon.ok()) RETURN_IF_ERROR(report.Add(CheckDaemonPool(*daemon, pool, module)));
   const std::string root = daemon.ok() ? daemon->root : config.root;

@@ -33,9 +33,11 @@ struct ModuleFacts {
   bool loaded = false;
   std::string version;  // if it says one
   bool fuse_device = false;
-  bool fuse_program = false;
+  bool fuse_program = false;                      // whether it is there
+  std::string fuse_path = "/usr/bin/daxfs-fuse";  // where it was looked for
 };
-ModuleFacts LookAtModule();
+// `fuse_program`: what would mount without the module.
+ModuleFacts LookAtModule(const std::string& fuse_program);
 Finding CheckModule(const ModuleFacts& facts);
 
 Finding CheckHost(const Result<pool::HostIdentity>& host);
@@ -59,7 +61,8 @@ PoolFacts LookAtPool(const std::string& name);
 Findings CheckPoolFacts(const PoolFacts& facts, const std::optional<pool::HostIdentity>& host);
 
 // `config`: what was read of `path`.
-Finding CheckConfig(const std::string& path, const Status& config);
+// `wanted`: somebody has named the file.
+Finding CheckConfig(const std::string& path, const Status& config, bool wanted = false);
 // `version`: of this program.
 Finding CheckDaemon(const Result<DaemonStatus>& daemon, const std::string& version);
 // `pool`: what its pool is now, if it has one.
@@ -87,8 +90,9 @@ Finding CheckSandbox(const std::string& name, const Result<SandboxFacts>& image)
 
 struct DoctorCommand {
   std::string config = "/etc/daxfs/snapshotter.yaml";
-  std::string address;     // of the daemon; "": as its configuration says
-  std::string containerd;  // its socket; "": as the daemon says, or its configuration
+  bool config_given = false;  // by who asks
+  std::string address;        // of the daemon; "": as its configuration says
+  std::string containerd;     // its socket; "": as the daemon says, or its configuration
   std::string containerd_config = "/etc/containerd/config.toml";
   std::string version;  // of this program
   bool json = false;

@@ -22,9 +22,9 @@ std::size_t CountOf(const std::vector<SnapshotView>& snapshots, const std::strin
 
 }  // namespace
 
-Finding CheckConfig(const std::string& path, const Status& config) {
+Finding CheckConfig(const std::string& path, const Status& config, bool wanted) {
   if (config.ok()) return {Verdict::kOk, "config", path + " can be read", ""};
-  if (config.code() == StatusCode::kNotFound) {
+  if (config.code() == StatusCode::kNotFound && !wanted) {
     return {Verdict::kOk, "config", path + " is not there: all is as without configuration", ""};
   }
   if (config.code() == StatusCode::kPermissionDenied) {

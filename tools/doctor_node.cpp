@@ -18,7 +18,6 @@
 namespace daxfs::tools {
 namespace {
 
-constexpr const char* kFuseProgram = "/usr/bin/daxfs-fuse";
 // Of a pool that is nearly full less than this part is free.
 constexpr std::uint64_t kNearlyFull = 10;
 
@@ -77,20 +76,22 @@ Finding CheckTwin(const PoolFacts& facts, const pool::HostIdentity& host) {
 std::string AdviceForPool(const PoolFacts& facts) {
   if (facts.status.code() == StatusCode::kPermissionDenied) return "run this as root";
   if (facts.attachable) return fmt::format("systemctl enable --now daxfs-pool@{}", facts.name);
-  if (facts.status.code() == StatusCode::kFailedPrecondition) {
-    return fmt::format("look at /etc/daxfs/pools.d/{}.yaml", facts.name);
+  if (facts.status.code() == StatusCode::kNotFound) {
+    return fmt::format("look at {}, and make what is new: daxfsctl pool create {} --size SIZE",
+                       pool::PoolsDirectory(), facts.name);
   }
-  return "look at /etc/daxfs/pools.d, and make what is new: daxfsctl pool create " + facts.name;
+  return fmt::format("look at {}/{}.yaml", pool::PoolsDirectory(), facts.name);
 }
 
 }  // namespace
 
-ModuleFacts LookAtModule() {
+ModuleFacts LookAtModule(const std::string& fuse_program) {
   ModuleFacts facts;
+  facts.fuse_path = fuse_program;
   facts.loaded = os::HasDaxfsControl();
   if (facts.loaded) facts.version = ModuleVersion();
   facts.fuse_device = ::access("/dev/fuse", R_OK | W_OK) == 0;
-  facts.fuse_program = os::IsProgram(kFuseProgram);
+  facts.fuse_program = os::IsProgram(fuse_program);
   return facts;
 }
 
@@ -108,8 +109,7 @@ Finding CheckModule(const ModuleFacts& facts) {
   }
   return {Verdict::kFail, "module",
           std::string("no image can be mounted: the kernel module daxfs is not loaded, and ") +
-              (facts.fuse_device ? std::string(kFuseProgram) + " is not there"
-                                 : "/dev/fuse cannot be used"),
+              (facts.fuse_device ? facts.fuse_path + " is not there" : "/dev/fuse cannot be used"),
           facts.fuse_device ? "modprobe daxfs; or install daxfs-tools"
                             : "modprobe daxfs; or: modprobe fuse"};
 }

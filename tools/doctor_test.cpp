@@ -101,7 +101,9 @@ TEST(DoctorTest, APoolIsOpenedAndLookedThrough) {
   facts.status = NotFoundError("no such file");
   const Findings bad = CheckPoolFacts(facts, host);
   ASSERT_EQ(bad.size(), 1U);
-  ExpectFinding(bad[0], Verdict::kFail, "no such file", "daxfsctl pool create p");
+  ExpectFinding(bad[0], Verdict::kFail, "no such file", "daxfsctl pool create p --size SIZE");
+  facts.status = InvalidArgumentError("line 3: no such key");
+  ExpectFinding(CheckPoolFacts(facts, host)[0], Verdict::kFail, "line 3", "pools.d/p.yaml");
   facts.status = FailedPreconditionError("not attached");
   facts.attachable = true;
   ExpectFinding(CheckPoolFacts(facts, host)[0], Verdict::kFail, "not attached",
@@ -115,6 +117,8 @@ TEST(DoctorTest, APoolIsOpenedAndLookedThrough) {
 TEST(DoctorTest, TheConfigurationCanBeRead) {
   ExpectFinding(CheckConfig("/c", Status::Ok()), Verdict::kOk, "/c can be read", "");
   ExpectFinding(CheckConfig("/c", NotFoundError("why")), Verdict::kOk, "/c is not there", "");
+  ExpectFinding(CheckConfig("/c", NotFoundError("why"), true), Verdict::kFail, "why",
+                "--check-config --config /c");
   ExpectFinding(CheckConfig("/c", Status(StatusCode::kPermissionDenied, "/c: why")), Verdict::kWarn,
                 "/c: why", "as root");
   ExpectFinding(CheckConfig("/c", InvalidArgumentError("/c: line 3: why")), Verdict::kFail,

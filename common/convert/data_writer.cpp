@@ -17,6 +17,7 @@ constexpr std::size_t kCompareStep = std::size_t{1} << 18U;
 // Somebody who crafts files with equal hashes costs us this many comparisons each, not a quadratic
 // number.
 constexpr std::size_t kCandidatesMax = 8;
+constexpr std::size_t kDeadExtentsMin = 4096;
 
 bool SamePlaces(std::span<const Extent> a, std::span<const Extent> b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Extent& x, const Extent& y) {
@@ -195,9 +196,21 @@ Result<DataId> DataWriter::AddBlock(const Key& key) {
   if (stored.size() > std::numeric_limits<std::uint32_t>::max()) {
     return ResourceExhaustedError("a file in more than 2^32 parts");
   }
-  const auto id = static_cast<DataId>(blocks_.size());
-  blocks_.push_back({planner_.Shrink(placement_, writer_.stored_bytes()), key.size_bytes, key.hash,
-                     extents_.size(), static_cast<std::uint32_t>(stored.size()), 1});
+  if (dead_extents_ > kDeadExtentsMin && dead_extents_ > extents_.size() / 2) CompactExtents();
+  const Block block = {planner_.Shrink(placement_, writer_.stored_bytes()),
+                       key.size_bytes,
+                       key.hash,
+                       extents_.size(),
+                       static_cast<std::uint32_t>(stored.size()),
+                       1};
+  auto id = static_cast<DataId>(blocks_.size());
+  if (free_.empty()) {
+    blocks_.push_back(block);
+  } else {
+    id = free_.back();
+    free_.pop_back();
+    blocks_[id] = block;
+  }
   extents_.insert(extents_.end(), stored.begin(), stored.end());
   std::vector<DataId>& candidates = by_content_[key];
   if (candidates.size() < kCandidatesMax) candidates.push_back(id);
@@ -215,10 +228,28 @@ void DataWriter::Release(DataId id) {
   DAXFS_CHECK(block.users > 0);
   if (--block.users > 0) return;
   const auto candidates = by_content_.find(Key{block.size_bytes, block.hash});
-  std::erase(candidates->second, id);
-  if (candidates->second.empty()) by_content_.erase(candidates);
+  if (candidates != by_content_.end()) {  // of many with one hash not all are
+    std::erase(candidates->second, id);
+    if (candidates->second.empty()) by_content_.erase(candidates);
+  }
   digests_.Invalidate(block.placement.offset, block.placement.length);
   planner_.Free(block.placement);
+  dead_extents_ += block.extents;
+  block.extents = 0;
+  free_.push_back(id);
+}
+
+// Drops those of blocks without a user.
+void DataWriter::CompactExtents() {
+  std::vector<Extent> live;
+  live.reserve(extents_.size() - dead_extents_);
+  for (Block& block : blocks_) {
+    const auto first = extents_.begin() + static_cast<std::ptrdiff_t>(block.first_extent);
+    block.first_extent = live.size();
+    live.insert(live.end(), first, first + block.extents);
+  }
+  extents_ = std::move(live);
+  dead_extents_ = 0;
 }
 
 Result<DataSummary> DataWriter::Finish() {

@@ -81,6 +81,7 @@ class DataWriter {
   Result<bool> SameInExtents(std::span<const Extent> of, std::span<const Extent> other);
   Status ReadFile(std::span<const Extent> extents, std::uint64_t logical, std::span<std::byte> out);
   Result<DataId> AddBlock(const Key& key);
+  void CompactExtents();
   Result<DataId> EndStreamed(const Key& key);
   Result<DataId> EndBuffered(const Key& key);
 
@@ -90,7 +91,9 @@ class DataWriter {
   LayoutPlanner planner_;
   PieceDigests digests_;
   std::vector<Block> blocks_;
-  std::vector<Extent> extents_;  // of all blocks
+  std::vector<DataId> free_;      // numbers of blocks without a user
+  std::vector<Extent> extents_;   // of all blocks
+  std::size_t dead_extents_ = 0;  // of those without a user
   std::unordered_map<Key, std::vector<DataId>, KeyHash> by_content_;
   std::uint64_t shared_bytes_ = 0;
 

@@ -159,6 +159,42 @@ TEST_F(DataWriterTest, TooMuchAndTooLittle) {
   EXPECT_EQ(writer_.End().status().code(), StatusCode::kDataLoss);
 }
 
+// The generator of the hash, its highest power first: XORed into a file anywhere it changes no
+// hash.
+std::string WithEqualHash(std::string content, std::size_t at) {
+  constexpr std::uint64_t kReflected = 0xC96C5795D7870F42;  // ECMA-182
+  const std::uint64_t low = (kReflected << 1U) | 1U;
+  for (std::size_t i = 0; i < 8; ++i) content[at + i] ^= static_cast<char>(low >> (8 * i));
+  content[at + 8] ^= static_cast<char>(kReflected >> 63U);
+  return content;
+}
+
+TEST_F(DataWriterTest, ManyFilesOfOneHashAreToldApartAndReleased) {
+  const std::string base(4096, 'x');
+  std::vector<std::string> contents = {base};
+  std::vector<DataId> ids = {Write(base)};
+  for (std::size_t i = 1; i < 20; ++i) {
+    contents.push_back(WithEqualHash(base, i * 16));
+    ids.push_back(Write(contents.back()));
+    EXPECT_NE(ids[i], ids[i - 1]);
+  }
+  for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_EQ(Read(ids[i], 4096), contents[i]) << i;
+  for (const DataId id : ids) writer_.Release(id);
+  EXPECT_EQ(Read(Write(contents[7]), 4096), contents[7]);
+}
+
+TEST_F(DataWriterTest, WhatIsReleasedIsForgotten) {
+  const DataId kept = Write("kept");
+  DataId highest = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const DataId id = Write("file " + std::to_string(i));
+    highest = std::max(highest, id);
+    writer_.Release(id);
+  }
+  EXPECT_EQ(Read(kept, 4), "kept");
+  EXPECT_LE(highest, kept + 1);
+}
+
 TEST_F(DataWriterTest, RandomFilesReadBack) {
   std::mt19937_64 random(3);
   std::vector<std::pair<DataId, std::string>> live;

@@ -9,7 +9,8 @@ ImageBuilder::ImageBuilder(Sink& sink, const BuildOptions& options)
     : sink_(sink),
       options_(options),
       data_(sink, options.layout),
-      tree_([this](const Node& node) { data_.Release(node.data); }) {}
+      tree_([this](const Node& node) { data_.Release(node.data); },
+            options.profile == Profile::kLayer ? kLayerTreeMaxBytes : UINT64_MAX) {}
 
 Result<ImageSummary> ImageBuilder::Finish(const std::optional<format::SourceInfo>& source) {
   ASSIGN_OR_RETURN(const DataSummary summary, data_.Finish());

@@ -24,6 +24,8 @@ Status CheckKey(const PlaceLayerRequest& request) {
   return InvalidArgumentError("a layer is asked for by its diffID or by its stored digest");
 }
 
+}  // namespace
+
 // One look at every inode, 128 bytes each: little beside inflating what they were made of.
 Result<std::uint64_t> CountImplicit(const format::Image& image) {
   std::uint64_t count = 0;
@@ -34,6 +36,8 @@ Result<std::uint64_t> CountImplicit(const format::Image& image) {
   }
   return count;
 }
+
+namespace {
 
 // Whether there is something below for any directory no entry has named.
 Result<bool> AnyBelow(const format::Image& image, const FindLower& find) {

@@ -39,6 +39,9 @@ struct PlacedLayer {
   std::optional<ImageSummary> built;  // if this one did, also where an equal image was there then
 };
 
+// Directories of an image that no entry of its layer has named. Errors: kDataLoss.
+Result<std::uint64_t> CountImplicit(const format::Image& image);
+
 // Makes the image of a layer, all of the layer compared. `monitor` hears of stored bytes. `key` and
 // `waiting` mean nothing here. Errors: kDataLoss if a digest is another; those of `open`, of the
 // layer (as ApplyTar) and of the sink.

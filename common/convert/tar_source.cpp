@@ -259,7 +259,8 @@ Status TarApplier::ApplyWhiteout(const Place& place, const oci::TarEntry& entry)
 
 Status TarApplier::MakeOpaque(NodeId directory) {
   if (target_.below.nothing) {
-    if (opaque_.insert(directory).second) RemoveUnnamed(directory);
+    // The first mark of each counts.
+    if (!std::exchange(target_.tree.At(directory).opaque, true)) RemoveUnnamed(directory);
     return Status::Ok();
   }
   Node& node = target_.tree.At(directory);
@@ -338,7 +339,7 @@ Status TarApplier::TakeLinkAttributes(NodeId id, const oci::TarEntry& entry) {
 Status TarApplier::ApplyArchiveLink(const Place& place, const oci::TarEntry& entry) {
   Tree& tree = target_.tree;
   ASSIGN_OR_RETURN(const std::optional<NodeId> found, LookUpLinkTarget(entry.link_name));
-  const bool ready = found.has_value() && !pending_.contains(*found);
+  const bool ready = found.has_value() && !tree.At(*found).pending;
   const std::optional<NodeId> old = tree.Child(place.directory, place.name);
   // GNU tar writes a file that was named twice as a link to itself.
   if (ready && old == found) return Status::Ok();
@@ -347,6 +348,7 @@ Status TarApplier::ApplyArchiveLink(const Place& place, const oci::TarEntry& ent
   if (ready && tree.At(*found).names > 0) return tree.Link(place.directory, place.name, *found);
   Node node;
   node.attributes.mode = kTypeFile;
+  node.pending = true;
   ASSIGN_OR_RETURN(const NodeId id, tree.Add(place.directory, place.name, std::move(node)));
   pending_[id] = {path_, entry.link_name, false, std::nullopt};
   return Status::Ok();
@@ -355,7 +357,8 @@ Status TarApplier::ApplyArchiveLink(const Place& place, const oci::TarEntry& ent
 // The file that a chain of pending links leads to; all of the chain learn it.
 Result<NodeId> TarApplier::FollowPending(NodeId id) {
   std::vector<Pending*> chain;
-  for (auto link = pending_.find(id); link != pending_.end(); link = pending_.find(id)) {
+  while (target_.tree.At(id).pending) {
+    const auto link = pending_.find(id);
     if (link->second.end.has_value()) {
       id = *link->second.end;
       break;
@@ -373,7 +376,7 @@ Result<NodeId> TarApplier::FollowPending(NodeId id) {
 Status TarApplier::Finish() {
   for (const auto& [id, link] : pending_) {
     // Something else may have taken its place since.
-    if (Walk(target_.tree, link.path) != id) continue;
+    if (!target_.tree.At(id).pending || Walk(target_.tree, link.path) != id) continue;
     const std::string& name = link.path.back();
     const std::optional<NodeId> directory =
         Walk(target_.tree, {link.path.begin(), link.path.end() - 1});

@@ -3,7 +3,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -95,9 +94,8 @@ class TarApplier {
   Status SetXattrs(NodeId id, const oci::TarEntry& entry);
 
   const TarTarget target_;
-  std::map<NodeId, Pending> pending_;  // by the node that keeps the place
+  std::map<NodeId, Pending> pending_;  // by the node that keeps the place, if it still does
   std::vector<std::string> path_;      // of the current entry, its parents resolved
-  std::set<NodeId> opaque_;            // with nothing below: the first mark of each counts
   // What a small tar may make of itself: components walked for links, parents nobody names.
   std::uint64_t link_budget_ = std::uint64_t{1} << 25U;
   std::uint64_t implicit_budget_ = 1000000;

@@ -329,6 +329,24 @@ TEST(TarSourceTest, WithNothingBelowOpaqueDirectoriesLoseWhatNobodyNamed) {
                   "/other/unnamed 100644 0:0 1 0.0 1 4"));
 }
 
+// What was known of an entry goes with it, whatever comes in its place.
+TEST(TarSourceTest, WhatComesInTheOldPlaceIsNew) {
+  EXPECT_THAT(Lines(TarBuilder()
+                        .Directory("d")
+                        .File("d/.wh..wh..opq", "")
+                        .File("d", "")
+                        .Directory("d")
+                        .File("d/unnamed/gone", "")
+                        .File("d/.wh..wh..opq", ""),
+                    {.nothing = true}),
+              ElementsAre("/d 40755 0:0 0 0.0 2"));
+  const Result<std::vector<std::string>> lines = testing::ArchiveListing(
+      TarBuilder().HardLink("a", "later").File("a", "own").File("later", "other"));
+  ASSERT_TRUE(lines.ok()) << lines.status().message();
+  EXPECT_THAT(*lines, ::testing::IsSupersetOf(
+                          {"/a 100644 0:0 3 0.0 1 own", "/later 100644 0:0 5 0.0 1 other"}));
+}
+
 TEST(TarSourceTest, ParentsNobodyNamesHaveTheGroupOfTheirDirectoryIfThatPassesItOn) {
   TarSpec passing = Owned('5', "d", 02755, 5, 0);
   passing.gid = 7;

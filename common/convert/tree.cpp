@@ -9,6 +9,7 @@
 namespace daxfs::convert {
 namespace {
 
+constexpr std::uint64_t kNameBytes = 80;    // of an entry of a std::map, and what malloc adds
 constexpr std::size_t kResolvedMax = 4096;  // PATH_MAX
 constexpr int kMaxLinks = 255;              // continuity's limit
 constexpr std::uint32_t kMaxMajor = 0xfff;  // what the kernel's dev_t holds
@@ -48,12 +49,20 @@ Status CheckNode(const Node& node) {
 
 }  // namespace
 
+std::uint64_t Tree::NameBytes(std::string_view name) { return kNameBytes + name.size(); }
+
+std::uint64_t Tree::NodeBytes(const Node& node) {
+  const bool directory = (node.attributes.mode & kTypeMask) == kTypeDirectory;
+  return sizeof(Slot) + node.target.size() + (directory ? sizeof(Children) : 0);
+}
+
 bool IsWhiteout(const Attributes& attributes) {
   return (attributes.mode & kTypeMask) == kTypeCharacter && attributes.rdev_major == 0 &&
          attributes.rdev_minor == 0;
 }
 
-Tree::Tree(std::function<void(const Node&)> on_gone) : on_gone_(std::move(on_gone)) {
+Tree::Tree(std::function<void(const Node&)> on_gone, std::uint64_t max_bytes)
+    : on_gone_(std::move(on_gone)), max_bytes_(max_bytes) {
   Slot root;
   root.node.attributes.mode = kTypeDirectory | 0755;
   root.node.names = 1;
@@ -68,11 +77,20 @@ std::optional<NodeId> Tree::Child(NodeId directory, std::string_view name) const
   return child->second;
 }
 
+Status Tree::Charge(std::uint64_t bytes) {
+  if (bytes > max_bytes_ - bytes_) {
+    return ResourceExhaustedError("too many or too long names: the tree of a layer may take " +
+                                  std::to_string(max_bytes_ >> 20U) + " MiB of memory");
+  }
+  bytes_ += bytes;
+  return Status::Ok();
+}
+
 Result<NodeId> Tree::Add(NodeId directory, std::string_view name, Node node) {
   RETURN_IF_ERROR(CheckName(name));
   RETURN_IF_ERROR(CheckNode(node));
   DAXFS_CHECK(IsDirectory(directory) && nodes_.size() < std::numeric_limits<NodeId>::max());
-  const auto id = static_cast<NodeId>(nodes_.size());
+  RETURN_IF_ERROR(Charge(NodeBytes(node) + NameBytes(name)));
   Slot slot;
   slot.node = std::move(node);
   slot.node.names = 1;
@@ -80,7 +98,14 @@ Result<NodeId> Tree::Add(NodeId directory, std::string_view name, Node node) {
     slot.node.parent = directory;
     slot.children = std::make_unique<Children>();
   }
-  nodes_.push_back(std::move(slot));
+  auto id = static_cast<NodeId>(nodes_.size());
+  if (free_.empty()) {
+    nodes_.push_back(std::move(slot));
+  } else {
+    id = free_.back();
+    free_.pop_back();
+    nodes_[id] = std::move(slot);
+  }
   const bool added = nodes_[directory].children->emplace(name, id).second;
   DAXFS_CHECK(added);
   return id;
@@ -89,6 +114,7 @@ Result<NodeId> Tree::Add(NodeId directory, std::string_view name, Node node) {
 Status Tree::Link(NodeId directory, std::string_view name, NodeId node) {
   RETURN_IF_ERROR(CheckName(name));
   DAXFS_CHECK(IsDirectory(directory) && !IsDirectory(node));
+  RETURN_IF_ERROR(Charge(NameBytes(name)));
   const bool added = nodes_[directory].children->emplace(name, node).second;
   DAXFS_CHECK(added);
   ++At(node).names;
@@ -107,15 +133,21 @@ void Tree::Remove(NodeId directory, std::string_view name) {
   DAXFS_CHECK(child != children.end());
   std::vector<NodeId> doomed;
   Unname(child->second, &doomed);
+  bytes_ -= NameBytes(name);
   children.erase(child);
   while (!doomed.empty()) {
     const NodeId id = doomed.back();
     doomed.pop_back();
     on_gone_(At(id));
+    bytes_ -= NodeBytes(At(id));
     const std::unique_ptr<Children> below = std::move(nodes_[id].children);
     nodes_[id].node = Node();
+    free_.push_back(id);
     if (below == nullptr) continue;
-    for (const auto& [unused, grandchild] : *below) Unname(grandchild, &doomed);
+    for (const auto& [child_name, grandchild] : *below) {
+      bytes_ -= NameBytes(child_name);
+      Unname(grandchild, &doomed);
+    }
   }
 }
 

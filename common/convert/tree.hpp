@@ -19,6 +19,10 @@ namespace daxfs::convert {
 
 using NodeId = std::uint32_t;
 
+// Of memory for the tree of one layer: four million entries, which a few megabytes of a hostile one
+// can ask for.
+inline constexpr std::uint64_t kLayerTreeMaxBytes = std::uint64_t{1} << 30U;
+
 // File types and permissions as in stat(2).
 inline constexpr std::uint32_t kTypeMask = 0170000;
 inline constexpr std::uint32_t kTypeSocket = 0140000;
@@ -50,20 +54,24 @@ struct Node {
   std::uint32_t names = 0;  // directory entries that name it
   NodeId parent = 0;        // directories only
   bool implicit = false;    // directory no entry of the source named
+  bool opaque = false;      // directory whose mark was seen, with nothing below
+  bool pending = false;     // keeps the place of a link to what has not come yet
   std::string target;       // symbolic links only
 };
 
-// The directory tree of an image while it is made. Names are bytes; children are kept in their
-// order, so what is written does not depend on the order of arrival. Nodes without a name left are
-// gone from the tree; the owner is told through `on_gone`. Depth is bounded by the callers' path
-// limit, and nothing here recurses.
+// The directory tree of an image while it is made. Numbers of nodes that are gone are given again.
+// Names are bytes; children are kept in their order, so what is written does not depend on the
+// order of arrival. Nodes without a name left are gone from the tree; the owner is told through
+// `on_gone`. Depth is bounded by the callers' path limit, and nothing here recurses.
 class Tree {
  public:
   using Children = std::map<std::string, NodeId, std::less<>>;
   static constexpr NodeId kRoot = 0;
 
-  // `on_gone` is called for each node that lost its last name, before it is dropped.
-  explicit Tree(std::function<void(const Node&)> on_gone);
+  // `on_gone` is called for each node that lost its last name, before it is dropped. What is in the
+  // tree takes `max_bytes` of memory at most, about.
+  explicit Tree(std::function<void(const Node&)> on_gone,
+                std::uint64_t max_bytes = kLayerTreeMaxBytes);
 
   Node& At(NodeId id) { return nodes_[id].node; }
   const Node& At(NodeId id) const { return nodes_[id].node; }
@@ -75,9 +83,9 @@ class Tree {
   std::optional<NodeId> Child(NodeId directory, std::string_view name) const;
 
   // A new node under a free name. Errors: kInvalidArgument for a name, symbolic link or device
-  // number the format cannot hold.
+  // number the format cannot hold; kResourceExhausted.
   Result<NodeId> Add(NodeId directory, std::string_view name, Node node);
-  // One more name for a node that is no directory. Requires: the name is free.
+  // One more name for a node that is no directory. Requires: the name is free. Errors: as Add.
   Status Link(NodeId directory, std::string_view name, NodeId node);
   // Removes the name and, if it was the last, the node with everything below it.
   void Remove(NodeId directory, std::string_view name);
@@ -90,10 +98,16 @@ class Tree {
     Node node;
     std::unique_ptr<Children> children;  // directories only
   };
+  static std::uint64_t NameBytes(std::string_view name);
+  static std::uint64_t NodeBytes(const Node& node);
+  Status Charge(std::uint64_t bytes);
   void Unname(NodeId id, std::vector<NodeId>* doomed);
 
   std::function<void(const Node&)> on_gone_;
+  const std::uint64_t max_bytes_;
+  std::uint64_t bytes_ = 0;  // of what is in the tree
   std::deque<Slot> nodes_;
+  std::vector<NodeId> free_;  // numbers of nodes that are gone
 };
 
 // A path split at its slashes, lexically cleaned as path/filepath.Clean does: empty and "."

@@ -18,11 +18,6 @@ constexpr const char* kSuffix = ".yaml";
 constexpr const char* kAttached = "/dev/daxfs/";
 constexpr std::size_t kFileLimit = 65536;
 
-std::string Directory() {
-  const std::string given = os::Environment("DAXFS_POOLS_DIR");
-  return given.empty() ? kDirectory : given;
-}
-
 Status WrongLine(const YAML::Node& node, const std::string& what) {
   return InvalidArgumentError("line " + std::to_string(node.Mark().line + 1) + ": " + what);
 }
@@ -102,6 +97,11 @@ std::vector<std::string> SplitPaths(std::string_view text) {
 
 }  // namespace
 
+std::string PoolsDirectory() {
+  const std::string given = os::Environment("DAXFS_POOLS_DIR");
+  return given.empty() ? kDirectory : given;
+}
+
 Result<PoolConfig> ParsePoolConfig(const std::string& name, const std::string& yaml) {
   PoolConfig config;
   config.name = name;
@@ -133,7 +133,7 @@ std::string AttachedPath(const std::string& attached_name) { return kAttached + 
 std::vector<std::string> KnownPools() {
   std::vector<std::string> names;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(Directory(), error)) {
+  for (const auto& entry : std::filesystem::directory_iterator(PoolsDirectory(), error)) {
     if (entry.path().extension() == kSuffix) names.push_back(entry.path().stem().string());
   }
   std::sort(names.begin(), names.end());
@@ -165,13 +165,13 @@ Result<PoolConfig> ResolvePool(std::string_view text) {
 }
 
 Result<PoolConfig> ReadPoolConfig(const std::string& name) {
-  const std::string path = Directory() + "/" + name + kSuffix;
+  const std::string path = PoolsDirectory() + "/" + name + kSuffix;
   std::error_code error;
   if (name.empty() || !std::filesystem::exists(path, error)) {
     std::string known;
     for (const std::string& other : KnownPools()) known += (known.empty() ? "" : ", ") + other;
     return NotFoundError("no pool \"" + name + "\": " +
-                         (known.empty() ? Directory() + " has none" : "there is " + known) +
+                         (known.empty() ? PoolsDirectory() + " has none" : "there is " + known) +
                          "; a path has a / in it");
   }
   ASSIGN_OR_RETURN(const os::UniqueFd fd, os::OpenForReading(path));

@@ -30,6 +30,9 @@ bool IsAttached(const std::string& attached_name);
 // The path of NAME there.
 std::string AttachedPath(const std::string& attached_name);
 
+// $DAXFS_POOLS_DIR, or /etc/daxfs/pools.d.
+std::string PoolsDirectory();
+
 // POOL of a command line: paths (with a "/" in them, several with commas between), else the name of
 // a pool that the kernel module has attached (/dev/daxfs/NAME, NAME.1, ...), else that of a file
 // NAME.yaml in $DAXFS_POOLS_DIR or /etc/daxfs/pools.d. Errors: kNotFound with the names there are;

@@ -46,7 +46,8 @@ Result<Uuid> ParseUuid(std::string_view text) {
   }
   Uuid uuid;
   if (!base::FromHex(digits, uuid).ok()) {
-    return InvalidArgumentError("\"" + std::string(text) + "\": no UUID");
+    return InvalidArgumentError("\"" + std::string(text) +
+                                "\": no UUID (as /proc/sys/kernel/random/uuid gives one)");
   }
   return uuid;
 }

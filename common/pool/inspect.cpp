@@ -385,7 +385,10 @@ UsageView Usage(const Memory& memory) {
 
 std::string WhatCouldGo(const UsageView& usage) {
   const std::uint32_t objects = usage.collectable_objects;
-  if (objects == 0) return "all objects in it are in use or held (by whom: daxfsctl pool ls)";
+  if (objects == 0 && usage.rows_used == 0) return "nothing is in it";
+  if (objects == 0) {
+    return "all objects in it are in use or held (by whom: daxfsctl pool info POOL --json)";
+  }
   return std::to_string(objects) + (objects == 1 ? " object of " : " objects of ") +
          base::HumanSize(usage.collectable_bytes) + (objects == 1 ? " is" : " are") +
          " used by nobody: daxfsctl pool gc frees (--dry-run shows) them";

@@ -28,8 +28,11 @@ Result<std::shared_ptr<Participant>> Membership::Get() {
   participant_.reset();
   Result<std::shared_ptr<Participant>> joined = Join();
   if (!joined.ok()) {
-    return UnavailableError("pool " + pool_ + ": " + joined.status().message());
+    Status lost = UnavailableError("pool " + pool_ + ": " + joined.status().message());
+    if (!std::exchange(told_, true) && lost_) lost_(lost);
+    return lost;
   }
+  told_ = false;
   participant_ = *std::move(joined);
   ++joined_;
   if (joins_) joins_(*participant_);

@@ -28,6 +28,9 @@ class Membership {
 
   // Called each time it has joined. Before it joins.
   void WhenJoined(std::function<void(const Participant&)> joined) { joins_ = std::move(joined); }
+  // Called when it takes no part any more and cannot join again, with why, once each time. Before
+  // it joins.
+  void WhenLost(std::function<void(const Status&)> lost) { lost_ = std::move(lost); }
 
   const std::string& pool() const { return pool_; }
 
@@ -45,7 +48,9 @@ class Membership {
   const std::function<Result<HostIdentity>()> host_;
   WhenCollected collected_;
   std::function<void(const Participant&)> joins_;
+  std::function<void(const Status&)> lost_;
   std::mutex mutex_;
+  bool told_ = true;  // that it takes no part
   std::shared_ptr<Participant> participant_;
   std::uint64_t joined_ = 0;
 };

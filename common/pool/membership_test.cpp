@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -62,6 +63,22 @@ TEST_F(MembershipTest, APoolThatIsYetToBeMadeIsJoinedThen) {
   MakePool();
   EXPECT_TRUE(Get());
   EXPECT_EQ(membership_.Joined(), 1U);
+}
+
+TEST_F(MembershipTest, ItIsSaidOnceThatAPoolHasGone) {
+  std::string said;
+  membership_.WhenLost([&](const Status& why) { said += why.message() + "\n"; });
+  EXPECT_FALSE(membership_.Get().ok());
+  EXPECT_EQ(said, "") << "it never was there";
+  for (int time = 0; time < 2; ++time) {
+    said.clear();
+    MakePool();
+    ASSERT_NE(Get(), nullptr);
+    std::filesystem::remove(path_);
+    for (int look = 0; look < 3; ++look) EXPECT_FALSE(membership_.Get().ok());
+    EXPECT_THAT(said, HasSubstr(path_));
+    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;
+  }
 }
 
 TEST_F(MembershipTest, APoolMadeAnewIsAnother) {

@@ -123,6 +123,9 @@ std::vector<std::string> ChangedForRestart(const Config& now, const Config& want
 }
 
 std::string WrongPath(const std::string& key, const std::string& path) {
+  if (path.find(": ") != std::string::npos || path.find('\n') != std::string::npos) {
+    return key + ": holds what looks like another key: is its quote closed?";
+  }
   if (path.rfind('/', 0) != 0) return key + ": wants an absolute path";
   // OverlayFS separates layers and options by these.
   if (key == "root" && path.find_first_of(":,\\") != std::string::npos) {
@@ -137,7 +140,12 @@ std::string WrongPath(const std::string& key, const std::string& path) {
 Result<Config> ParseConfig(const std::string& yaml) {
   Config config;
   try {
-    const YAML::Node root = YAML::Load(yaml);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
+    if (documents.empty()) return config;
+    if (documents.size() > 1) {
+      return WrongLine(documents[1], "a second document (---): only one is read");
+    }
+    const YAML::Node& root = documents[0];
     if (root.IsNull()) return config;  // comments alone
     if (!root.IsMap()) return InvalidArgumentError("wants `key: value` lines");
     std::set<std::string> seen;

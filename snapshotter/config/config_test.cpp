@@ -54,6 +54,8 @@ TEST(Config, RefusesTheRestWithItsLine) {
       {"log_level: loud", "line 1: log_level: wants debug"},
       {"rooot: /x", "line 1: rooot: no such key"},
       {"- a", "wants `key: value` lines"},
+      {"address: \"/x\npool: p\n", "line 1: address: holds what looks like another key"},
+      {"root: /a\n---\npool: p\n", "a second document"},
       {"root: {", "line 1: end of map flow not found"},
   };
   for (const auto& [text, message] : cases) {

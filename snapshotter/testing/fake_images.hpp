@@ -95,6 +95,10 @@ class FakeImages final : public Images {
     holds[holder] = again;
     return again;
   }
+  Result<bool> DependsOnBelow(const LayerImage& image) override {
+    const std::lock_guard lock(mutex);
+    return implicit.contains(image.root);
+  }
   Result<snapshotter::Usage> Measure(const LayerImage& /*image*/) override {
     const std::lock_guard lock(mutex);
     return snapshotter::Usage{1234, 5};
@@ -156,6 +160,7 @@ class FakeImages final : public Images {
   std::map<std::string, std::uint64_t> mounted_of;  // which pool, counted as joined
   bool changes_when_held = false;                   // by who has held it, once
   std::set<oci::Digest> gone;
+  std::set<oci::Digest> implicit;  // have directories no entry names
   std::vector<std::vector<std::string>> restored_over;
   std::optional<oci::Digest> another_root;
   std::atomic<std::uint64_t> joined = 1;

@@ -10,16 +10,19 @@ import pytest
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 BUILD = Path(os.environ["DAXFS_BUILD"]).parents[1]
+LICENSES = ("LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt")
 FILES = {
     "daxfs-tools": [
         "etc/daxfs/pools.d", "usr/bin/daxfs-build", "usr/bin/daxfs-fuse", "usr/bin/daxfsctl", "usr/sbin/mount.daxfs",
         "usr/lib/systemd/system/daxfs-pool@.service", "usr/lib/sysusers.d/daxfs.conf", "usr/lib/tmpfiles.d/daxfs.conf",
-        "usr/lib/udev/rules.d/60-daxfs.rules"
+        "usr/lib/udev/rules.d/60-daxfs.rules",
+        *(f"usr/share/doc/daxfs-tools/{name}" for name in ("daxfsctl.md", "daxfs-build.md", "daxfs-fuse.md", *LICENSES))
     ],
     "daxfs-snapshotter": [
         "etc/daxfs/snapshotter.yaml", "usr/sbin/daxfs-snapshotter", "usr/lib/systemd/system/daxfs-snapshotter.service",
         "usr/lib/systemd/system/daxfs-snapshotter.socket", "usr/share/daxfs/containerd/1.6.toml",
-        "usr/share/daxfs/containerd/1.7.toml", "usr/share/daxfs/containerd/2.x.toml"
+        "usr/share/daxfs/containerd/1.7.toml", "usr/share/daxfs/containerd/2.x.toml",
+        *(f"usr/share/doc/daxfs-snapshotter/{name}" for name in ("snapshotter.md", "migration.md", *LICENSES))
     ],
 }
 
@@ -45,6 +48,19 @@ def test_everything_is_in_its_package(packages, name):
     # Nothing else but directories on the way, and no place a package may not have.
     assert {path for path, mode in there.items() if mode[0] == "-"} <= set(FILES[name])
     assert not any(path.startswith("usr/local") for path in there)
+
+
+def test_make_install_keeps_what_an_administrator_has_written(tmp_path):
+    def install():
+        subprocess.run(["cmake", "--install", BUILD, "--prefix", "/usr"], check=True, capture_output=True,
+                       env={**os.environ, "DESTDIR": str(tmp_path)})
+        return tmp_path / "etc/daxfs/snapshotter.yaml"
+
+    written = install()
+    assert "pool" in written.read_text()
+    written.write_text("pool: mine\n")
+    assert install().read_text() == "pool: mine\n"
+    assert (tmp_path / "usr/sbin/daxfs-snapshotter").exists()
 
 
 def test_what_an_administrator_changes_is_kept(packages, tmp_path):
