@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -78,7 +79,8 @@ PARTS = {
                  pool.figures),
     "many": Part("much in a pool, and many at it", lambda *_: many.run(), many.table),
     "latency": Part("calls of the snapshotter", lambda *_: latency.run(), latency.table, latency.figures),
-    "nodes": Part("containerd in two machines", nodes.run, lambda results: [nodes.table(results)]),
+    **{part: Part(f"containerd in two machines: {part}", partial(nodes.run, parts=(part,)),
+                  lambda results: [nodes.table(results)]) for part in nodes.PARTS},
     "convert": Part("conversion", lambda cache, *_: convert.run(cache), convert_lines,
                     lambda results: {"convert_oci_mb_per_s": results["results"]["daxfs-build oci: (tar)"]["mb_per_s"]},
                     convert_groups),

@@ -20,6 +20,7 @@
 #include "common/oci/file_reader.hpp"
 #include "common/oci/layer_stream.hpp"
 #include "common/oci/layout.hpp"
+#include "common/oci/registry/source.hpp"
 #include "common/os/atomic_file.hpp"
 #include "common/os/directory.hpp"
 #include "common/os/file_io.hpp"
@@ -208,7 +209,22 @@ Result<BuildReport> BuildFlattened(const Options& options, const oci::ImageSourc
   return report;
 }
 
-Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Source& source) {
+Result<std::unique_ptr<oci::ImageSource>> OpenRegistry(const Options& options,
+                                                       const Progress& progress) {
+  ASSIGN_OR_RETURN(const oci::ImageReference image,
+                   oci::ImageReference::Parse(options.source.path));
+  oci::RegistryOptions registry;
+  registry.authfile = options.authfile;
+  registry.hosts = options.hosts;
+  ASSIGN_OR_RETURN(std::unique_ptr<oci::RegistrySource> source,
+                   oci::RegistrySource::Open(image, std::move(registry), progress.interrupted()));
+  return std::unique_ptr<oci::ImageSource>(std::move(source));
+}
+
+Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Options& options,
+                                                     const Progress& progress) {
+  const Source& source = options.source;
+  if (source.kind == SourceKind::kRegistry) return OpenRegistry(options, progress);
   if (source.kind == SourceKind::kDockerArchive) {
     ASSIGN_OR_RETURN(oci::DockerArchive archive, oci::DockerArchive::Open(source.path));
     return std::unique_ptr<oci::ImageSource>(
@@ -220,7 +236,7 @@ Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Source& source) {
 
 Result<BuildReport> BuildImage(const Options& options, Destination& out, Progress& progress,
                                base::Logger& log) {
-  ASSIGN_OR_RETURN(const std::unique_ptr<oci::ImageSource> images, OpenImages(options.source));
+  ASSIGN_OR_RETURN(const std::unique_ptr<oci::ImageSource> images, OpenImages(options, progress));
   ASSIGN_OR_RETURN(
       const oci::ImageRef source,
       images->Find(options.source.reference, options.platform).WithContext(options.source.path));
@@ -258,6 +274,7 @@ Result<BuildReport> BuildAny(const Options& options, Destination& out, Progress&
       return BuildDump(options, out, progress);
     case SourceKind::kOciLayout:
     case SourceKind::kDockerArchive:
+    case SourceKind::kRegistry:
       return BuildImage(options, out, progress, log);
   }
   return InternalError("a source of no kind");

@@ -9,14 +9,15 @@
 #include <utility>
 
 #include "common/base/units.hpp"
+#include "common/oci/registry/reference.hpp"
 
 namespace daxfs::imagebuilder {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr std::array<std::string_view, 3> kLaterPrefixes = {"docker://",
-                                                            "containerd:", "registry:"};
-constexpr std::array<std::pair<std::string_view, SourceKind>, 5> kPrefixes = {{
+constexpr std::array<std::string_view, 1> kLaterPrefixes = {"containerd:"};
+constexpr std::array<std::pair<std::string_view, SourceKind>, 6> kPrefixes = {{
+    {"docker://", SourceKind::kRegistry},
     {"dir:", SourceKind::kDirectory},
     {"tar:", SourceKind::kTar},
     {"oci:", SourceKind::kOciLayout},
@@ -37,11 +38,30 @@ struct Raw {
   bool flatten = false;
 };
 
+void DeclareRegistry(CLI::App& app, Options& options) {
+  app.add_option("--authfile", options.authfile,
+                 "credentials for docker:// (default: $REGISTRY_AUTH_FILE, podman's, docker's)")
+      ->type_name("FILE");
+  app.add_option("--hosts-dir", options.hosts.directory,
+                 "mirrors and certificates, as containerd has them: DIR/HOST/hosts.toml (default: "
+                 "/etc/containerd/certs.d)")
+      ->type_name("DIR");
+  app.add_option("--ca-file", options.hosts.ca_files,
+                 "PEM certificates to trust beside the system's; may be given more than once")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app.add_option("--insecure-registry", options.hosts.insecure,
+                 "HOST[:PORT] that needs no valid certificate, or not even TLS; may be given more "
+                 "than once")
+      ->type_name("HOST")
+      ->allow_extra_args(false);
+}
+
 void Declare(CLI::App& app, Raw& raw, Options& options) {
   app.add_option("SOURCE", raw.source,
                  "dir:PATH, tar:PATH or tar:- (standard input), oci:PATH[:REF] (an OCI image "
-                 "layout), docker-archive:PATH[:TAG] (of docker save), dump:FILE (of daxfsctl); "
-                 "tars may be gzip or zstd")
+                 "layout), docker-archive:PATH[:TAG] (of docker save), docker://IMAGE (of a "
+                 "registry), dump:FILE (of daxfsctl); tars may be gzip or zstd")
       ->required()
       ->type_name("");
   app.add_option("-o,--output", raw.output, "image file to make; with --per-layer a directory")
@@ -54,7 +74,8 @@ void Declare(CLI::App& app, Raw& raw, Options& options) {
                  "in a pool: find it by this name from now on, and keep it until the name goes "
                  "(daxfsctl pool rm)")
       ->type_name("NAME");
-  app.add_flag("--per-layer", raw.per_layer, "one image a layer, and image.json beside them");
+  app.add_flag("--per-layer", raw.per_layer,
+               "one image a layer, and as files image.json beside them; in a pool the default");
   app.add_flag("--flatten", raw.flatten, "all layers merged into one image");
   app.add_option("--profile", raw.profile,
                  "layer: what containerd makes of it; archive: every attribute kept "
@@ -67,6 +88,7 @@ void Declare(CLI::App& app, Raw& raw, Options& options) {
       ->type_name("SIZE");
   app.add_option("--data", raw.data, "with dump: the directory or image that has the files' bytes")
       ->type_name("DIR|IMAGE");
+  DeclareRegistry(app, options);
   app.add_flag("--json", options.json, "end with one line of JSON on standard output");
   app.add_option("--log-level", raw.log_level, "debug, info, warning or error")->type_name("LEVEL");
   app.add_option("--log-format", raw.log_format, "text or json")->type_name("FORMAT");
@@ -88,12 +110,12 @@ Status CheckMode(const Raw& raw, Options* options) {
     return InvalidArgumentError(
         "--platform chooses among images: a directory, tar or dump has none");
   }
-  if (layers && !asked) {
+  if (layers && !asked && options->pool.empty()) {
     return InvalidArgumentError(
         "an image has layers: choose --per-layer (one image each, OUT becomes a directory) or "
         "--flatten (one image)");
   }
-  if (raw.per_layer) options->mode = Mode::kPerLayer;
+  if (raw.per_layer || (layers && !asked)) options->mode = Mode::kPerLayer;
   if (raw.flatten) options->mode = Mode::kFlatten;
   return Status::Ok();
 }
@@ -132,6 +154,12 @@ Status Check(const Raw& raw, Options* options) {
   ASSIGN_OR_RETURN(options->source, ParseSource(raw.source));
   if (raw.output.empty() == options->pool.empty()) {
     return InvalidArgumentError("say where it goes: either -o OUT or --pool POOL");
+  }
+  const bool of_registry = !options->authfile.empty() || !options->hosts.ca_files.empty() ||
+                           !options->hosts.insecure.empty();
+  if (of_registry && options->source.kind != SourceKind::kRegistry) {
+    return InvalidArgumentError(
+        "--authfile, --ca-file and --insecure-registry go with docker:// only");
   }
   if (options->pool.empty() && !options->name.empty()) {
     return InvalidArgumentError("--name goes with --pool");
@@ -175,8 +203,8 @@ std::string_view PrefixOf(std::string_view text) {
 Status NoPrefix(std::string_view text) {
   if (!PrefixOf(text).empty()) {
     return InvalidArgumentError(fmt::format(
-        "SOURCE \"{}\": unknown prefix \"{}\"; use dir:, tar:, oci:, docker-archive: or "
-        "dump:",
+        "SOURCE \"{}\": unknown prefix \"{}\"; use dir:, tar:, oci:, docker-archive:, docker:// "
+        "or dump:",
         text, PrefixOf(text)));
   }
   if (LooksLikeTar(text)) {
@@ -205,6 +233,11 @@ Result<Source> ParseSource(std::string_view text) {
   text.remove_prefix(known->first.size());
   Source source;
   source.kind = known->second;
+  if (source.kind == SourceKind::kRegistry) {
+    ASSIGN_OR_RETURN(const oci::ImageReference image, oci::ImageReference::Parse(text));
+    source.path = image.ToString();
+    return source;
+  }
   const std::size_t colon = HasLayers(source.kind) ? text.find(':') : std::string_view::npos;
   source.path = text.substr(0, colon);
   if (colon != std::string_view::npos) source.reference = text.substr(colon + 1);

@@ -6,24 +6,27 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "common/base/log.hpp"
 #include "common/base/status.hpp"
 #include "common/convert/image_builder.hpp"
+#include "common/oci/registry/hosts.hpp"
 
 namespace daxfs::imagebuilder {
 
-enum class SourceKind { kDirectory, kTar, kOciLayout, kDockerArchive, kDump };
+enum class SourceKind { kDirectory, kTar, kOciLayout, kDockerArchive, kRegistry, kDump };
 
 // Whether the source holds container images, which have layers.
 constexpr bool HasLayers(SourceKind kind) {
-  return kind == SourceKind::kOciLayout || kind == SourceKind::kDockerArchive;
+  return kind == SourceKind::kOciLayout || kind == SourceKind::kDockerArchive ||
+         kind == SourceKind::kRegistry;
 }
 
 // SOURCE of the command line: "<prefix>:<rest>".
 struct Source {
   SourceKind kind = SourceKind::kDirectory;
-  std::string path;       // kTar: "-" is standard input
+  std::string path;       // kTar: "-" is standard input; kRegistry: HOST/REPOSITORY[:TAG][@DIGEST]
   std::string reference;  // of an image among several, may be empty
 };
 
@@ -44,6 +47,8 @@ struct Options {
   bool huge_min_given = false;  // otherwise a dump's own counts
   std::string data;             // kDump: directory or image the files' bytes come from
   std::string platform;         // "os/arch[/variant]", empty: this host's
+  std::string authfile;         // kRegistry: of credentials, empty: where they usually are
+  oci::HostsOptions hosts;      // kRegistry
   bool json = false;
   base::LogOptions log;
 };

@@ -127,13 +127,20 @@ auto Store::Read(F body) -> decltype(body()) {
   return result;
 }
 
-Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
+Result<std::unique_ptr<Store>> Store::OpenTables(const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<Database> writer, Database::Open(path));
   ASSIGN_OR_RETURN(std::unique_ptr<Database> reader, Database::Open(path));
   std::unique_ptr<Store> store(new Store(std::move(writer), std::move(reader)));
   const Status made = store->Change([&] { return store->MakeTables(); });
   if (!made.ok()) return made.WithContext(path);
   return store;
+}
+
+Result<std::unique_ptr<Store>> Store::Open(const std::string& path) {
+  Result<std::unique_ptr<Store>> store = OpenTables(path);
+  if (store.status().code() != StatusCode::kDataLoss) return store;
+  return DataLossError(store.status().message() +
+                       "; moved away, it is as if it were lost (docs/snapshotter.md)");
 }
 
 Status Store::MakeTables() {

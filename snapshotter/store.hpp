@@ -120,6 +120,7 @@ class Store {
  private:
   Store(std::unique_ptr<Database> writer, std::unique_ptr<Database> reader)
       : writer_(std::move(writer)), reader_(std::move(reader)) {}
+  static Result<std::unique_ptr<Store>> OpenTables(const std::string& path);
   Status MakeTables();
   Result<Snapshot> Insert(const Snapshot& snapshot, const Within& within, const Undone& undone,
                           const std::optional<oci::Digest>& said = {});

@@ -330,7 +330,9 @@ TEST(Store, RefusesWhatItDoesNotKnow) {
   os::testing::Scratch scratch;
   os::testing::WriteFile(scratch.Path("text"),
                          "this is no database, and longer than its header is");
-  EXPECT_EQ(Store::Open(scratch.Path("text")).status().code(), StatusCode::kDataLoss);
+  const Status damaged = Store::Open(scratch.Path("text")).status();
+  EXPECT_EQ(damaged.code(), StatusCode::kDataLoss);
+  EXPECT_THAT(damaged.message(), HasSubstr("moved away"));
   EXPECT_TRUE(Store::Open(scratch.Path("newer")).ok());
   ASSERT_TRUE((*Database::Open(scratch.Path("newer")))->Execute("PRAGMA user_version = 9").ok());
   const Status status = Store::Open(scratch.Path("newer")).status();

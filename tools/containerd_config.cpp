@@ -54,6 +54,12 @@ std::string FindContainerd() {
   return {};
 }
 
+// What a program said in the end: the reason, without what it warned of before.
+std::string LastLine(std::string said) {
+  said.erase(said.find_last_not_of(" \n") + 1);
+  return said.substr(said.find_last_of('\n') + 1);
+}
+
 Result<ContainerdConfig> ReadFile(const std::string& path) {
   ASSIGN_OR_RETURN(const os::UniqueFd fd, os::OpenForReading(path));
   ASSIGN_OR_RETURN(const std::string text, os::ReadWholeFile(fd.get(), kLimit));
@@ -82,7 +88,7 @@ Result<ContainerdConfig> ReadContainerdConfig(const std::string& path) {
   command.insert(command.end(), {"config", "dump"});
   ASSIGN_OR_RETURN(const os::ProgramEnd end, os::RunProgram(command, os::Printed::kKept));
   if (end.exit_status != 0) {
-    return FailedPreconditionError(program + " config dump: " + end.said);
+    return FailedPreconditionError(program + " config dump: " + LastLine(end.said));
   }
   ASSIGN_OR_RETURN(ContainerdConfig config,
                    ParseContainerdConfig(end.printed).WithContext(program + " config dump"));

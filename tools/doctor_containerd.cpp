@@ -104,12 +104,15 @@ Finding CheckPods(const ContainerdConfig& config) {
       ""};
 }
 
+// One that is there and says nothing stops containerd at its next start.
+Finding Unread(const Status& why) {
+  return {why.code() == StatusCode::kNotFound ? Verdict::kWarn : Verdict::kFail, "configuration",
+          "containerd's configuration cannot be read: " + why.message(),
+          "mend it until `containerd config dump` prints it"};
+}
+
 Findings CheckConfig(const Result<ContainerdConfig>& config, const ContainerdVersion& version) {
-  if (!config.ok()) {
-    return {{Verdict::kWarn, "unpack",
-             "containerd's configuration could not be read: " + config.status().message(),
-             "look at it: containerd config dump"}};
-  }
+  if (!config.ok()) return {Unread(config.status())};
   Findings findings;
   if (version >= kFirstTransfer) findings.push_back(CheckTransfer(*config, version));
   if (version >= kFirstProxyDiffer) findings.push_back(CheckDiffService(*config, version));
@@ -131,11 +134,14 @@ std::optional<ContainerdVersion> ParseVersion(const std::string& text) {
 Findings CheckContainerd(const Result<ContainerdFacts>& containerd,
                          const Result<ContainerdConfig>& config) {
   if (!containerd.ok()) {
-    return {{Verdict::kFail, "containerd",
-             "containerd does not answer: " + containerd.status().message(),
-             containerd.status().code() == StatusCode::kPermissionDenied
-                 ? "run this as root"
-                 : "systemctl start containerd"}};
+    Findings findings = {{Verdict::kFail, "containerd",
+                          "containerd does not answer: " + containerd.status().message(),
+                          containerd.status().code() == StatusCode::kPermissionDenied
+                              ? "run this as root"
+                              : "systemctl start containerd"}};
+    const bool damaged = !config.ok() && config.status().code() != StatusCode::kNotFound;
+    if (damaged) findings.push_back(Unread(config.status()));
+    return findings;
   }
   const std::optional<ContainerdVersion> parsed = ParseVersion(containerd->version);
   if (!parsed) {

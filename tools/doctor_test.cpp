@@ -261,6 +261,19 @@ TEST(DoctorTest, ContainerdHasToKnowUs) {
                 Verdict::kFail, "no", "as root");
 }
 
+TEST(DoctorTest, AConfigurationThatCannotBeReadStopsContainerdOneDay) {
+  const Status damaged(StatusCode::kFailedPrecondition, "line 3");
+  for (const Result<ContainerdFacts>& containerd :
+       {Result<ContainerdFacts>(Containerd("v2.3.4")),
+        Result<ContainerdFacts>(Status(StatusCode::kUnavailable, "refused"))}) {
+    const Findings findings = CheckContainerd(containerd, damaged);
+    ExpectFinding(findings.back(), Verdict::kFail, "cannot be read: line 3", "config dump");
+  }
+  const Status missing(StatusCode::kNotFound, "none");
+  EXPECT_EQ(VerdictOf(CheckContainerd(Containerd("v2.3.4"), missing), "configuration"),
+            Verdict::kWarn);
+}
+
 TEST(DoctorTest, ContainerdHasToUnpackIntoUs) {
   const ContainerdFacts facts = Containerd("v2.0.0");
   const auto with = [&](const ContainerdConfig& config, std::size_t at) {
@@ -276,8 +289,6 @@ TEST(DoctorTest, ContainerdHasToUnpackIntoUs) {
   ExpectFinding(with(config, 4), Verdict::kFail, "diff service", "2.x.toml");
   config.pods_snapshotter = "";
   ExpectFinding(with(config, 5), Verdict::kOk, "pods' images are in overlayfs, not in daxfs", "");
-  const Findings unread = CheckContainerd(facts, InvalidArgumentError("line 3"));
-  ExpectFinding(unread.back(), Verdict::kWarn, "line 3", "containerd config dump");
 }
 
 TEST(DoctorTest, PodsNeedTheirImage) {

@@ -28,6 +28,11 @@ constexpr std::array<std::string_view, 2> kIndexTypes = {
     "application/vnd.docker.distribution.manifest.list.v2+json",
 };
 
+constexpr std::array<std::string_view, 2> kManifestTypes = {
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+};
+
 constexpr std::array<std::string_view, 11> kLayerTypes = {
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -169,7 +174,7 @@ Result<Manifest> ParseManifest(std::string_view json) {
   ASSIGN_OR_RETURN(const std::string media_type, GetString(object, "mediaType"));
   Manifest manifest;
   manifest.is_index =
-      IsOneOf(media_type, kIndexTypes) || (media_type.empty() && object.contains("manifests"));
+      IsIndexType(media_type) || (media_type.empty() && object.contains("manifests"));
   if (manifest.is_index) {
     ASSIGN_OR_RETURN(const Json* manifests, GetArray(object, "manifests"));
     RETURN_IF_ERROR(ParseDescriptors(*manifests, &manifest.manifests));
@@ -227,6 +232,9 @@ Status CheckLayoutVersion(std::string_view json) {
   }
   return Status::Ok();
 }
+
+bool IsManifestType(std::string_view media_type) { return IsOneOf(media_type, kManifestTypes); }
+bool IsIndexType(std::string_view media_type) { return IsOneOf(media_type, kIndexTypes); }
 
 Status CheckLayerType(std::string_view media_type) {
   if (IsOneOf(media_type, kLayerTypes)) return Status::Ok();

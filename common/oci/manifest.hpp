@@ -70,6 +70,10 @@ Result<ImageConfig> ParseImageConfig(std::string_view json);
 // Checks the version in an `oci-layout` file. Errors: kInvalidArgument, kUnimplemented.
 Status CheckLayoutVersion(std::string_view json);
 
+// Whether this media type is that of one image's manifest; of an index of them.
+bool IsManifestType(std::string_view media_type);
+bool IsIndexType(std::string_view media_type);
+
 // Whether a layer of this media type is a tar that can be read. Errors: kUnimplemented naming the
 // type.
 Status CheckLayerType(std::string_view media_type);

@@ -47,8 +47,8 @@ class SpawnOrders {
   SpawnOrders(const SpawnOrders&) = delete;
   SpawnOrders& operator=(const SpawnOrders&) = delete;
 
-  // 0, or an errno. Requires: neither descriptor has the number of a standard stream.
-  int Prepare(int standard_output, int standard_error) {
+  // 0, or an errno. Requires: no descriptor has the number of a standard stream.
+  int Prepare(int standard_input, int standard_output, int standard_error) {
     sigset_t all;
     sigset_t none;
     ::sigfillset(&all);
@@ -57,7 +57,7 @@ class SpawnOrders {
     const std::array<int, 7> results = {
         ::posix_spawn_file_actions_adddup2(&actions_, standard_error, STDERR_FILENO),
         ::posix_spawn_file_actions_adddup2(&actions_, standard_output, STDOUT_FILENO),
-        ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, kNothing, O_RDONLY, 0),
+        ::posix_spawn_file_actions_adddup2(&actions_, standard_input, STDIN_FILENO),
         ::posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1),
         ::posix_spawnattr_setsigdefault(&attributes_, &all),
         ::posix_spawnattr_setsigmask(&attributes_, &none),
@@ -99,14 +99,17 @@ Result<std::string> Content(const UniqueFd& memory, std::size_t limit) {
 
 }  // namespace
 
-Result<ProgramEnd> RunProgram(const std::vector<std::string>& command, Printed printed) {
+Result<ProgramEnd> RunProgram(const std::vector<std::string>& command, Printed printed,
+                              std::string_view input) {
+  ASSIGN_OR_RETURN(const UniqueFd given, Memory("standard input"));
+  RETURN_IF_ERROR(PWriteAll(given.get(), 0, std::as_bytes(std::span(input))));
   ASSIGN_OR_RETURN(const UniqueFd said, Memory("standard error"));
   const bool kept = printed == Printed::kKept;
   ASSIGN_OR_RETURN(const UniqueFd output,
                    kept ? Memory("standard output")
                         : Aside(UniqueFd(::open(kNothing, O_WRONLY | O_CLOEXEC)), kNothing));
   SpawnOrders orders;
-  int error = orders.Prepare(output.get(), said.get());
+  int error = orders.Prepare(given.get(), output.get(), said.get());
   std::vector<std::string> words = command;
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());

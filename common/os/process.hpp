@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,10 +22,11 @@ struct ProgramEnd {
 enum class Printed { kDropped, kKept };
 
 // Starts the program at the path command[0] and waits until it ends. It gets a session of its own,
-// none of this process's descriptors, and no signal blocked or ignored; what it leaves in the
-// background is not waited for. Thread safe. Errors: by errno if it could not be started.
+// none of this process's descriptors, no signal blocked or ignored, and `input` to read; what it
+// leaves in the background is not waited for. Thread safe. Errors: by errno if it could not be
+// started.
 Result<ProgramEnd> RunProgram(const std::vector<std::string>& command,
-                              Printed printed = Printed::kDropped);
+                              Printed printed = Printed::kDropped, std::string_view input = {});
 
 // Whether there is a program at that path.
 bool IsProgram(const std::string& path);

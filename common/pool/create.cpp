@@ -120,7 +120,11 @@ Result<std::unique_ptr<Claimed>> Claimed::Take(const std::string& path,
     // One of another size is made anew, behind all checks.
     if (!made.ok() && !(options.replace && made.code() == StatusCode::kAlreadyExists)) return made;
   }
-  ASSIGN_OR_RETURN(os::SharedMemory device, os::SharedMemory::Open(path, os::Access::kWrite));
+  Result<os::SharedMemory> opened = os::SharedMemory::Open(path, os::Access::kWrite);
+  if (opened.status().code() == StatusCode::kNotFound) {
+    return NotFoundError(opened.status().message() + "; --size SIZE makes a file");
+  }
+  ASSIGN_OR_RETURN(os::SharedMemory device, std::move(opened));
   ASSIGN_OR_RETURN(std::optional<os::FileLock> lock, os::FileLock::Of(device.fd()));
   if (!lock) return FailedPreconditionError(path + ": another process is making a pool of it");
   const std::uint64_t there = device.bytes().size();
@@ -128,7 +132,8 @@ Result<std::unique_ptr<Claimed>> Claimed::Take(const std::string& path,
   std::unique_ptr<Claimed> self(
       new Claimed(std::move(device), *std::move(lock), had_bytes ? there : 0, size));
   if (std::min(there, size) < DAXFS_BLOCK_SIZE) {
-    return InvalidArgumentError(path + ": too small for a pool");
+    return InvalidArgumentError(path + ": too small for a pool with its " +
+                                std::to_string(std::min(there, size)) + " bytes");
   }
   // In a full file system a look at what is not there ends in SIGBUS, too.
   RETURN_IF_ERROR(self->memory_.Reserve(DAXFS_BLOCK_SIZE).WithContext(path));

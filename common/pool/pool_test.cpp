@@ -313,6 +313,8 @@ TEST_F(PoolTest, WhatIsNoPoolIsRefused) {
   CreateOptions options;
   options.devices = {path_};
   EXPECT_EQ(CreatePool(options).code(), StatusCode::kAlreadyExists);
+  options.devices = {scratch_.path() + "/none"};
+  EXPECT_THAT(CreatePool(options).message(), HasSubstr("--size SIZE makes a file"));
   options.devices = {other};
   options.rows = 1U << 24U;
   EXPECT_EQ(CreatePool(options).code(), StatusCode::kInvalidArgument);

@@ -13,7 +13,7 @@ import time
 import pytest
 from layouts import Layout, docker_archive, tar_of, zstd
 
-LATER = ["docker://x", "containerd:x"]
+LATER = ["containerd:x"]
 
 # (arguments, part of the message); all are wrong usage: exit status 2 and nothing made.
 USAGE = [
