@@ -66,7 +66,9 @@ TEST_F(RestorerTest, LayersThatAreMountedAgainWaitForRoomToo) {
   std::unique_lock unmounting(images_.unmounting);
   for (const char* key : {"other", "chain2"}) ASSERT_TRUE(snapshotter_->Remove(key).ok());
   images_.room = 1;
-  images_.when_full = [&] { unmounting.unlock(); };
+  images_.when_full = [&] {
+    if (unmounting.owns_lock()) unmounting.unlock();  // it may be full more than once
+  };
   {
     const std::lock_guard lock(images_.mutex);
     images_.gone.insert(ImageOf(1).root);
