@@ -3,13 +3,16 @@
 
 #include <toml++/toml.h>
 
+#include <filesystem>
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 
 #include "common/os/file_io.hpp"
 #include "common/os/process.hpp"
 #include "common/os/system.hpp"
+#include "common/os/unix_socket.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -44,8 +47,16 @@ ContainerdConfig Take(const toml::table& root) {
   return config;
 }
 
-// Of $PATH; "" if there is none.
-std::string FindContainerd() {
+// The one that runs, else that of $PATH: another version reads the file otherwise. "" if there is
+// none.
+std::string FindContainerd(const std::string& address) {
+  const Result<int> running = os::ListenerAt(address);
+  if (running.ok()) {
+    std::error_code error;
+    const std::string program =
+        std::filesystem::read_symlink("/proc/" + std::to_string(*running) + "/exe", error);
+    if (program.ends_with("/containerd") && os::IsProgram(program)) return program;
+  }
   std::istringstream folders(os::Environment("PATH"));
   for (std::string folder; std::getline(folders, folder, ':');) {
     const std::string program = folder + "/containerd";
@@ -79,8 +90,8 @@ Result<ContainerdConfig> ParseContainerdConfig(const std::string& toml) {
   }
 }
 
-Result<ContainerdConfig> ReadContainerdConfig(const std::string& path) {
-  const std::string program = FindContainerd();
+Result<ContainerdConfig> ReadContainerdConfig(const std::string& path, const std::string& address) {
+  const std::string program = FindContainerd(address);
   if (program.empty()) return ReadFile(path);
   std::vector<std::string> command = {program};
   // Without a file it says what it is built with.

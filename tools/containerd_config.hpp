@@ -24,9 +24,9 @@ struct ContainerdConfig {
 // Errors: kInvalidArgument, with the line.
 Result<ContainerdConfig> ParseContainerdConfig(const std::string& toml);
 
-// What `containerd config dump` says, where there is that program, with everything it imports; else
-// what the file at `path` says. Errors: by errno; kInvalidArgument; kFailedPrecondition with what
-// the program said.
-Result<ContainerdConfig> ReadContainerdConfig(const std::string& path);
+// What `containerd config dump` says, with everything it imports: the program that listens at
+// `address`, else that of $PATH; where there is none, what the file at `path` says. Errors: by
+// errno; kInvalidArgument; kFailedPrecondition with what the program said.
+Result<ContainerdConfig> ReadContainerdConfig(const std::string& path, const std::string& address);
 
 }  // namespace daxfs::tools

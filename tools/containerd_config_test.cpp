@@ -4,12 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
+#include "common/os/file_tree.hpp"
 #include "common/os/system.hpp"
 #include "common/os/testing/scratch.hpp"
+#include "common/os/unix_socket.hpp"
 
 namespace daxfs::tools {
 namespace {
@@ -83,6 +88,9 @@ class ReadContainerdConfigTest : public testing::Test {
     os::testing::WriteFile(scratch_.Path("containerd"), "#!/bin/sh\n" + script);
     ASSERT_EQ(::chmod(scratch_.Path("containerd").c_str(), 0755), 0);
   }
+  Result<ContainerdConfig> Read(const std::string& path) {
+    return ReadContainerdConfig(path, scratch_.Path("socket"));
+  }
   os::testing::Scratch scratch_;
   const std::string path_;
   const std::string file_ = scratch_.Path("config.toml");
@@ -91,24 +99,52 @@ class ReadContainerdConfigTest : public testing::Test {
 TEST_F(ReadContainerdConfigTest, TheProgramKnowsBetterThanTheFile) {
   const char* const kFrom = R"([plugins."io.containerd.cri.v1.images"]
 snapshotter = ')";
-  EXPECT_EQ(ReadContainerdConfig(file_).status().code(), StatusCode::kNotFound);
+  EXPECT_EQ(Read(file_).status().code(), StatusCode::kNotFound);
   os::testing::WriteFile(file_, kFrom + std::string("file'\n"));
-  EXPECT_EQ(ReadContainerdConfig(file_)->pods_snapshotter, "file");
-  EXPECT_THAT(ReadContainerdConfig(file_)->source, HasSubstr(file_));
+  EXPECT_EQ(Read(file_)->pods_snapshotter, "file");
+  EXPECT_THAT(Read(file_)->source, HasSubstr(file_));
   Install("echo \"" + std::string(R"([plugins.'io.containerd.cri.v1.images'])") +
           "\"\necho \"snapshotter = '$*'\"\n");
-  EXPECT_EQ(ReadContainerdConfig(file_)->pods_snapshotter, "--config " + file_ + " config dump");
-  EXPECT_EQ(ReadContainerdConfig(scratch_.Path("none"))->pods_snapshotter, "config dump");
-  EXPECT_EQ(ReadContainerdConfig(file_)->source, "containerd config dump");
+  EXPECT_EQ(Read(file_)->pods_snapshotter, "--config " + file_ + " config dump");
+  EXPECT_EQ(Read(scratch_.Path("none"))->pods_snapshotter, "config dump");
+  EXPECT_EQ(Read(file_)->source, "containerd config dump");
+}
+
+TEST_F(ReadContainerdConfigTest, TheOneThatServesIsAsked) {
+  const std::string serves = scratch_.Path("elsewhere/containerd");
+  ASSERT_TRUE(os::MakeDirectory(scratch_.Path("elsewhere"), 0700).ok());
+  std::filesystem::copy_file("/usr/bin/python3", serves);
+  const std::string listens = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind('" +
+                              scratch_.Path("socket") + "'); s.listen(); sys.stdin.read()";
+  int pipe[2] = {};
+  ASSERT_EQ(::pipe(pipe), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(pipe[0], STDIN_FILENO);
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+    ::execl(serves.c_str(), serves.c_str(), "-c", listens.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::close(pipe[0]);
+  for (int i = 0; i < 1000 && !os::ProbeUnix(scratch_.Path("socket")).ok(); ++i) ::usleep(10000);
+  Install("echo \"this one does not serve\" >&2; exit 1\n");
+  const Status failed = Read(file_).status();  // a python knows no such command
+  EXPECT_EQ(failed.code(), StatusCode::kFailedPrecondition);
+  EXPECT_THAT(failed.message(), HasSubstr(serves + " config dump: "));
+  ::close(pipe[1]);
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_THAT(Read(file_).status().message(), HasSubstr("this one does not serve"));
 }
 
 TEST_F(ReadContainerdConfigTest, AProgramThatFailsSaysWhy) {
   Install("echo broken >&2; exit 1\n");
-  const Status failed = ReadContainerdConfig(file_).status();
+  const Status failed = Read(file_).status();
   EXPECT_EQ(failed.code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(failed.message(), HasSubstr("config dump: broken"));
   Install("echo '['\n");
-  EXPECT_EQ(ReadContainerdConfig(file_).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Read(file_).status().code(), StatusCode::kInvalidArgument);
 }
 
 }  // namespace

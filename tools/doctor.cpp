@@ -107,7 +107,7 @@ Result<std::optional<PoolFacts>> DiagnosePools(const std::string& of_daemon, Rep
 Status DiagnoseContainerd(const DoctorCommand& command, const std::string& address,
                           Report& report) {
   const Result<ContainerdFacts> containerd = AskContainerd(address);
-  const Result<ContainerdConfig> config = ReadContainerdConfig(command.containerd_config);
+  const Result<ContainerdConfig> config = ReadContainerdConfig(command.containerd_config, address);
   RETURN_IF_ERROR(report.AddAll(CheckContainerd(containerd, config)));
   const bool for_pods = config.ok() && config->pods_snapshotter == "daxfs";
   if (!containerd.ok() || !for_pods || config->sandbox_image.empty()) return Status::Ok();

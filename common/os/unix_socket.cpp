@@ -74,6 +74,20 @@ Status ProbeUnix(const std::string& path) {
   return errno == EAGAIN ? Status::Ok() : Status::FromErrno(errno, path);
 }
 
+Result<int> ListenerAt(const std::string& path) {
+  ASSIGN_OR_RETURN(const sockaddr_un address, AddressOf(path));
+  ASSIGN_OR_RETURN(const UniqueFd fd, NewSocket());
+  if (::connect(fd.get(), Generic(address), sizeof(address)) != 0) {
+    return Status::FromErrno(errno, path);
+  }
+  ucred peer{};
+  socklen_t size = sizeof(peer);
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    return Status::FromErrno(errno, "SO_PEERCRED");
+  }
+  return peer.pid;
+}
+
 Result<std::optional<UniqueFd>> AcceptUnless(int listener, int stop) {
   for (;;) {
     pollfd fds[] = {{listener, POLLIN, 0}, {stop, POLLIN, 0}};

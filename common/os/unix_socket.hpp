@@ -19,6 +19,9 @@ Result<UniqueFd> ListenUnix(const std::string& path);
 // ECONNREFUSED: nobody listens); kInvalidArgument for a path longer than a socket's may be.
 Status ProbeUnix(const std::string& path);
 
+// The process that listens at `path`. Errors: as ProbeUnix.
+Result<int> ListenerAt(const std::string& path);
+
 // The next connection, not blocking; nothing when `stop` became readable. Errors: by errno.
 Result<std::optional<UniqueFd>> AcceptUnless(int listener, int stop);
 

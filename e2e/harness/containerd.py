@@ -67,8 +67,10 @@ def configuration(version, sandbox=None):
     text = (REPOSITORY / "manifests" / "containerd" / f"{version}.toml").read_text()
     if sandbox is None:
         return text
-    head, pods = text.split("# Pods' images too:\n")
-    return head + PODS[version].format(sandbox=sandbox) + pods.replace("# ", "")
+    head, pods = text.split("# Pods' images too")
+    lines = pods.splitlines()[1:]
+    wanted = lines[next(i for i, line in enumerate(lines) if line.startswith("# [plugins.")):]
+    return head + PODS[version].format(sandbox=sandbox) + "\n".join(line.removeprefix("# ") for line in wanted) + "\n"
 
 
 class Client:
