@@ -39,27 +39,35 @@ Result<std::uint64_t> CountImplicit(const format::Image& image) {
 
 namespace {
 
-// Whether there is something below for any directory no entry has named.
+// Whether there is something below for any directory no entry has named. Takes memory for one
+// path: directories may be many, and deep.
 Result<bool> AnyBelow(const format::Image& image, const FindLower& find) {
-  struct Place {
+  struct Level {
     format::Inode directory;
-    std::string path;
+    std::size_t path_bytes = 0;  // of the directory
+    std::uint64_t next = 0;      // entry
   };
   ASSIGN_OR_RETURN(const format::Inode root, image.Root());
-  std::vector<Place> places = {{root, ""}};
-  while (!places.empty()) {
-    const Place place = std::move(places.back());
-    places.pop_back();
-    for (std::uint64_t i = 0; i < place.directory.entries; ++i) {
-      ASSIGN_OR_RETURN(const format::DirectoryEntry entry, image.Entry(place.directory, i));
-      if (entry.type != kTypeDirectory >> 12U) continue;
-      ASSIGN_OR_RETURN(const format::Inode child, image.Child(place.directory, entry));
-      const std::string name(entry.name);
-      places.push_back({child, place.path.empty() ? name : place.path + "/" + name});
-      if (!child.implicit) continue;
-      ASSIGN_OR_RETURN(const std::optional<LowerDirectory> lower, find(places.back().path));
+  std::string path;
+  std::vector<Level> levels = {{root}};
+  while (!levels.empty()) {
+    Level& level = levels.back();
+    path.resize(level.path_bytes);
+    if (level.next == level.directory.entries) {
+      levels.pop_back();
+      continue;
+    }
+    ASSIGN_OR_RETURN(const format::DirectoryEntry entry,
+                     image.Entry(level.directory, level.next++));
+    if (entry.type != kTypeDirectory >> 12U) continue;
+    ASSIGN_OR_RETURN(const format::Inode child, image.Child(level.directory, entry));
+    if (!path.empty()) path += '/';
+    path += entry.name;
+    if (child.implicit) {
+      ASSIGN_OR_RETURN(const std::optional<LowerDirectory> lower, find(path));
       if (lower) return true;
     }
+    levels.push_back({child, path.size()});
   }
   return false;
 }

@@ -53,7 +53,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked.append(self.path)
         if self.server.misbehave(self, self.path):
             return
-        kind, _, name = self.path.removeprefix(f"/v2/{NAME}/").partition("/")
+        kind, _, name = self.path.partition("?")[0].removeprefix(f"/v2/{NAME}/").partition("/")
         if kind == "manifests" and name == "1":
             name = json.loads((self.server.layout / "index.json").read_text())["manifests"][0]["digest"]
         blob = self.server.layout / "blobs/sha256" / name.removeprefix("sha256:")
@@ -180,6 +180,18 @@ def with_token(handler, path):
     return True
 
 
+def with_two_challenges(handler, path):
+    """The same, in two fields, the last of which nobody can follow."""
+    if path.startswith("/token?") or handler.headers.get("Authorization") == "Bearer secret":
+        return with_token(handler, path)
+    handler.send_response(401)
+    for challenge in (f'Bearer realm="http://{handler.server.host}/token",service="test"', 'Negotiate'):
+        handler.send_header("WWW-Authenticate", challenge)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+    return True
+
+
 GOOD = {
     "busy-once": lambda layout: once(lambda handler, _: handler.send(429, Retry_After=0) or True),
     "failing-once": lambda layout: once(lambda handler, _: handler.send(503) or True),
@@ -187,6 +199,7 @@ GOOD = {
     "redirected": lambda layout: redirected,
     "with-password": lambda layout: with_password,
     "with-token": lambda layout: with_token,
+    "with-two-challenges": lambda layout: with_two_challenges,
 }
 
 

@@ -97,6 +97,8 @@ Result<std::unique_ptr<HttpResponse>> EndpointClient::Get(
     const std::string& path, const std::map<std::string, std::string>& headers) {
   HttpRequest request;
   request.url = endpoint_.url + "/" + repository_ + "/" + path;
+  // containerd, docs/hosts.md: a mirror of several registries has to know which is meant.
+  if (!endpoint_.name_space.empty()) request.url += "?ns=" + PercentEncode(endpoint_.name_space);
   request.headers = endpoint_.headers;
   request.headers.insert(headers.begin(), headers.end());
   request.tls = endpoint_.tls;
@@ -134,14 +136,16 @@ Result<std::unique_ptr<HttpResponse>> EndpointClient::GetAuthorized(HttpRequest 
       const std::lock_guard lock(mutex_);
       if (!authorization_.empty()) request.headers["Authorization"] = authorization_;
     }
-    ASSIGN_OR_RETURN(std::unique_ptr<HttpResponse> response, Follow(request));
+    bool elsewhere = false;
+    ASSIGN_OR_RETURN(std::unique_ptr<HttpResponse> response, Follow(request, &elsewhere));
     const std::string field = response->Header("www-authenticate");
-    if (response->status() != 401 || field.empty() || turn > 0) return response;
+    // Whom a redirect leads to may not ask for the registry's password.
+    if (response->status() != 401 || field.empty() || turn > 0 || elsewhere) return response;
     RETURN_IF_ERROR(Authenticate(field));
   }
 }
 
-Result<std::unique_ptr<HttpResponse>> EndpointClient::Follow(HttpRequest request) {
+Result<std::unique_ptr<HttpResponse>> EndpointClient::Follow(HttpRequest request, bool* elsewhere) {
   for (int redirects = 0;; ++redirects) {
     ASSIGN_OR_RETURN(std::unique_ptr<HttpResponse> response, http_.Ask(request));
     if (!IsRedirect(response->status())) return response;
@@ -156,7 +160,11 @@ Result<std::unique_ptr<HttpResponse>> EndpointClient::Follow(HttpRequest request
     if (from.scheme == "https" && to.scheme == "http") {
       return FailedPreconditionError("redirected from TLS to " + url + ", which has none");
     }
+    if (to.scheme == "http" && !MayBePlain(to.host, endpoint_.insecure)) {
+      return FailedPreconditionError("redirected to " + url + ", without TLS");
+    }
     if (to.host != from.host) {
+      *elsewhere = true;
       // Storage elsewhere, which is let in by the URL itself.
       request.headers.erase("Authorization");
       for (const auto& [name, unused] : endpoint_.headers) request.headers.erase(name);
@@ -191,7 +199,8 @@ Result<std::string> EndpointClient::FetchToken(const Challenge& challenge) {
   const UrlParts parts = SplitUrl(realm);
   if (parts.scheme.empty()) return InvalidArgumentError("its realm \"" + realm + "\" is no URL");
   const UrlParts own = SplitUrl(endpoint_.url);
-  if (own.scheme == "https" && parts.scheme == "http") {
+  const bool plain = own.scheme == "http" && MayBePlain(parts.host, endpoint_.insecure);
+  if (parts.scheme == "http" && !plain) {
     return FailedPreconditionError("wants credentials sent to " + realm + ", without TLS");
   }
   ASSIGN_OR_RETURN(const auto credentials, credentials_.Find(endpoint_.host, repository_));

@@ -48,7 +48,8 @@ class EndpointClient {
  private:
   Result<std::unique_ptr<HttpResponse>> GetOnce(const std::string& path,
                                                 const std::map<std::string, std::string>& headers);
-  Result<std::unique_ptr<HttpResponse>> Follow(HttpRequest request);
+  // `elsewhere` becomes true if another host has answered.
+  Result<std::unique_ptr<HttpResponse>> Follow(HttpRequest request, bool* elsewhere);
   Result<std::unique_ptr<HttpResponse>> GetAuthorized(HttpRequest request);
   Status Authenticate(const std::string& field);
   Result<std::string> FetchToken(const Challenge& challenge);

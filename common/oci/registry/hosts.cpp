@@ -83,7 +83,14 @@ class HostsFile {
       const auto url = server->value<std::string>();
       if (!url) return Wrong(*server, "\"server\" is no string");
       registry.resize(1);
+      const std::string before = SplitUrl(registry[0].url).host;
       ASSIGN_OR_RETURN(registry[0].url, ApiOf(*url, root, *server));
+      const std::string host = SplitUrl(registry[0].url).host;
+      // What is known of the registry does not count for another host.
+      if (host != before) {
+        registry[0].host = host;
+        registry[0].tls.skip_verify = false;
+      }
     }
     for (Endpoint& itself : registry) {
       ASSIGN_OR_RETURN(const bool pulls, TakeKeys(root, &itself));
@@ -168,7 +175,7 @@ class HostsFile {
     ASSIGN_OR_RETURN(const std::vector<std::string> files, Strings(first));
     if (files.empty() || files.size() > 2) return Wrong(*client, "not a certificate and its key");
     out->tls.certificate = Absolute(files.front());
-    out->tls.key = Absolute(files.back());
+    out->tls.key = Absolute(files.back().empty() ? files.front() : files.back());
     return Status::Ok();
   }
 
@@ -202,16 +209,13 @@ Status TakeCertificates(const fs::path& directory, Endpoint* out) {
   return Status::Ok();
 }
 
-bool IsInsecure(const std::string& host, const HostsOptions& options) {
-  return std::find(options.insecure.begin(), options.insecure.end(), host) !=
-         options.insecure.end();
+bool IsInsecure(const std::string& host, const std::vector<std::string>& insecure) {
+  return std::find(insecure.begin(), insecure.end(), host) != insecure.end();
 }
 
 Status CheckPlain(const Endpoint& endpoint, const HostsOptions& options) {
   const UrlParts parts = SplitUrl(endpoint.url);
-  if (parts.scheme == "https" || IsLoopback(parts.host) || IsInsecure(parts.host, options)) {
-    return Status::Ok();
-  }
+  if (parts.scheme == "https" || MayBePlain(parts.host, options.insecure)) return Status::Ok();
   return FailedPreconditionError(parts.host +
                                  " would be asked without TLS: name it with --insecure-registry if "
                                  "that is meant");
@@ -237,9 +241,9 @@ std::vector<Endpoint> Unconfigured(const std::string& host, const HostsOptions& 
   registry.host = host;
   registry.url =
       fmt::format("https://{}/v2", host == kDockerHub ? kDockerHubApi : std::string_view(host));
-  registry.tls.skip_verify = IsInsecure(host, options);
+  registry.tls.skip_verify = IsInsecure(host, options.insecure);
   std::vector<Endpoint> out{registry};
-  if (IsLoopback(host) || IsInsecure(host, options)) {
+  if (MayBePlain(host, options.insecure)) {
     registry.url = fmt::format("http://{}/v2", host);
     out.push_back(registry);
   }
@@ -255,6 +259,10 @@ bool IsLoopback(const std::string& host) {
          (name.starts_with("127.") && name.find_first_not_of("0123456789.") == std::string::npos);
 }
 
+bool MayBePlain(const std::string& host, const std::vector<std::string>& insecure) {
+  return IsLoopback(host) || IsInsecure(host, insecure);
+}
+
 Result<std::vector<Endpoint>> FindEndpoints(const std::string& host, const HostsOptions& options) {
   ASSIGN_OR_RETURN(std::vector<Endpoint> endpoints,
                    Configured(host, Unconfigured(host, options), options));
@@ -263,6 +271,11 @@ Result<std::vector<Endpoint>> FindEndpoints(const std::string& host, const Hosts
       RETURN_IF_ERROR(AddAuthority(file, &endpoint.tls));
     }
     RETURN_IF_ERROR(CheckPlain(endpoint, options));
+    endpoint.insecure = options.insecure;
+    const std::string asked = SplitUrl(endpoint.url).host;
+    const bool itself = asked == host || (host == kDockerHub && asked == kDockerHubApi);
+    if (!itself) endpoint.name_space = host;
+    if (IsInsecure(asked, options.insecure)) endpoint.tls.skip_verify = true;
   }
   return endpoints;
 }

@@ -121,7 +121,7 @@ TEST_F(HostsTest, WithoutTlsOnlyWhereThatIsMeant) {
             "m.example would be asked without TLS: name it with --insecure-registry if that is "
             "meant");
   options_.insecure = {"m.example"};
-  EXPECT_EQ(Find("r.example"), "http://m.example/v2\nhttps://r.example/v2\n");
+  EXPECT_EQ(Find("r.example"), "http://m.example/v2 skip\nhttps://r.example/v2\n");
 }
 
 TEST_F(HostsTest, WhatIsWrongIsNamedWithItsLine) {
@@ -153,6 +153,29 @@ TEST_F(HostsTest, CaFilesAreForEveryHost) {
   EXPECT_EQ(Find("r.example"), "https://r.example/v2 ca" + size + "\n");
   options_.ca_files = {Folder() + "/text"};
   EXPECT_EQ(Find("r.example"), Folder() + "/text: holds no certificate in PEM");
+}
+
+TEST_F(HostsTest, TheCredentialsOfAServerAreItsOwn) {
+  options_.insecure = {"r.example", "lab.example"};
+  const auto of = [&](const std::string& host, const std::string& server) {
+    Write(host + "/hosts.toml", "server = \"" + server + "\"\n");
+    const Result<std::vector<Endpoint>> found = FindEndpoints(host, options_);
+    EXPECT_TRUE(found.ok() && found->size() == 1);
+    const Endpoint& e = found->at(0);
+    return e.host + " ns=" + e.name_space + (e.tls.skip_verify ? " skip" : "");
+  };
+  EXPECT_EQ(of("r.example", "https://other.example"), "other.example ns=r.example");
+  EXPECT_EQ(of("r.example", "https://lab.example"), "lab.example ns=r.example skip");
+  EXPECT_EQ(of("r.example", "https://r.example"), "r.example ns= skip");
+  EXPECT_EQ(of("docker.io", "https://registry-1.docker.io"), "docker.io ns=");
+  EXPECT_EQ(of("docker.io", "https://mirror.example"), "mirror.example ns=docker.io");
+}
+
+TEST_F(HostsTest, AClientsFileMayHoldItsKey) {
+  Write("r.example/client.pem", kPem);
+  Write("r.example/hosts.toml", "client = [[\"client.pem\", \"\"]]\n");
+  const std::string path = Folder() + "/r.example/client.pem";
+  EXPECT_EQ(Find("r.example"), "https://r.example/v2 cert=" + path + "," + path + "\n");
 }
 
 }  // namespace

@@ -218,7 +218,12 @@ class Exchange final : public HttpResponse {
     }
     const std::size_t colon = field.find(':');
     if (colon != std::string_view::npos) {
-      headers_[Lower(Trim(field.substr(0, colon)))] = Trim(field.substr(colon + 1));
+      const std::string name = Lower(Trim(field.substr(0, colon)));
+      const std::string_view value = Trim(field.substr(colon + 1));
+      // Several fields of challenges are one list (RFC 9110, 5.3).
+      std::string& known = headers_[name];
+      const bool listed = name == "www-authenticate" && !known.empty();
+      known = listed ? known + ", " + std::string(value) : std::string(value);
     }
     return true;
   }
@@ -325,7 +330,8 @@ UrlParts SplitUrl(std::string_view url) {
 }
 
 std::string ResolveUrl(const std::string& base, const std::string& location) {
-  if (location.find("://") != std::string::npos) return location;
+  const std::size_t colon = location.find("://");
+  if (colon != std::string::npos && colon < location.find_first_of("/?#")) return location;
   const UrlParts parts = SplitUrl(base);
   if (location.starts_with("//")) return parts.scheme + ":" + location;
   const std::string origin = parts.scheme + "://" + parts.host;

@@ -36,7 +36,8 @@ struct HttpRequest {
 class HttpResponse : public ByteReader {
  public:
   virtual int status() const = 0;
-  // Of a field, its name in lower case; empty if there is none. Of several the last.
+  // Of a field, its name in lower case; empty if there is none. Of several the last, of
+  // www-authenticate a list of all.
   virtual std::string Header(const std::string& name) const = 0;
   // Errors: kUnavailable when the connection breaks or stalls, also before the whole body was
   // there; kCancelled.

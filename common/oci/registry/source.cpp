@@ -53,30 +53,35 @@ class ResumedReader final : public ByteReader {
     out = out.first(std::min<std::uint64_t>(out.size(), size_bytes_ - at_));
     milliseconds pause = policy_.first_pause;
     for (int attempt = 1;; ++attempt) {
-      const Result<std::size_t> count = answer_->Read(out);
-      if (count.ok() && *count > 0) {
+      const Result<std::size_t> count = ReadOnce(out);
+      if (count.ok()) {
         at_ += *count;
         return count;
       }
-      const Status failure =
-          count.ok() ? UnavailableError("the answer ends at byte " + std::to_string(at_) + " of " +
-                                        std::to_string(size_bytes_))
-                     : count.status();
-      if (failure.code() != StatusCode::kUnavailable || attempt >= policy_.attempts) {
-        return failure;
-      }
+      const bool again = count.status().code() == StatusCode::kUnavailable && !gone_;
+      if (!again || attempt >= policy_.attempts) return count;
+      broken_ = true;
       if (!policy_.sleep(pause)) return CancelledError("interrupted");
       pause = std::min(pause * 2, policy_.longest_pause);
-      RETURN_IF_ERROR(Resume());
     }
   }
 
  private:
+  Result<std::size_t> ReadOnce(std::span<std::byte> out) {
+    if (broken_) RETURN_IF_ERROR(Resume());
+    broken_ = false;
+    ASSIGN_OR_RETURN(const std::size_t n, answer_->Read(out));
+    if (n > 0) return n;
+    return UnavailableError("the answer ends at byte " + std::to_string(at_) + " of " +
+                            std::to_string(size_bytes_));
+  }
   // Goes on where it broke; who does not know ranges sends all of it again.
   Status Resume() {
     Headers headers;
     if (at_ > 0) headers["Range"] = "bytes=" + std::to_string(at_) + "-";
-    ASSIGN_OR_RETURN(answer_, open_(headers));
+    Result<Answer> opened = open_(headers);
+    gone_ = !opened.ok();  // that was tried often enough
+    ASSIGN_OR_RETURN(answer_, std::move(opened));
     const std::uint64_t first =
         answer_->status() == 206 ? FirstByte(*answer_).value_or(at_) : std::uint64_t{0};
     if (first > at_) return InvalidArgumentError("answers with another range than was asked for");
@@ -96,6 +101,8 @@ class ResumedReader final : public ByteReader {
   const std::uint64_t size_bytes_;
   const RetryPolicy policy_;
   std::uint64_t at_ = 0;
+  bool broken_ = false;  // answer_, which is not where at_ is
+  bool gone_ = false;
 };
 
 // Of this thread; false once it is interrupted.

@@ -380,6 +380,65 @@ TEST_F(RegistrySourceTest, RedirectsTakeNoCredentialsElsewhere) {
   }
 }
 
+TEST_F(RegistrySourceTest, WhoARedirectLeadsToGetsNoPassword) {
+  auth_ = R"({"auths": {"r.example": {"auth": "dXNlcjpwYXNz"}}})";
+  handler_ = [&](const HttpRequest& request) -> Result<Reply> {
+    if (SplitUrl(request.url).host == "storage.example") {
+      EXPECT_EQ(HeaderOf(request, "Authorization"), "") << request.url;
+      EXPECT_EQ(request.url, "https://storage.example/x") << "its token is not asked for";
+      return Reply{
+          401, {{"www-authenticate", R"(Bearer realm="https://storage.example/token")"}}, ""};
+    }
+    if (request.url.find(DigestOf(layer_)) != std::string::npos) {
+      return Reply{307, {{"location", "https://storage.example/x"}}, ""};
+    }
+    return Usual(request);
+  };
+  EXPECT_EQ(ReadLayer().status().code(), StatusCode::kUnauthenticated);
+}
+
+TEST_F(RegistrySourceTest, NothingLeadsFromLoopbackToPlainHttpElsewhere) {
+  auth_ = R"({"auths": {"127.0.0.1:5000": {"auth": "dXNlcjpwYXNz"}}})";
+  const std::pair<Reply, const char*> bad[] = {
+      {{401, {{"www-authenticate", R"(Bearer realm="http://auth.example/token")"}}, ""},
+       "without TLS"},
+      {{307, {{"location", "http://storage.example/x"}}, ""}, "without TLS"},
+  };
+  for (const auto& [reply, said] : bad) {
+    handler_ = [&, sent = reply](const HttpRequest& request) -> Result<Reply> {
+      const UrlParts parts = SplitUrl(request.url);
+      if (parts.scheme == "https") return UnavailableError("no TLS here");
+      EXPECT_EQ(parts.host, "127.0.0.1:5000");
+      return sent;
+    };
+    const Result<std::unique_ptr<RegistrySource>> source = Open("127.0.0.1:5000/team/image:1");
+    ASSERT_TRUE(source.ok()) << source.status().message();
+    EXPECT_THAT((*source)->Find("", "").status().message(), HasSubstr(said));
+  }
+}
+
+TEST_F(RegistrySourceTest, WithoutRangesItMayBreakMoreThanOnce) {
+  ranges_ = false;
+  int asked = 0;
+  handler_ = [&](const HttpRequest& request) -> Result<Reply> {
+    ASSIGN_OR_RETURN(Reply reply, Usual(request));
+    if (request.url.find(DigestOf(layer_)) == std::string::npos || ++asked > 2) return reply;
+    reply.body.resize(asked == 1 ? 20 : 10);  // the second time before what is known already
+    reply.breaks = true;
+    return reply;
+  };
+  const Result<std::string> read = ReadLayer();
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(*read, layer_);
+  EXPECT_EQ(asked, 3);
+}
+
+TEST(UrlTest, AUrlInAQueryIsNoUrl) {
+  EXPECT_EQ(ResolveUrl("https://r/a/b", "/s?from=https://x/y"), "https://r/s?from=https://x/y");
+  EXPECT_EQ(ResolveUrl("https://r/a/b", "https://x/y"), "https://x/y");
+  EXPECT_EQ(ResolveUrl("https://r/a/b", "c"), "https://r/a/c");
+}
+
 TEST_F(RegistrySourceTest, AnswersWithoutAnEndAreCutOff) {
   Serve("manifests/1", std::string((8U << 20U) + 1, ' '), kManifestType);
   EXPECT_EQ(Find().status().code(), StatusCode::kResourceExhausted);
@@ -400,7 +459,11 @@ TEST_F(RegistrySourceTest, MirrorsAreAskedFirstAndLeftWhenTheyAreDown) {
   };
   ASSERT_TRUE(ReadLayer().ok());
   std::vector<std::string> hosts;
-  for (const HttpRequest& request : asked_) hosts.push_back(SplitUrl(request.url).host);
+  for (const HttpRequest& request : asked_) {
+    hosts.push_back(SplitUrl(request.url).host);
+    EXPECT_EQ(request.url.ends_with("?ns=r.example"), hosts.back() != "r.example")
+        << "a mirror is told which registry is meant";
+  }
   EXPECT_THAT(hosts,
               ElementsAre("m2.example", "r.example",                               // the tag
                           "m1.example", "m1.example", "m1.example", "m2.example",  // the config
