@@ -11,9 +11,9 @@
 #include <system_error>
 #include <utility>
 
+#include "common/containerd/source.hpp"
 #include "common/convert/directory_source.hpp"
 #include "common/convert/flatten.hpp"
-#include "common/convert/place_layer.hpp"
 #include "common/convert/tar_source.hpp"
 #include "common/format/image.hpp"
 #include "common/oci/docker_archive.hpp"
@@ -28,17 +28,10 @@
 #include "common/os/temp_dir.hpp"
 #include "imagebuilder/build_dump.hpp"
 #include "imagebuilder/destination.hpp"
+#include "imagebuilder/layers.hpp"
 
 namespace daxfs::imagebuilder {
 namespace {
-
-convert::BuildOptions ToBuildOptions(const Options& options) {
-  convert::BuildOptions out;
-  out.layout.huge_min_bytes = options.huge_min_bytes;
-  out.profile = options.profile;
-  out.flattened = options.mode == Mode::kFlatten;
-  return out;
-}
 
 std::string WithoutTrailingSlashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -116,61 +109,31 @@ Result<BuildReport> BuildTar(const Options& options, Destination& out, Progress&
   return report;
 }
 
-std::string StepName(std::size_t index, std::size_t count) {
-  return fmt::format("layer {} of {}", index + 1, count);
-}
-
 Status WriteText(const std::string& path, const std::string& text) {
   ASSIGN_OR_RETURN(const std::unique_ptr<os::AtomicFile> file, os::AtomicFile::Create(path));
   RETURN_IF_ERROR(file->Write(0, std::as_bytes(std::span(text))));
   return file->Commit();
 }
 
-Result<ImageReport> BuildLayer(const Options& options, const oci::ImageSource& images,
-                               const oci::LayerRef& layer, const std::string& path,
-                               Destination& out, Progress& progress) {
-  convert::PlaceLayerRequest request;
-  request.key = {pool::AliasKind::kDiffId, layer.diff_id.bytes};
-  request.open = [&] { return images.OpenLayer(layer); };
-  request.stored_digest = layer.digest;
-  request.diff_id = layer.diff_id;
-  request.options = ToBuildOptions(options);
-  request.waiting.waiting = [&](std::uint64_t) { return progress.Advance(0, 0); };
-  return out.PlaceLayer(path, request, progress);
-}
-
-// One image a layer; as files, in `directory`.
-Result<BuildReport> BuildLayers(const Options& options, const oci::ImageSource& images,
-                                const oci::ImageRef& source, const std::string& directory,
-                                Destination& out, Progress& progress) {
-  BuildReport report;
-  report.config_json = source.config_json;
-  for (std::size_t i = 0; i < source.layers.size(); ++i) {
-    const oci::LayerRef& layer = source.layers[i];
-    const std::string step = StepName(i, source.layers.size());
-    const std::string name = fmt::format("{:02}-{}.daxfs", i, layer.diff_id.Hex());
-    progress.Begin(step, layer.size_bytes);
-    Result<ImageReport> image =
-        BuildLayer(options, images, layer, fmt::format("{}/{}", directory, name), out, progress);
-    if (!image.ok()) return image.status().WithContext(step);
-    image->path = name;
-    report.images.push_back(*std::move(image));
-    progress.End();
-  }
-  return report;
-}
-
-// The directory appears with everything in it or not at all.
+// As files, in a directory that appears with everything in it or not at all.
 Result<BuildReport> BuildPerLayer(const Options& options, const oci::ImageSource& images,
                                   const oci::ImageRef& source, Destination& out,
                                   Progress& progress) {
-  if (options.output.empty()) return BuildLayers(options, images, source, "", out, progress);
+  BuildReport report;
+  report.config_json = source.config_json;
+  if (options.output.empty()) {
+    ASSIGN_OR_RETURN(report.images, BuildLayers(options, images, source, "", out, progress));
+    return report;
+  }
   const std::string output = WithoutTrailingSlashes(options.output);
   RETURN_IF_ERROR(CheckFree(output));
   os::RemoveStaleParts(output);
   ASSIGN_OR_RETURN(os::TempDir directory, os::TempDir::Create(os::PartPrefix(output)));
-  ASSIGN_OR_RETURN(BuildReport report,
+  ASSIGN_OR_RETURN(report.images,
                    BuildLayers(options, images, source, directory.path(), out, progress));
+  for (ImageReport& image : report.images) {
+    image.path = std::filesystem::path(image.path).filename();
+  }
   RETURN_IF_ERROR(WriteText(directory.path() + "/image.json", ImageJson(report)));
   RETURN_IF_ERROR(directory.RenameTo(output));
   return report;
@@ -225,6 +188,11 @@ Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Options& options,
                                                      const Progress& progress) {
   const Source& source = options.source;
   if (source.kind == SourceKind::kRegistry) return OpenRegistry(options, progress);
+  if (source.kind == SourceKind::kContainerd) {
+    return std::unique_ptr<oci::ImageSource>(std::make_unique<containerd::ImageInContainerd>(
+        source.path, source.reference, containerd::NamedImagesOverRpc(options.containerd),
+        containerd::ContentOverRpc(options.containerd)));
+  }
   if (source.kind == SourceKind::kDockerArchive) {
     ASSIGN_OR_RETURN(oci::DockerArchive archive, oci::DockerArchive::Open(source.path));
     return std::unique_ptr<oci::ImageSource>(
@@ -232,6 +200,20 @@ Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Options& options,
   }
   ASSIGN_OR_RETURN(oci::Layout layout, oci::Layout::Open(source.path));
   return std::unique_ptr<oci::ImageSource>(std::make_unique<oci::Layout>(std::move(layout)));
+}
+
+// Which layers would have to be made. Nothing of them is read.
+Result<BuildReport> PlanImage(const oci::ImageRef& source, Destination& out, bool pool) {
+  BuildReport report;
+  for (const oci::LayerRef& layer : source.layers) {
+    ImageReport image;
+    image.summary.source = {layer.diff_id.bytes, 0};
+    image.stored_bytes = layer.size_bytes;
+    ASSIGN_OR_RETURN(const bool there, out.HasLayer(layer.diff_id));
+    if (pool) image.how = there ? "found" : "missing";
+    report.images.push_back(std::move(image));
+  }
+  return report;
 }
 
 Result<BuildReport> BuildImage(const Options& options, Destination& out, Progress& progress,
@@ -243,6 +225,9 @@ Result<BuildReport> BuildImage(const Options& options, Destination& out, Progres
   log.Info("image", {{"name", source.name},
                      {"platform", source.platform.ToString()},
                      {"layers", source.layers.size()}});
+  if (options.dry_run) {
+    return PlanImage(source, out, !options.pool.empty() && options.mode == Mode::kPerLayer);
+  }
   return options.mode == Mode::kPerLayer ? BuildPerLayer(options, *images, source, out, progress)
                                          : BuildFlattened(options, *images, source, out, progress);
 }
@@ -275,6 +260,7 @@ Result<BuildReport> BuildAny(const Options& options, Destination& out, Progress&
     case SourceKind::kOciLayout:
     case SourceKind::kDockerArchive:
     case SourceKind::kRegistry:
+    case SourceKind::kContainerd:
       return BuildImage(options, out, progress, log);
   }
   return InternalError("a source of no kind");
@@ -283,19 +269,31 @@ Result<BuildReport> BuildAny(const Options& options, Destination& out, Progress&
 }  // namespace
 
 Result<BuildReport> Build(const Options& options, Progress& progress, base::Logger& log) {
-  RETURN_IF_ERROR(CheckReplaced(options));
+  if (!options.dry_run) RETURN_IF_ERROR(CheckReplaced(options));
   std::unique_ptr<Destination> out = FilesDestination();
   if (!options.pool.empty()) {
     ASSIGN_OR_RETURN(out, PoolDestination(options));
   }
+  if (options.dry_run) out = NoDestination(std::move(out));
+  const std::uint64_t bytes_before = progress.all_bytes();
+  const std::uint64_t entries_before = progress.all_entries();
+  const std::int64_t ms_before = progress.all_ms();
   ASSIGN_OR_RETURN(BuildReport report, BuildAny(options, *out, progress, log));
+  // Layers are verified as they are made.
+  if (options.verify && options.mode != Mode::kPerLayer) {
+    progress.Begin("verify", report.images[0].summary.data_bytes);
+    const auto watch = [&](std::uint64_t, std::uint64_t) { return progress.Advance(0, 0); };
+    RETURN_IF_ERROR(out->VerifyPlaced(report.images[0], watch));
+    progress.End();
+  }
   RETURN_IF_ERROR(out->Finish(report));
+  report.dry_run = options.dry_run;
   report.output = options.output;
   report.pool = options.pool;
   report.name = options.name;
-  report.source_bytes = progress.all_bytes();
-  report.entries = progress.all_entries();
-  report.elapsed_ms = progress.all_ms();
+  report.source_bytes = progress.all_bytes() - bytes_before;
+  report.entries = progress.all_entries() - entries_before;
+  report.elapsed_ms = progress.all_ms() - ms_before;
   return report;
 }
 

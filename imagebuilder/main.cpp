@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "common/os/clock.hpp"
 #include "common/os/file_io.hpp"
@@ -21,10 +22,57 @@
 namespace daxfs::imagebuilder {
 namespace {
 
+constexpr int kUsage = 2;
+
 int Print(const std::string& text, base::Logger& log) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) == 0) return 0;
   log.Error("cannot write to standard output");
+  return 1;
+}
+
+Result<std::string> ReadList(const std::string& path) {
+  constexpr std::size_t kMaxBytes = 16U << 20U;
+  ASSIGN_OR_RETURN(const os::UniqueFd fd,
+                   path == "-" ? os::Duplicate(STDIN_FILENO) : os::OpenForReading(path));
+  return os::ReadWholeFile(fd.get(), kMaxBytes).WithContext(path);
+}
+
+// Each by itself: one that fails stops no other.
+int RunList(const Options& list, Progress& progress, base::Logger& log) {
+  const auto failed = [&](const Status& status, int exit_status) {
+    log.Failure("daxfs-build", status);
+    if (list.json) static_cast<void>(Print(FailureJson(status) + "\n", log));
+    return exit_status;
+  };
+  const Result<std::string> text = ReadList(list.list);
+  if (!text.ok()) return failed(text.status(), 1);
+  const Result<std::vector<Options>> all = ParseList(list, *text);
+  if (!all.ok()) return failed(all.status(), kUsage);
+  std::vector<ListedReport> reports;
+  std::size_t failures = 0;
+  for (const Options& one : *all) {
+    Result<BuildReport> report = Build(one, progress, log);
+    if (!report.ok()) {
+      progress.End();
+      ++failures;
+      log.Failure("daxfs-build", report.status().WithContext(one.source.text));
+    } else if (!list.json) {
+      const int printed = Print(one.source.text + "\n" + SummaryText(*report), log);
+      if (printed != 0) return printed;
+    }
+    const bool ended = report.status().code() == StatusCode::kCancelled;
+    reports.push_back({one.source.text, std::move(report)});
+    if (ended) break;
+  }
+  if (list.json) {
+    const int printed = Print(ListJson(list.pool, reports) + "\n", log);
+    if (printed != 0) return printed;
+  }
+  if (failures == 0) return 0;
+  log.Failure("daxfs-build",
+              FailedPreconditionError(std::to_string(failures) + " of " +
+                                      std::to_string(all->size()) + " sources failed"));
   return 1;
 }
 
@@ -44,6 +92,7 @@ int Run(const Options& options) {
   const bool quiet = log_options.level > base::LogLevel::kInfo;
   const bool draws = terminal && log_options.format == base::LogFormat::kText;
   Progress progress(log, bar, clock, (*signals)->interrupted(), {draws, quiet});
+  if (!options.list.empty()) return RunList(options, progress, log);
   const Result<BuildReport> report = Build(options, progress, log);
   if (!report.ok()) {
     progress.End();

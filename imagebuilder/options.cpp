@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <sstream>
 #include <utility>
 
 #include "common/base/units.hpp"
@@ -15,9 +16,9 @@ namespace daxfs::imagebuilder {
 namespace {
 
 constexpr int kUsage = 2;
-constexpr std::array<std::string_view, 1> kLaterPrefixes = {"containerd:"};
-constexpr std::array<std::pair<std::string_view, SourceKind>, 6> kPrefixes = {{
+constexpr std::array<std::pair<std::string_view, SourceKind>, 7> kPrefixes = {{
     {"docker://", SourceKind::kRegistry},
+    {"containerd:", SourceKind::kContainerd},
     {"dir:", SourceKind::kDirectory},
     {"tar:", SourceKind::kTar},
     {"oci:", SourceKind::kOciLayout},
@@ -42,6 +43,9 @@ void DeclareRegistry(CLI::App& app, Options& options) {
   app.add_option("--authfile", options.authfile,
                  "credentials for docker:// (default: $REGISTRY_AUTH_FILE, podman's, docker's)")
       ->type_name("FILE");
+  app.add_option("--containerd", options.containerd, "containerd's socket, for containerd:")
+      ->type_name("SOCKET")
+      ->capture_default_str();
   app.add_option("--hosts-dir", options.hosts.directory,
                  "mirrors and certificates, as containerd has them: DIR/HOST/hosts.toml (default: "
                  "/etc/containerd/certs.d)")
@@ -61,9 +65,14 @@ void Declare(CLI::App& app, Raw& raw, Options& options) {
   app.add_option("SOURCE", raw.source,
                  "dir:PATH, tar:PATH or tar:- (standard input), oci:PATH[:REF] (an OCI image "
                  "layout), docker-archive:PATH[:TAG] (of docker save), docker://IMAGE (of a "
-                 "registry), dump:FILE (of daxfsctl); tars may be gzip or zstd")
-      ->required()
+                 "registry), containerd:NAMESPACE/IMAGE (of its content store), dump:FILE (of "
+                 "daxfsctl); tars may be gzip or zstd")
       ->type_name("");
+  app.add_option(
+         "--list", options.list,
+         "instead of SOURCE: a file, or - for standard input, with lines SOURCE [NAME]; all "
+         "of them go into the pool, also if some fail")
+      ->type_name("FILE");
   app.add_option("-o,--output", raw.output, "image file to make; with --per-layer a directory")
       ->type_name("OUT");
   app.add_option("--pool", options.pool,
@@ -86,9 +95,17 @@ void Declare(CLI::App& app, Raw& raw, Options& options) {
   app.add_option("--huge-min", raw.huge_min,
                  "files of this size or more get 2 MiB alignment; 0: none (default: 8M)")
       ->type_name("SIZE");
+  app.add_option("-j,--jobs", options.jobs,
+                 "layers made at once (default: one a processor, up to 8)")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 64U));
   app.add_option("--data", raw.data, "with dump: the directory or image that has the files' bytes")
       ->type_name("DIR|IMAGE");
   DeclareRegistry(app, options);
+  app.add_flag("--dry-run", options.dry_run,
+               "make nothing: say which layers there are, how large and whether the pool has them; "
+               "without layers how large the image is");
+  app.add_flag("--verify", options.verify, "read every image again and compare all its digests");
   app.add_flag("--json", options.json, "end with one line of JSON on standard output");
   app.add_option("--log-level", raw.log_level, "debug, info, warning or error")->type_name("LEVEL");
   app.add_option("--log-format", raw.log_format, "text or json")->type_name("FORMAT");
@@ -150,7 +167,21 @@ Status CheckProfile(const Raw& raw, Options* options) {
   return Status::Ok();
 }
 
+// Everything else is checked line by line.
+Status CheckList(const Raw& raw, const Options& options) {
+  if (!raw.source.empty()) return InvalidArgumentError("--list goes without SOURCE");
+  if (options.pool.empty()) return InvalidArgumentError("--list goes with --pool");
+  if (!options.name.empty()) {
+    return InvalidArgumentError("--list goes without --name: names are in the list");
+  }
+  return Status::Ok();
+}
+
 Status Check(const Raw& raw, Options* options) {
+  ASSIGN_OR_RETURN(options->log.level, base::ParseLogLevel(raw.log_level));
+  ASSIGN_OR_RETURN(options->log.format, base::ParseLogFormat(raw.log_format));
+  if (!options->list.empty()) return CheckList(raw, *options);
+  if (raw.source.empty()) return InvalidArgumentError("SOURCE is required");
   ASSIGN_OR_RETURN(options->source, ParseSource(raw.source));
   if (raw.output.empty() == options->pool.empty()) {
     return InvalidArgumentError("say where it goes: either -o OUT or --pool POOL");
@@ -175,8 +206,9 @@ Status Check(const Raw& raw, Options* options) {
   options->huge_min_given = !raw.huge_min.empty();
   const std::string huge_min = options->huge_min_given ? raw.huge_min : "8M";
   ASSIGN_OR_RETURN(options->huge_min_bytes, base::ParseSize(huge_min).WithContext("--huge-min"));
-  ASSIGN_OR_RETURN(options->log.level, base::ParseLogLevel(raw.log_level));
-  ASSIGN_OR_RETURN(options->log.format, base::ParseLogFormat(raw.log_format));
+  if (options->dry_run && options->verify) {
+    return InvalidArgumentError("--dry-run makes nothing that --verify could read");
+  }
   return Status::Ok();
 }
 
@@ -203,8 +235,8 @@ std::string_view PrefixOf(std::string_view text) {
 Status NoPrefix(std::string_view text) {
   if (!PrefixOf(text).empty()) {
     return InvalidArgumentError(fmt::format(
-        "SOURCE \"{}\": unknown prefix \"{}\"; use dir:, tar:, oci:, docker-archive:, docker:// "
-        "or dump:",
+        "SOURCE \"{}\": unknown prefix \"{}\"; use dir:, tar:, oci:, docker-archive:, docker://, "
+        "containerd: or dump:",
         text, PrefixOf(text)));
   }
   if (LooksLikeTar(text)) {
@@ -221,21 +253,28 @@ Status NoPrefix(std::string_view text) {
 }  // namespace
 
 Result<Source> ParseSource(std::string_view text) {
-  for (const std::string_view prefix : kLaterPrefixes) {
-    if (text.starts_with(prefix)) {
-      return UnimplementedError(fmt::format("SOURCE {}... is not supported yet", prefix));
-    }
-  }
   const auto known = std::find_if(kPrefixes.begin(), kPrefixes.end(), [&](const auto& prefix) {
     return text.starts_with(prefix.first);
   });
   if (known == kPrefixes.end()) return NoPrefix(text);
-  text.remove_prefix(known->first.size());
   Source source;
+  source.text = text;
+  text.remove_prefix(known->first.size());
   source.kind = known->second;
   if (source.kind == SourceKind::kRegistry) {
     ASSIGN_OR_RETURN(const oci::ImageReference image, oci::ImageReference::Parse(text));
     source.path = image.ToString();
+    return source;
+  }
+  if (source.kind == SourceKind::kContainerd) {
+    const std::size_t slash = std::min(text.find('/'), text.size());
+    source.path = text.substr(0, slash);
+    source.reference = text.substr(std::min(slash + 1, text.size()));
+    if (source.path.empty() || source.reference.empty()) {
+      return InvalidArgumentError(
+          "SOURCE containerd: wants NAMESPACE/IMAGE, for instance "
+          "containerd:default/docker.io/library/debian:12");
+    }
     return source;
   }
   const std::size_t colon = HasLayers(source.kind) ? text.find(':') : std::string_view::npos;
@@ -262,7 +301,42 @@ std::variant<Options, Leave> ParseOptions(int argc, const char* const* argv) {
   }
   const Status status = Check(raw, &options);
   if (!status.ok()) return UsageError(status.message());
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (argument == "--list") ++i;
+    if (!argument.starts_with("--list")) options.arguments.emplace_back(argument);
+  }
   return options;
+}
+
+Result<std::vector<Options>> ParseList(const Options& list, std::string_view text) {
+  std::vector<Options> all;
+  std::istringstream lines{std::string(text)};
+  int number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    std::istringstream words(line);
+    std::string source, name, more;
+    words >> source >> name >> more;
+    if (source.empty() || source.starts_with('#')) continue;
+    const std::string where = fmt::format("{}: line {}", list.list, number);
+    if (!more.empty()) {
+      return InvalidArgumentError(where + ": has more than SOURCE and NAME");
+    }
+    std::vector<std::string> arguments = {"daxfs-build"};
+    arguments.insert(arguments.end(), list.arguments.begin(), list.arguments.end());
+    if (!name.empty()) arguments.push_back("--name=" + name);
+    arguments.insert(arguments.end(), {"--", source});
+    std::vector<const char*> argv;
+    for (const std::string& argument : arguments) argv.push_back(argument.c_str());
+    std::variant<Options, Leave> one = ParseOptions(static_cast<int>(argv.size()), argv.data());
+    if (const Leave* wrong = std::get_if<Leave>(&one)) {
+      return InvalidArgumentError(where + ": " + wrong->error);
+    }
+    all.push_back(std::get<Options>(std::move(one)));
+  }
+  if (all.empty()) return InvalidArgumentError(list.list + ": names no SOURCE");
+  return all;
 }
 
 }  // namespace daxfs::imagebuilder

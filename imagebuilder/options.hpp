@@ -15,23 +15,32 @@
 
 namespace daxfs::imagebuilder {
 
-enum class SourceKind { kDirectory, kTar, kOciLayout, kDockerArchive, kRegistry, kDump };
+enum class SourceKind {
+  kDirectory,
+  kTar,
+  kOciLayout,
+  kDockerArchive,
+  kRegistry,
+  kContainerd,
+  kDump
+};
 
 // Whether the source holds container images, which have layers.
 constexpr bool HasLayers(SourceKind kind) {
   return kind == SourceKind::kOciLayout || kind == SourceKind::kDockerArchive ||
-         kind == SourceKind::kRegistry;
+         kind == SourceKind::kRegistry || kind == SourceKind::kContainerd;
 }
 
 // SOURCE of the command line: "<prefix>:<rest>".
 struct Source {
+  std::string text;  // as it was typed
   SourceKind kind = SourceKind::kDirectory;
-  std::string path;       // kTar: "-" is standard input; kRegistry: HOST/REPOSITORY[:TAG][@DIGEST]
-  std::string reference;  // of an image among several, may be empty
+  // kTar: "-" is standard input; kRegistry: HOST/REPOSITORY[:TAG][@DIGEST]; kContainerd: namespace
+  std::string path;
+  std::string reference;  // of an image among several, may be empty; kContainerd: its name
 };
 
-// Errors: kInvalidArgument without a prefix, with a suggestion; kUnimplemented for a prefix that is
-// known and not supported yet.
+// Errors: kInvalidArgument, without a prefix with a suggestion.
 Result<Source> ParseSource(std::string_view text);
 
 enum class Mode { kSingle, kPerLayer, kFlatten };
@@ -49,8 +58,14 @@ struct Options {
   std::string platform;         // "os/arch[/variant]", empty: this host's
   std::string authfile;         // kRegistry: of credentials, empty: where they usually are
   oci::HostsOptions hosts;      // kRegistry
+  std::string containerd = "/run/containerd/containerd.sock";  // kContainerd: its socket
+  unsigned jobs = 0;  // layers made at once; 0: as many as this machine is good for
+  bool dry_run = false;
+  bool verify = false;
   bool json = false;
   base::LogOptions log;
+  std::string list;                    // file of many sources, then there is no `source`; or empty
+  std::vector<std::string> arguments;  // of the command line, without that of the list
 };
 
 // The command line asks for something else than a build: print `text` and leave.
@@ -62,5 +77,9 @@ struct Leave {
 
 // Pure: reads nothing but its arguments.
 std::variant<Options, Leave> ParseOptions(int argc, const char* const* argv);
+
+// What the lines "SOURCE [NAME]" of a list ask for, each as if `list` were run with them; empty
+// lines and those that begin with "#" ask for nothing. Errors: kInvalidArgument, with the line.
+Result<std::vector<Options>> ParseList(const Options& list, std::string_view text);
 
 }  // namespace daxfs::imagebuilder

@@ -3,12 +3,26 @@
 #include <vector>
 
 #include "common/convert/pool_sink.hpp"
+#include "common/format/verify.hpp"
 #include "common/pool/config.hpp"
 #include "common/pool/obtain.hpp"
+#include "common/pool/view.hpp"
 #include "imagebuilder/destination.hpp"
 
 namespace daxfs::imagebuilder {
 namespace {
+
+class LayerInPool final : public BuiltLayer {
+ public:
+  LayerInPool(ImageReport report, pool::Mapped mapped, format::Image image)
+      : BuiltLayer(std::move(report)), mapped_(std::move(mapped)), image_(std::move(image)) {}
+  const format::Image& image() const override { return image_; }
+  const pool::Use& use() const { return mapped_.use(); }
+
+ private:
+  const pool::Mapped mapped_;
+  const format::Image image_;
+};
 
 class InPool final : public Destination {
  public:
@@ -27,17 +41,47 @@ class InPool final : public Destination {
 
   // A layer is looked up by what it is made of, so it is made once for all hosts. One with other
   // options than they have is not for them to find.
-  Result<ImageReport> PlaceLayer(const std::string& path, const convert::PlaceLayerRequest& layer,
-                                 Progress& progress) override {
-    if (options_.huge_min_given) return Destination::PlaceLayer(path, layer, progress);
+  Result<std::unique_ptr<BuiltLayer>> MakeLayer(const std::string& /*path*/,
+                                                const convert::PlaceLayerRequest& layer,
+                                                const convert::Below& below,
+                                                convert::Monitor& monitor) override {
     ASSIGN_OR_RETURN(convert::PlacedLayer placed,
-                     convert::PlaceLayer(*participant_, layer, progress));
-    convert::ImageSummary summary;
-    if (placed.built) summary = *placed.built;
-    summary.root = placed.root;
-    summary.image_bytes = ImageBytes(placed.use);
-    summary.source = {placed.diff_id.bytes, placed.tar_bytes};
-    return Keep(std::move(placed.use), summary, placed.how);
+                     options_.huge_min_given
+                         ? convert::PlaceLayerApart(*participant_, layer, below, monitor)
+                         : convert::PlaceLayerOver(*participant_, layer, below, monitor));
+    ImageReport report;
+    if (placed.built) report.summary = *placed.built;
+    report.summary.root = placed.root;
+    report.summary.image_bytes = ImageBytes(placed.use);
+    report.summary.source = {placed.diff_id.bytes, placed.tar_bytes};
+    report.how = pool::HowText(placed.how);
+    ASSIGN_OR_RETURN(pool::Mapped mapped, pool::Mapped::Open(*participant_, std::move(placed.use)));
+    ASSIGN_OR_RETURN(format::Image image, format::Image::FromBytes(mapped.bytes()));
+    return std::unique_ptr<BuiltLayer>(
+        std::make_unique<LayerInPool>(std::move(report), std::move(mapped), std::move(image)));
+  }
+  Result<bool> HasLayer(const oci::Digest& diff_id) override {
+    return participant_->Has({pool::AliasKind::kDiffId, diff_id.bytes});
+  }
+  Status VerifyPlaced(const ImageReport& /*report*/, const format::Advance& advance) override {
+    ASSIGN_OR_RETURN(std::optional<pool::Use> again, participant_->Take(uses_.back().ref()));
+    if (!again) return InternalError("an object in use is gone");
+    ASSIGN_OR_RETURN(const pool::Mapped mapped,
+                     pool::Mapped::Open(*participant_, *std::move(again)));
+    ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
+    return format::Verify(image, format::VerifyLevel::kFull, advance).status();
+  }
+  Status AddLayer(const BuiltLayer& layer, const oci::Digest& chain,
+                  const std::optional<oci::Digest>& parent) override {
+    const pool::Use& use = static_cast<const LayerInPool&>(layer).use();
+    ASSIGN_OR_RETURN(std::optional<pool::Use> again, participant_->Take(use.ref()));
+    if (!again) return InternalError("an object in use is gone");
+    uses_.push_back(*std::move(again));
+    if (options_.huge_min_given) return Status::Ok();
+    pool::Digest below{};
+    if (parent) below = parent->bytes;
+    return participant_->AddAlias(use, {pool::AliasKind::kChain, chain.bytes},
+                                  parent ? &below : nullptr);
   }
 
   // Of layers the name stands for the list of them.

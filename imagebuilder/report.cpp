@@ -34,10 +34,12 @@ Json LayerJson(const ImageReport& image) {
 Json FullJson(const ImageReport& image) {
   Json json;
   if (image.summary.source) json["diff_id"] = DiffId(*image.summary.source);
-  if (image.how.empty()) json["path"] = image.path;
+  if (image.how.empty() && !image.path.empty()) json["path"] = image.path;
+  if (image.stored_bytes) json["stored_bytes"] = *image.stored_bytes;
+  if (!image.how.empty()) json["how"] = image.how;
+  if (image.summary.image_bytes == 0) return json;  // of one that was not made
   json["size_bytes"] = image.summary.image_bytes;
   json["root"] = image.summary.root.ToString();
-  if (!image.how.empty()) json["how"] = image.how;
   // Whoever did not build it knows no more of it.
   if (!image.how.empty() && image.summary.inodes == 0) return json;
   json["data_bytes"] = image.summary.data_bytes;
@@ -47,6 +49,43 @@ Json FullJson(const ImageReport& image) {
   json["inodes"] = image.summary.inodes;
   json["implicit_directories"] = image.summary.implicit_directories;
   return json;
+}
+
+Json ReportJson(const BuildReport& report) {
+  Json json;
+  json["ok"] = true;
+  if (report.dry_run) json["dry_run"] = true;
+  if (report.pool.empty()) json["output"] = report.output;
+  if (!report.pool.empty()) json["pool"] = report.pool;
+  if (!report.name.empty()) json["name"] = report.name;
+  json["images"] = Json::array();
+  for (const ImageReport& image : report.images) json["images"].push_back(FullJson(image));
+  json["source_bytes"] = report.source_bytes;
+  json["entries"] = report.entries;
+  json["elapsed_ms"] = report.elapsed_ms;
+  return json;
+}
+
+Json StatusJson(const Status& status) {
+  Json json;
+  json["ok"] = false;
+  json["code"] = StatusCodeName(status.code());
+  json["error"] = status.message();
+  return json;
+}
+
+// Of an image that is to be made, as far as that is known.
+std::string PlanText(const ImageReport& image) {
+  if (!image.summary.source) {
+    return fmt::format("{}  {} inodes  root {}, not kept\n",
+                       base::HumanSize(image.summary.image_bytes), image.summary.inodes,
+                       image.summary.root.ToString());
+  }
+  return fmt::format("{}  {} stored{}\n", DiffId(*image.summary.source),
+                     base::HumanSize(image.stored_bytes.value_or(0)),
+                     image.how == "found"     ? ", was there"
+                     : image.how == "missing" ? ", to be made"
+                                              : "");
 }
 
 }  // namespace
@@ -59,25 +98,25 @@ std::string ImageJson(const BuildReport& report) {
   return Dump(json, 2) + "\n";
 }
 
-std::string SummaryJson(const BuildReport& report) {
-  Json json;
-  json["ok"] = true;
-  if (report.pool.empty()) json["output"] = report.output;
-  if (!report.pool.empty()) json["pool"] = report.pool;
-  if (!report.name.empty()) json["name"] = report.name;
-  json["images"] = Json::array();
-  for (const ImageReport& image : report.images) json["images"].push_back(FullJson(image));
-  json["source_bytes"] = report.source_bytes;
-  json["entries"] = report.entries;
-  json["elapsed_ms"] = report.elapsed_ms;
-  return Dump(json, -1);
-}
+std::string SummaryJson(const BuildReport& report) { return Dump(ReportJson(report), -1); }
 
-std::string FailureJson(const Status& status) {
+std::string FailureJson(const Status& status) { return Dump(StatusJson(status), -1); }
+
+std::string ListJson(const std::string& pool, const std::vector<ListedReport>& reports) {
+  Json sources = Json::array();
+  std::size_t failed = 0;
+  for (const ListedReport& one : reports) {
+    Json json;
+    json["source"] = one.source;
+    json.update(one.report.ok() ? ReportJson(*one.report) : StatusJson(one.report.status()));
+    sources.push_back(std::move(json));
+    failed += one.report.ok() ? 0 : 1;
+  }
   Json json;
-  json["ok"] = false;
-  json["code"] = StatusCodeName(status.code());
-  json["error"] = status.message();
+  json["ok"] = failed == 0;
+  json["pool"] = pool;
+  json["sources"] = std::move(sources);
+  json["failed"] = failed;
   return Dump(json, -1);
 }
 
@@ -85,6 +124,10 @@ std::string SummaryText(const BuildReport& report) {
   std::string text;
   for (const ImageReport& image : report.images) {
     const convert::ImageSummary& s = image.summary;
+    if (report.dry_run) {
+      text += PlanText(image);
+      continue;
+    }
     if (!image.how.empty()) {
       text += fmt::format("{}  {}  {}\n", s.root.ToString(), base::HumanSize(s.image_bytes),
                           image.how == "built" ? "placed" : "was there");

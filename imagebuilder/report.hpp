@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,13 @@ namespace daxfs::imagebuilder {
 struct ImageReport {
   std::string path;  // empty in a pool
   convert::ImageSummary summary;
-  std::string how = {};  // of one in a pool: found, waited (another built it), built
+  // Of one in a pool: found, waited (another built it), built; before it is made: missing.
+  std::string how = {};
+  std::optional<std::uint64_t> stored_bytes = {};  // of a layer, where it comes from
 };
 
 struct BuildReport {
+  bool dry_run = false;
   std::string output;
   std::string pool;  // instead of an output
   std::string name;  // in the pool
@@ -36,6 +40,14 @@ std::string SummaryJson(const BuildReport& report);
 
 // The same for a build that failed.
 std::string FailureJson(const Status& status);
+
+// What became of one source of a list.
+struct ListedReport {
+  std::string source;
+  Result<BuildReport> report;
+};
+// The closing line of --json of a list: {ok, pool, sources: [...], failed}.
+std::string ListJson(const std::string& pool, const std::vector<ListedReport>& reports);
 
 // The closing lines for a person.
 std::string SummaryText(const BuildReport& report);

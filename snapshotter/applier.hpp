@@ -8,10 +8,10 @@
 
 #include "common/base/log.hpp"
 #include "common/base/status.hpp"
+#include "common/containerd/content.hpp"
 #include "common/oci/digest.hpp"
 #include "common/pool/membership.hpp"
 #include "common/pool/obtain.hpp"
-#include "snapshotter/content.hpp"
 #include "snapshotter/snapshotter.hpp"
 
 namespace daxfs::snapshotter {
@@ -24,7 +24,7 @@ struct Tar {
 };
 
 struct ApplyRequest {
-  Blob blob;
+  containerd::Blob blob;
   std::vector<Mount> mounts;
   std::string name_space;           // containerd's, of who asks
   std::function<bool()> cancelled;  // asked now and then
@@ -34,7 +34,7 @@ struct ApplyRequest {
 // somebody has placed, or is placing, is not read again. Thread safe. Borrows all.
 class Applier {
  public:
-  Applier(Snapshotter& snapshotter, pool::Membership& membership, Content& content,
+  Applier(Snapshotter& snapshotter, pool::Membership& membership, containerd::Content& content,
           base::Logger& log)
       : snapshotter_(snapshotter), membership_(membership), content_(content), log_(log) {}
 
@@ -46,7 +46,7 @@ class Applier {
  private:
   Snapshotter& snapshotter_;
   pool::Membership& membership_;
-  Content& content_;
+  containerd::Content& content_;
   base::Logger& log_;
 };
 

@@ -15,7 +15,7 @@ namespace {
 // As containerd's own limit for what it reads whole.
 constexpr std::uint64_t kDocumentMaxBytes = 8U << 20U;
 
-Blob BlobOf(const oci::Descriptor& descriptor) {
+containerd::Blob BlobOf(const oci::Descriptor& descriptor) {
   return {descriptor.media_type, descriptor.digest, descriptor.size_bytes};
 }
 
@@ -28,8 +28,8 @@ bool IsTransient(const Status& status) {
 }  // namespace
 
 // Compared with its digest.
-Result<std::string> Catalog::ReadDocument(const Blob& blob, const std::string& name_space,
-                                          Budget* budget) {
+Result<std::string> Catalog::ReadDocument(const containerd::Blob& blob,
+                                          const std::string& name_space, Budget* budget) {
   if (blob.size_bytes > kDocumentMaxBytes) return InvalidArgumentError("too large for a document");
   if (budget->documents == 0 || blob.size_bytes > budget->bytes) {
     return Status(StatusCode::kResourceExhausted, "the image has too much to read");
@@ -48,14 +48,14 @@ Result<std::string> Catalog::ReadDocument(const Blob& blob, const std::string& n
   }
 }
 
-Status Catalog::CheckThere(const Blob& blob, const std::string& name_space) {
+Status Catalog::CheckThere(const containerd::Blob& blob, const std::string& name_space) {
   ASSIGN_OR_RETURN(const std::unique_ptr<oci::ByteReader> stored, content_.Open(blob, name_space));
   std::array<std::byte, 1> first{};
   return stored->Read(first).status();
 }
 
 // What is wrong is of no image.
-Status Catalog::AddImage(const NamedImage& image) {
+Status Catalog::AddImage(const containerd::NamedImage& image) {
   Budget budget;
   ASSIGN_OR_RETURN(const std::string text, ReadDocument(image.target, image.name_space, &budget));
   ASSIGN_OR_RETURN(const oci::Manifest parsed, oci::ParseManifest(text));
@@ -68,14 +68,16 @@ Status Catalog::AddImage(const NamedImage& image) {
   return Status::Ok();
 }
 
-Status Catalog::AddManifest(const Blob& manifest, const NamedImage& image, Budget* budget) {
+Status Catalog::AddManifest(const containerd::Blob& manifest, const containerd::NamedImage& image,
+                            Budget* budget) {
   ASSIGN_OR_RETURN(const std::string text, ReadDocument(manifest, image.name_space, budget));
   ASSIGN_OR_RETURN(const oci::Manifest parsed, oci::ParseManifest(text));
   if (parsed.is_index) return InvalidArgumentError("an index in an index");
   return AddLayers(parsed, image, budget);
 }
 
-Status Catalog::AddLayers(const oci::Manifest& manifest, const NamedImage& image, Budget* budget) {
+Status Catalog::AddLayers(const oci::Manifest& manifest, const containerd::NamedImage& image,
+                          Budget* budget) {
   ASSIGN_OR_RETURN(const std::string text,
                    ReadDocument(BlobOf(manifest.config), image.name_space, budget));
   ASSIGN_OR_RETURN(const oci::ImageConfig config, oci::ParseImageConfig(text));
@@ -99,9 +101,9 @@ Status Catalog::Read() {
   const auto now = std::chrono::steady_clock::now();
   if (read_ && now - *read_ < fresh_) return Status::Ok();
   read_.reset();
-  ASSIGN_OR_RETURN(const std::vector<NamedImage> images, images_.List());
+  ASSIGN_OR_RETURN(const std::vector<containerd::NamedImage> images, images_.List());
   claims_.clear();
-  for (const NamedImage& image : images) {
+  for (const containerd::NamedImage& image : images) {
     const Status added = AddImage(image);
     if (IsTransient(added)) return added;
   }
@@ -120,7 +122,7 @@ Result<std::vector<StoredLayer>> Catalog::FindLayer(const oci::Digest& diff_id) 
   for (auto at = claims_.lower_bound(Claim{diff_id, {}, 0, "", ""});
        at != claims_.end() && at->first.diff_id == diff_id; ++at) {
     const auto& [claim, image] = *at;
-    const Blob blob = {claim.media_type, claim.blob, claim.size_bytes};
+    const containerd::Blob blob = {claim.media_type, claim.blob, claim.size_bytes};
     // Namespaces of one blob are neighbours.
     if (!found.empty() && found.back().blob == blob) continue;
     const Status there = CheckThere(blob, claim.name_space);

@@ -12,32 +12,15 @@
 #include <vector>
 
 #include "common/base/status.hpp"
+#include "common/containerd/content.hpp"
+#include "common/containerd/images.hpp"
 #include "common/oci/digest.hpp"
 #include "common/oci/manifest.hpp"
-#include "snapshotter/content.hpp"
 
 namespace daxfs::snapshotter {
 
-// An image containerd has a name for.
-struct NamedImage {
-  std::string name_space;
-  std::string name;
-  Blob target;  // its index or manifest
-};
-
-// Thread safe.
-class NamedImages {
- public:
-  virtual ~NamedImages() = default;
-  // Of all namespaces. Errors: kUnavailable while containerd does not answer.
-  virtual Result<std::vector<NamedImage>> List() = 0;
-};
-
-// By containerd.services.images.v1 and namespaces.v1 on containerd's socket at `address`.
-std::unique_ptr<NamedImages> NamedImagesOverRpc(const std::string& address);
-
 struct StoredLayer {
-  Blob blob;
+  containerd::Blob blob;
   std::string name_space;
 };
 
@@ -46,7 +29,8 @@ class Catalog {
  public:
   // What it has read of all images is good for so long: many layers are asked for at once.
   static constexpr std::chrono::seconds kFresh{5};
-  Catalog(NamedImages& images, Content& content, std::chrono::seconds fresh = kFresh)
+  Catalog(containerd::NamedImages& images, containerd::Content& content,
+          std::chrono::seconds fresh = kFresh)
       : images_(images), content_(content), fresh_(fresh) {}
 
   // The blobs that are there of the layer with that diffID, as images' configurations and manifests
@@ -71,15 +55,18 @@ class Catalog {
     auto operator<=>(const Claim&) const = default;
   };
   Status Read();
-  Result<std::string> ReadDocument(const Blob& blob, const std::string& name_space, Budget* budget);
+  Result<std::string> ReadDocument(const containerd::Blob& blob, const std::string& name_space,
+                                   Budget* budget);
   // Errors: kNotFound if it is not; of containerd.
-  Status CheckThere(const Blob& blob, const std::string& name_space);
-  Status AddImage(const NamedImage& image);
-  Status AddManifest(const Blob& manifest, const NamedImage& image, Budget* budget);
-  Status AddLayers(const oci::Manifest& manifest, const NamedImage& image, Budget* budget);
+  Status CheckThere(const containerd::Blob& blob, const std::string& name_space);
+  Status AddImage(const containerd::NamedImage& image);
+  Status AddManifest(const containerd::Blob& manifest, const containerd::NamedImage& image,
+                     Budget* budget);
+  Status AddLayers(const oci::Manifest& manifest, const containerd::NamedImage& image,
+                   Budget* budget);
 
-  NamedImages& images_;
-  Content& content_;
+  containerd::NamedImages& images_;
+  containerd::Content& content_;
   const std::chrono::seconds fresh_;
   std::mutex mutex_;
   std::map<Claim, std::string> claims_;                        // with an image; under mutex_

@@ -8,18 +8,18 @@
 #include <string>
 #include <vector>
 
+#include "common/containerd/testing/fake_containerd.hpp"
 #include "common/pool/digest.hpp"
-#include "snapshotter/testing/fake_containerd.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
 
-using testing::FakeContainerd;
+using containerd::testing::FakeContainerd;
 using ::testing::HasSubstr;
 
 class CatalogTest : public ::testing::Test {
  protected:
-  Blob PutImage(const std::string& layer, const oci::Digest& diff_id) {
+  containerd::Blob PutImage(const std::string& layer, const oci::Digest& diff_id) {
     return containerd_.PutImage(layer, diff_id);
   }
 
@@ -29,7 +29,7 @@ class CatalogTest : public ::testing::Test {
 };
 
 TEST_F(CatalogTest, ALayerIsFoundThroughItsImagesManifestAlsoInAnIndex) {
-  const Blob manifest = PutImage("compressed", diff_id_);
+  const containerd::Blob manifest = PutImage("compressed", diff_id_);
   containerd_.images = {{"k8s.io", "broken", {"x", {pool::Sha256("not there")}, 9}},
                         {"default", "web", manifest}};
   Result<std::vector<StoredLayer>> found = catalog_.FindLayer(diff_id_);
@@ -38,12 +38,12 @@ TEST_F(CatalogTest, ALayerIsFoundThroughItsImagesManifestAlsoInAnIndex) {
   EXPECT_EQ(found->front().blob.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
   EXPECT_EQ(found->front().name_space, "default");
 
-  Blob elsewhere = manifest;  // of a platform nobody has pulled
+  containerd::Blob elsewhere = manifest;  // of a platform nobody has pulled
   elsewhere.digest.bytes = pool::Sha256("another platform");
-  const Blob index = containerd_.Put("application/vnd.oci.image.index.v1+json",
-                                     R"({"schemaVersion":2,"manifests":[)" +
-                                         FakeContainerd::Descriptor(elsewhere) + "," +
-                                         FakeContainerd::Descriptor(manifest) + "]}");
+  const containerd::Blob index = containerd_.Put("application/vnd.oci.image.index.v1+json",
+                                                 R"({"schemaVersion":2,"manifests":[)" +
+                                                     FakeContainerd::Descriptor(elsewhere) + "," +
+                                                     FakeContainerd::Descriptor(manifest) + "]}");
   containerd_.images = {{"default", "web", index}};
   found = catalog_.FindLayer(diff_id_);
   ASSERT_TRUE(found.ok()) << found.status().message();
@@ -76,7 +76,7 @@ TEST_F(CatalogTest, ManyThatAskAtOnceAreOneRead) {
 }
 
 TEST_F(CatalogTest, DocumentsThatAreWrongAreOfNoImage) {
-  const Blob manifest = PutImage("compressed", diff_id_);
+  const containerd::Blob manifest = PutImage("compressed", diff_id_);
   containerd_.images = {{"default", "web", manifest}};
   for (const std::string text : {"", "{", R"({"schemaVersion":2})", R"([])"}) {
     containerd_.blobs[manifest.digest] = text;  // and not of that digest
@@ -84,15 +84,16 @@ TEST_F(CatalogTest, DocumentsThatAreWrongAreOfNoImage) {
     containerd_.images = {{"default", "web", containerd_.Put(manifest.media_type, text)}};
     EXPECT_EQ(catalog_.FindLayer(diff_id_).status().code(), StatusCode::kNotFound) << text;
   }
-  Blob large = manifest;
+  containerd::Blob large = manifest;
   large.size_bytes = 1ULL << 40;
   containerd_.images = {{"default", "web", large}};
   EXPECT_EQ(catalog_.FindLayer(diff_id_).status().code(), StatusCode::kNotFound);
 }
 
 TEST_F(CatalogTest, EveryBlobThatMayBeItIsSaidOnceWhicheverImagesLie) {
-  const Blob honest = PutImage("honest", diff_id_);
-  Blob larger = containerd_.Put("application/vnd.oci.image.layer.v1.tar+gzip", "honest");
+  const containerd::Blob honest = PutImage("honest", diff_id_);
+  containerd::Blob larger =
+      containerd_.Put("application/vnd.oci.image.layer.v1.tar+gzip", "honest");
   ++larger.size_bytes;
   containerd_.images = {{"a", "liar", PutImage("another layer", diff_id_)},
                         {"b", "honest", honest},
@@ -122,7 +123,7 @@ TEST_F(CatalogTest, WhereContainerdFailsNothingIsSaidToBeGone) {
 }
 
 TEST_F(CatalogTest, WhatOneImageSaysHasAnEnd) {
-  const Blob manifest = PutImage("compressed", diff_id_);
+  const containerd::Blob manifest = PutImage("compressed", diff_id_);
   std::string many;
   for (int i = 0; i < 5000; ++i) many += FakeContainerd::Descriptor({"m", {}, 1}) + ",";
   const auto index = [&](const std::string& manifests) {
@@ -142,7 +143,7 @@ TEST_F(CatalogTest, WhatOneImageSaysHasAnEnd) {
     layers += (i == 0 ? "" : ",") + FakeContainerd::Descriptor({"l", {}, 1});
     ids += (i == 0 ? "\"" : ",\"") + diff_id_.ToString() + "\"";
   }
-  const Blob config = containerd_.Put("c", R"({"rootfs":{"diff_ids":[)" + ids + "]}}");
+  const containerd::Blob config = containerd_.Put("c", R"({"rootfs":{"diff_ids":[)" + ids + "]}}");
   containerd_.images = {{"default", "high",
                          containerd_.Put("m", R"({"config":)" + FakeContainerd::Descriptor(config) +
                                                   R"(,"layers":[)" + layers + "]}")}};

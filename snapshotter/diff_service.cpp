@@ -8,7 +8,7 @@
 namespace daxfs::snapshotter {
 namespace {
 
-namespace api = containerd::services::diff::v1;
+namespace api = ::containerd::services::diff::v1;
 using grpc::ServerContext;
 
 constexpr const char* kTarType = "application/vnd.oci.image.layer.v1.tar";
@@ -30,7 +30,7 @@ Result<ApplyRequest> FromApi(const api::ApplyRequest& in, const ServerContext& c
   if (in.diff().size() < 0) return InvalidArgumentError("the layer's size is below 0");
   out.blob.media_type = in.diff().media_type();
   out.blob.size_bytes = static_cast<std::uint64_t>(in.diff().size());
-  for (const containerd::types::Mount& mount : in.mounts()) {
+  for (const ::containerd::types::Mount& mount : in.mounts()) {
     out.mounts.push_back(
         {mount.type(), mount.source(), {mount.options().begin(), mount.options().end()}});
   }

@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "common/base/log.hpp"
+#include "common/containerd/content.hpp"
 #include "common/os/file_io.hpp"
 #include "common/os/process.hpp"
 #include "common/os/service_manager.hpp"
@@ -29,7 +30,6 @@
 #include "snapshotter/applier.hpp"
 #include "snapshotter/catalog.hpp"
 #include "snapshotter/command_line.hpp"
-#include "snapshotter/content.hpp"
 #include "snapshotter/diff_service.hpp"
 #include "snapshotter/live.hpp"
 #include "snapshotter/metrics.hpp"
@@ -77,8 +77,8 @@ Result<os::UniqueFd> Listen(const std::string& address) {
 
 // What a configured pool needs; without one everything is empty.
 struct Pool {
-  std::unique_ptr<Content> content;
-  std::unique_ptr<NamedImages> named;
+  std::unique_ptr<containerd::Content> content;
+  std::unique_ptr<containerd::NamedImages> named;
   std::unique_ptr<Catalog> catalog;
   std::unique_ptr<pool::Membership> membership;
   std::unique_ptr<Mounter> mounter;
@@ -93,8 +93,9 @@ Pool ConnectPool(const Config& config, Metrics& metrics, base::Logger& log) {
     made.images = std::make_unique<NoImages>();
     return made;
   }
-  made.content = ContentInFiles(config.content, ContentOverRpc(config.containerd));
-  made.named = NamedImagesOverRpc(config.containerd);
+  made.content =
+      containerd::ContentInFiles(config.content, containerd::ContentOverRpc(config.containerd));
+  made.named = containerd::NamedImagesOverRpc(config.containerd);
   made.catalog = std::make_unique<Catalog>(*made.named, *made.content);
   made.membership = std::make_unique<pool::Membership>(config.pool, "daxfs-snapshotter");
   made.mounter =

@@ -97,13 +97,19 @@ class SlowMounter final : public Mounter {
   std::latch end{1};
 };
 
-class NoContainerd final : public Content, public NamedImages {
+class NoContainerd final : public containerd::Content, public containerd::NamedImages {
  public:
-  Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& /*blob*/,
+  Result<std::unique_ptr<oci::ByteReader>> Open(const containerd::Blob& /*blob*/,
                                                 const std::string& /*name_space*/) override {
     return NotFoundError("no such blob");
   }
-  Result<std::vector<NamedImage>> List() override { return std::vector<NamedImage>(); }
+  Result<std::vector<containerd::NamedImage>> List() override {
+    return std::vector<containerd::NamedImage>();
+  }
+  Result<containerd::NamedImage> Find(const std::string& /*name_space*/,
+                                      const std::string& /*name*/) override {
+    return NotFoundError("no containerd");
+  }
 };
 
 TEST(PoolImagesTest, WhoUnmountsDoesNotWaitForWhoMountsElsewhere) {

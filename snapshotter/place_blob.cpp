@@ -30,9 +30,9 @@ class Watch final : public convert::Monitor {
 
 }  // namespace
 
-Result<convert::PlacedLayer> PlaceBlob(pool::Participant& participant, Content& content,
+Result<convert::PlacedLayer> PlaceBlob(pool::Participant& participant, containerd::Content& content,
                                        const PlaceBlobRequest& request) {
-  const Blob& blob = request.blob;
+  const containerd::Blob& blob = request.blob;
   RETURN_IF_ERROR(oci::CheckLayerType(blob.media_type));
   Watch watch(request.cancelled);
   convert::PlaceLayerRequest place;

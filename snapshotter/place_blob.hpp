@@ -5,14 +5,14 @@
 #include <string>
 
 #include "common/base/status.hpp"
+#include "common/containerd/content.hpp"
 #include "common/convert/place_layer.hpp"
 #include "common/pool/participant.hpp"
-#include "snapshotter/content.hpp"
 
 namespace daxfs::snapshotter {
 
 struct PlaceBlobRequest {
-  Blob blob;
+  containerd::Blob blob;
   std::string name_space;  // containerd's, that may see it
   convert::Below below;
   std::function<bool()> cancelled = [] { return false; };  // asked now and then
@@ -20,7 +20,7 @@ struct PlaceBlobRequest {
 
 // The image of a layer of containerd's content store in the pool: found, waited for, or made.
 // Errors: as convert::PlaceLayerOver and Content::Open; kCancelled.
-Result<convert::PlacedLayer> PlaceBlob(pool::Participant& participant, Content& content,
+Result<convert::PlacedLayer> PlaceBlob(pool::Participant& participant, containerd::Content& content,
                                        const PlaceBlobRequest& request);
 
 }  // namespace daxfs::snapshotter

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "common/base/log.hpp"
+#include "common/containerd/content.hpp"
 #include "common/pool/membership.hpp"
 #include "snapshotter/catalog.hpp"
-#include "snapshotter/content.hpp"
 #include "snapshotter/images.hpp"
 #include "snapshotter/mounter.hpp"
 
@@ -20,8 +20,8 @@ namespace daxfs::snapshotter {
 class PoolImages final : public Images {
  public:
   // Borrows all.
-  PoolImages(pool::Membership& membership, Mounter& mounter, Catalog& catalog, Content& content,
-             base::Logger& log)
+  PoolImages(pool::Membership& membership, Mounter& mounter, Catalog& catalog,
+             containerd::Content& content, base::Logger& log)
       : membership_(membership),
         mounter_(mounter),
         catalog_(catalog),
@@ -71,7 +71,7 @@ class PoolImages final : public Images {
   pool::Membership& membership_;
   Mounter& mounter_;
   Catalog& catalog_;
-  Content& content_;
+  containerd::Content& content_;
   base::Logger& log_;
   std::mutex mutex_;
   std::condition_variable changed_;

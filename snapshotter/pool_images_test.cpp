@@ -8,16 +8,16 @@
 #include <filesystem>
 #include <string>
 
+#include "common/containerd/testing/fake_containerd.hpp"
 #include "common/convert/testing/test_pool.hpp"
 #include "common/os/testing/scratch.hpp"
 #include "common/pool/inspect.hpp"
-#include "snapshotter/testing/fake_containerd.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
 
+using containerd::testing::FakeContainerd;
 using convert::testing::TestPool;
-using snapshotter::testing::FakeContainerd;
 
 constexpr const char* kTar = "application/vnd.oci.image.layer.v1.tar";
 

@@ -10,7 +10,7 @@
 namespace daxfs::snapshotter {
 namespace {
 
-namespace api = containerd::services::snapshots::v1;
+namespace api = ::containerd::services::snapshots::v1;
 using google::protobuf::Empty;
 using google::protobuf::Timestamp;
 using grpc::ServerContext;
@@ -40,7 +40,7 @@ template <typename Response>
 Status SetMounts(const Result<std::vector<Mount>>& mounts, Response* response) {
   RETURN_IF_ERROR(mounts.status());
   for (const Mount& mount : *mounts) {
-    containerd::types::Mount* out = response->add_mounts();
+    ::containerd::types::Mount* out = response->add_mounts();
     out->set_type(mount.type);
     out->set_source(mount.source);
     for (const std::string& option : mount.options) out->add_options(option);

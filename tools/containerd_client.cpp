@@ -16,7 +16,7 @@
 namespace daxfs::tools {
 namespace {
 
-namespace services = containerd::services;
+namespace services = ::containerd::services;
 
 constexpr std::chrono::seconds kPatience{10};
 constexpr const char* kNamespace = "k8s.io";

@@ -17,7 +17,7 @@
 namespace daxfs::tools {
 namespace {
 
-namespace services = containerd::services;
+namespace services = ::containerd::services;
 using grpc::ServerContext;
 using Labels = std::map<std::string, std::string>;
 

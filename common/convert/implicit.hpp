@@ -9,6 +9,7 @@
 #include "common/base/status.hpp"
 #include "common/convert/tree.hpp"
 #include "common/convert/xattr_table.hpp"
+#include "common/format/image.hpp"
 
 namespace daxfs::convert {
 
@@ -27,6 +28,9 @@ using FindLower = std::function<Result<std::optional<LowerDirectory>>(const std:
 // followed inside the layer, and what is no directory counts as none. Extended attributes without
 // trusted.*.
 FindLower FindInDirectories(std::vector<std::string> directories);
+
+// The same in the layers' images, the uppermost first, which are borrowed.
+FindLower FindInImages(std::vector<const format::Image*> images);
 
 // What is known of the layers below one that is applied. An image made without it serves all
 // chains.

@@ -119,16 +119,20 @@ Status DescribeFound(pool::Participant& participant, const std::optional<oci::Di
   return Describe(image, diff_id, placed);
 }
 
-// Whether the image of a layer is another one where that is below.
-Result<bool> DiffersOver(pool::Participant& participant, const PlacedLayer& placed,
-                         const Below& below) {
+Result<bool> PlacedDiffersOver(pool::Participant& participant, const PlacedLayer& placed,
+                               const Below& below) {
   if (!below.nothing && placed.implicit_directories == 0) return false;
   ASSIGN_OR_RETURN(const pool::Mapped mapped, OpenAgain(participant, placed.use));
   ASSIGN_OR_RETURN(const format::Image image, format::Image::FromBytes(mapped.bytes()));
-  return below.nothing ? HasMarks(image) : AnyBelow(image, below.find);
+  return DiffersOver(image, below);
 }
 
 }  // namespace
+
+Result<bool> DiffersOver(const format::Image& image, const Below& below) {
+  if (below.nothing) return HasMarks(image);
+  return below.find ? AnyBelow(image, below.find) : false;
+}
 
 Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Monitor& monitor,
                                const Below& below) {
@@ -178,12 +182,18 @@ Result<PlacedLayer> PlaceLayerOver(pool::Participant& participant, const PlaceLa
                                    const Below& below, Monitor& monitor) {
   Result<PlacedLayer> plain = PlaceLayer(participant, request, monitor);
   if (plain.ok()) {
-    ASSIGN_OR_RETURN(const bool differs, DiffersOver(participant, *plain, below));
+    ASSIGN_OR_RETURN(const bool differs, PlacedDiffersOver(participant, *plain, below));
     if (!differs) return plain;
   } else if (!below.nothing || plain.status().code() != StatusCode::kInvalidArgument) {
     // Where nothing is below, a layer may delete what it has itself.
     return plain.status();
   }
+  return PlaceLayerApart(participant, request, below, monitor);
+}
+
+Result<PlacedLayer> PlaceLayerApart(pool::Participant& participant,
+                                    const PlaceLayerRequest& request, const Below& below,
+                                    Monitor& monitor) {
   ASSIGN_OR_RETURN(const std::unique_ptr<pool::Building> building,
                    participant.Begin(pool::ObjectKind::kImage));
   PoolSink sink(*building);

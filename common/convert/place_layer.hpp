@@ -42,6 +42,10 @@ struct PlacedLayer {
 // Directories of an image that no entry of its layer has named. Errors: kDataLoss.
 Result<std::uint64_t> CountImplicit(const format::Image& image);
 
+// Whether the image of a layer is another one over what is below: directories the layer does not
+// name are there, or nothing is for its marks to hide. Errors: kDataLoss; those of `below.find`.
+Result<bool> DiffersOver(const format::Image& image, const Below& below);
+
 // Makes the image of a layer, all of the layer compared. `monitor` hears of stored bytes. `key` and
 // `waiting` mean nothing here. Errors: kDataLoss if a digest is another; those of `open`, of the
 // layer (as ApplyTar) and of the sink.
@@ -56,8 +60,13 @@ Result<ImageSummary> MakeLayer(const PlaceLayerRequest& request, Sink& sink, Mon
 Result<PlacedLayer> PlaceLayer(pool::Participant& participant, const PlaceLayerRequest& request,
                                Monitor& monitor);
 
-// The same of a layer of which is known what is below: as ApplyTar says. An image that differs for
-// it can be found by its root alone.
+// The image of a layer that can be found by its root alone, made anew.
+Result<PlacedLayer> PlaceLayerApart(pool::Participant& participant,
+                                    const PlaceLayerRequest& request, const Below& below,
+                                    Monitor& monitor);
+
+// As PlaceLayer, of a layer of which is known what is below: as ApplyTar says. An image that
+// differs for it can be found by its root alone.
 Result<PlacedLayer> PlaceLayerOver(pool::Participant& participant, const PlaceLayerRequest& request,
                                    const Below& below, Monitor& monitor);
 

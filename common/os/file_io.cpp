@@ -49,9 +49,13 @@ Result<bool> WaitReadable(int fd, int timeout_ms) {
   return n > 0;
 }
 
-Result<UniqueFd> OpenUnnamed() {
+std::string TemporaryDirectory() {
   const char* chosen = std::getenv("TMPDIR");
-  const std::string directory = chosen != nullptr && *chosen != '\0' ? chosen : "/var/tmp";
+  return chosen != nullptr && *chosen != '\0' ? chosen : "/var/tmp";
+}
+
+Result<UniqueFd> OpenUnnamed() {
+  const std::string directory = TemporaryDirectory();
   UniqueFd fd(::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
   if (fd.valid()) return fd;
   // Not every filesystem has unnamed files.

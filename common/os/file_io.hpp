@@ -19,7 +19,9 @@ Result<UniqueFd> OpenForReading(const std::string& path);
 // Whether both names are of one existing file.
 bool IsSameFile(const std::string& a, const std::string& b);
 
-// A temporary file without a name, in $TMPDIR or else /var/tmp; it is gone when it is closed.
+// $TMPDIR, or else /var/tmp: for what may be large.
+std::string TemporaryDirectory();
+// A temporary file without a name, in TemporaryDirectory; it is gone when it is closed.
 // Errors: by errno.
 Result<UniqueFd> OpenUnnamed();
 

@@ -21,7 +21,7 @@
 namespace daxfs::rpc {
 namespace {
 
-namespace api = containerd::services::snapshots::v1;
+namespace api = ::containerd::services::snapshots::v1;
 
 class Seen final : public CallObserver {
  public:

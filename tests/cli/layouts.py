@@ -18,10 +18,10 @@ def zstd(data):
 
 
 def tar_of(entries):
-    """A tar of (name, content) files; a name that ends in "/" is a directory, content "-> x" a symbolic link."""
+    """A tar of (name, content[, mode]); a name that ends in "/" is a directory, content "-> x" a symbolic link."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in entries:
+        for name, content, *mode in entries:
             info = tarfile.TarInfo(name.rstrip("/"))
             info.mode = 0o644
             data = content.encode() if isinstance(content, str) else content
@@ -29,9 +29,26 @@ def tar_of(entries):
                 info.type, info.mode, data = tarfile.DIRTYPE, 0o755, b""
             elif data.startswith(b"-> "):
                 info.type, info.linkname, data = tarfile.SYMTYPE, data[3:].decode(), b""
+            info.mode = mode[0] if mode else info.mode
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def chain_ids(diff_ids):
+    """What containerd calls the snapshot of each layer over those before it."""
+    chains = []
+    for diff_id in diff_ids:
+        text = f"{chains[-1]} {diff_id}" if chains else ""
+        chains.append("sha256:" + hashlib.sha256(text.encode()).hexdigest() if chains else diff_id)
+    return chains
+
+
+# Layers whose entries have parents that no entry names, and what these are over the layers below.
+UNNAMED = [tar_of([("tmp/", "", 0o1777), ("opt/", "", 0o700), ("etc/", ""), (".wh.nothing", "")]),
+           tar_of([("opt/", "", 0o711), ("tmp", "no directory"), ("link", "-> opt")]),
+           tar_of([("opt/deep/file", "x"), ("tmp/file", "x"), ("link/file", "x"), ("etc/file", "x")])]
+UNNAMED_MODES = {"/opt": "0711", "/opt/deep": "0755", "/tmp": "0755", "/link": "0711", "/etc": "0755"}
 
 
 def docker_archive(tars, tag):

@@ -11,9 +11,7 @@ import subprocess
 import time
 
 import pytest
-from layouts import Layout, docker_archive, tar_of, zstd
-
-LATER = ["containerd:x"]
+from layouts import UNNAMED, UNNAMED_MODES, Layout, docker_archive, tar_of, zstd
 
 # (arguments, part of the message); all are wrong usage: exit status 2 and nothing made.
 USAGE = [
@@ -49,10 +47,15 @@ USAGE = [
     (["dump:{dump}", "-o", "{out}", "--data", "{tree}", "--flatten"], "a directory, tar or dump has no layers"),
     (["dump:{dump}", "-o", "{out}", "--data", "{tree}", "--profile", "layer"], "a dump says its own profile"),
     (["dir:{tree}", "-o", "{out}", "--data", "{tree}"], "--data goes with dump: only"),
-] + [([source, "-o", "{out}"], "not supported yet") for source in LATER]
+    (["containerd:x", "-o", "{out}"], "wants NAMESPACE/IMAGE"),
+    (["containerd:/x", "-o", "{out}"], "wants NAMESPACE/IMAGE"),
+    (["containerd:default/x", "-o", "{out}"], "choose --per-layer"),
+    (["oci:{oci}", "-o", "{out}", "--flatten", "-j", "0"], "--jobs"),
+]
 
 # The same with exit status 1: the usage is right, the world is not.
 FAILED = [
+    (["containerd:default/x", "-o", "{out}", "--flatten", "--containerd", "{tree}/none"], "containerd: "),
     (["dir:{tree}/none", "-o", "{out}"], "No such file or directory"),
     (["dir:{tree}/a", "-o", "{out}"], "Not a directory"),
     (["dir:{tree}", "-o", "{out}/none/image"], "No such file or directory"),
@@ -243,6 +246,20 @@ def test_a_tar_from_a_file_and_from_standard_input(build, ctl, world, tmp_path, 
     assert world["out"].read_bytes() == first
     build.ok(f"tar:{tmp_path / 'x.tar'}", "-o", world["out"], "--profile", "layer")
     assert "character" in ctl.ok("image", "stat", world["out"], "/gone")
+
+
+@pytest.mark.parametrize("jobs", [[], ["-j", "1"], ["-j", "9"]])
+def test_parents_no_entry_names_are_what_lies_below(build, ctl, world, jobs):
+    layout = Layout(world["made"].parent / "unnamed")
+    layout.index(layout.image(UNNAMED))
+    build.ok(f"oci:{layout.path}", "-o", world["out"], "--per-layer", *jobs)
+    layers = sorted(world["out"].glob("*.daxfs"))
+    modes = {path: json.loads(ctl.ok("image", "stat", layers[2], path, "--json"))["mode"] for path in UNNAMED_MODES}
+    assert modes == UNNAMED_MODES
+    assert ctl.run("image", "stat", layers[0], "/nothing").returncode != 0, "there is nothing below to hide"
+    described = json.loads((world["out"] / "image.json").read_text())["layers"]
+    for path, layer in zip(layers, described):
+        assert layer["path"] == path.name and layer["root"] in ctl.ok("image", "info", path)
 
 
 def test_standard_input_that_says_nothing(build, world):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from layouts import Layout, tar_of
+from layouts import UNNAMED, UNNAMED_MODES, Layout, chain_ids, tar_of
 
 HOST = "00000000-0000-4000-8000-00000000000{}"
 
@@ -146,6 +146,31 @@ def test_layers_are_found_by_what_they_are_made_of(pool, tmp_path):
     assert pool.json("gc")[-1]["objects"] == 0, "a name keeps its layers"
     pool.ok("rm", "app")
     assert pool.json("gc")[-1]["objects"] == 2
+
+
+def test_chains_are_found_over_what_lies_below(pool, tmp_path):
+    layout = Layout(tmp_path / "unnamed")
+    layout.index(layout.image(UNNAMED))
+    source = f"oci:{layout.path}"
+    first = json.loads(pool.build(source, "--name", "app", "--json").stdout)["images"]
+    again = json.loads(pool.build(source, "--json", host=2).stdout)["images"]
+    assert [i["how"] for i in first] == ["built"] * 3 and [i["how"] for i in again] == ["found"] * 3
+    assert [i["root"] for i in first] == [i["root"] for i in again]
+
+    def info(digest):
+        return pool.ctl_program.ok("image", "info", f"pool:{pool.path}:{digest}", env=pool.environment())
+
+    diff_ids = [i["diff_id"] for i in first]
+    for chain, image in list(zip(chain_ids(diff_ids), first))[1:]:  # that of one layer is its diffID
+        assert image["root"] in info(chain)
+    assert [i["root"] in info(i["diff_id"]) for i in first] == [False, True, False], "what serves all chains stays"
+    where = f"pool:{pool.path}:{chain_ids(diff_ids)[2]}"
+    for path, mode in UNNAMED_MODES.items():
+        said = pool.ctl_program.ok("image", "stat", where, path, "--json", env=pool.environment())
+        assert json.loads(said)["mode"] == mode
+    pool.build_program.ok(source, "-o", tmp_path / "files", "--per-layer")
+    for path, image in zip(sorted((tmp_path / "files").glob("*.daxfs")), first):
+        assert image["root"] in pool.ctl_program.ok("image", "info", path), "files are the same"
 
 
 def place_layers(pool, folder, count):

@@ -11,11 +11,11 @@
 #include <utility>
 #include <vector>
 
-#include "common/pool/digest.hpp"
-#include "snapshotter/catalog.hpp"
-#include "snapshotter/content.hpp"
+#include "common/containerd/content.hpp"
+#include "common/containerd/images.hpp"
+#include "common/oci/digest.hpp"
 
-namespace daxfs::snapshotter::testing {
+namespace daxfs::containerd::testing {
 
 class Bytes final : public oci::ByteReader {
  public:
@@ -49,8 +49,16 @@ class FakeContainerd final : public Content, public NamedImages {
     return images;
   }
 
+  Result<NamedImage> Find(const std::string& name_space, const std::string& name) override {
+    RETURN_IF_ERROR(fails);
+    for (const NamedImage& image : images) {
+      if (image.name_space == name_space && image.name == name) return image;
+    }
+    return NotFoundError("no such image");
+  }
+
   Blob Put(const std::string& media_type, const std::string& text) {
-    const oci::Digest digest = {pool::Sha256(text)};
+    const oci::Digest digest = oci::Sha256::Of(std::as_bytes(std::span(text)));
     blobs[digest] = text;
     return {media_type, digest, text.size()};
   }
@@ -82,4 +90,4 @@ class FakeContainerd final : public Content, public NamedImages {
   int opened = 0;
 };
 
-}  // namespace daxfs::snapshotter::testing
+}  // namespace daxfs::containerd::testing

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <utility>
 
+#include "common/containerd/content.hpp"
 #include "common/oci/file_reader.hpp"
 #include "common/os/file_io.hpp"
-#include "snapshotter/content.hpp"
 
-namespace daxfs::snapshotter {
+namespace daxfs::containerd {
 namespace {
 
 class Files final : public Content {
@@ -34,4 +34,4 @@ std::unique_ptr<Content> ContentInFiles(const std::string& directory,
   return std::make_unique<Files>(directory, std::move(other));
 }
 
-}  // namespace daxfs::snapshotter
+}  // namespace daxfs::containerd

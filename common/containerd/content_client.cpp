@@ -4,15 +4,15 @@
 #include <cstring>
 #include <utility>
 
+#include "common/containerd/content.hpp"
 #include "common/rpc/call.hpp"
 #include "common/rpc/client.hpp"
 #include "services/content/v1/content.grpc.pb.h"
-#include "snapshotter/content.hpp"
 
-namespace daxfs::snapshotter {
+namespace daxfs::containerd {
 namespace {
 
-namespace api = containerd::services::content::v1;
+namespace api = ::containerd::services::content::v1;
 
 constexpr std::chrono::seconds kPatience{30};
 constexpr std::uint64_t kSlowestBytesPerSecond = 64U << 10U;
@@ -140,4 +140,4 @@ std::unique_ptr<Content> ContentOverRpc(const std::string& address,
   return std::make_unique<OverRpc>(address, patience);
 }
 
-}  // namespace daxfs::snapshotter
+}  // namespace daxfs::containerd

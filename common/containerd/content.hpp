@@ -10,7 +10,7 @@
 #include "common/oci/byte_reader.hpp"
 #include "common/oci/digest.hpp"
 
-namespace daxfs::snapshotter {
+namespace daxfs::containerd {
 
 // A layer as it is stored.
 struct Blob {
@@ -40,4 +40,4 @@ std::unique_ptr<Content> ContentOverRpc(
 std::unique_ptr<Content> ContentInFiles(const std::string& directory,
                                         std::unique_ptr<Content> other);
 
-}  // namespace daxfs::snapshotter
+}  // namespace daxfs::containerd

@@ -9,16 +9,16 @@
 #include <string>
 #include <thread>
 
+#include "common/containerd/content.hpp"
 #include "common/os/testing/scratch.hpp"
 #include "common/os/unix_socket.hpp"
 #include "common/rpc/server.hpp"
 #include "services/content/v1/content.grpc.pb.h"
-#include "snapshotter/content.hpp"
 
-namespace daxfs::snapshotter {
+namespace daxfs::containerd {
 namespace {
 
-namespace api = containerd::services::content::v1;
+namespace api = ::containerd::services::content::v1;
 
 // Has one blob, of three bytes.
 class Service final : public api::Content::Service {
@@ -81,4 +81,4 @@ TEST_F(ContentClientTest, ContainerdThatIsThereAgainAnswersAtOnce) {
 }
 
 }  // namespace
-}  // namespace daxfs::snapshotter
+}  // namespace daxfs::containerd

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "imagebuilder/layers.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "common/convert/implicit.hpp"
+#include "common/format/verify.hpp"
+
+namespace daxfs::imagebuilder {
+namespace {
+
+using Built = std::unique_ptr<BuiltLayer>;
+
+// What all threads have done, until the one that shows it looks.
+class Counted final : public convert::Monitor {
+ public:
+  Status Advance(std::uint64_t source_bytes, std::uint64_t entries) override {
+    bytes_.fetch_add(source_bytes, std::memory_order_relaxed);
+    entries_.fetch_add(entries, std::memory_order_relaxed);
+    return stopped() ? CancelledError("another layer has failed") : Status::Ok();
+  }
+  Status Tell(Progress& progress) {
+    return progress.Advance(bytes_.exchange(0), entries_.exchange(0));
+  }
+  void Stop() { stopped_.store(true, std::memory_order_relaxed); }
+  bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> entries_{0};
+  std::atomic<bool> stopped_{false};
+};
+
+// Threads that make layers by their number, the lowest first. The first failure stops all.
+class Makers {
+ public:
+  using Make = std::function<Result<Built>(std::size_t index, convert::Monitor& monitor)>;
+
+  Makers(std::size_t count, unsigned threads, Make make) : count_(count), make_(std::move(make)) {
+    for (std::size_t i = 0; i < std::min<std::size_t>(count, threads); ++i) {
+      threads_.emplace_back([this] { Run(); });
+    }
+  }
+  ~Makers() {
+    counted_.Stop();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  Makers(const Makers&) = delete;
+  Makers& operator=(const Makers&) = delete;
+
+  // Waits for it; each once. Errors: of the first that failed, whichever was asked for.
+  Result<Built> Take(std::size_t index, Progress& progress) {
+    for (;;) {
+      RETURN_IF_ERROR(counted_.Tell(progress));
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, kLook, [&] { return failed_.has_value() || made_.contains(index); });
+      if (failed_) return *failed_;
+      const auto found = made_.find(index);
+      if (found == made_.end()) continue;
+      Built built = std::move(found->second);
+      made_.erase(found);
+      lock.unlock();
+      RETURN_IF_ERROR(counted_.Tell(progress));
+      return built;
+    }
+  }
+  convert::Monitor& monitor() { return counted_; }
+
+ private:
+  static constexpr std::chrono::milliseconds kLook{100};
+
+  void Run() {
+    for (;;) {
+      const std::size_t index = next_.fetch_add(1);
+      if (index >= count_ || counted_.stopped()) return;
+      Result<Built> built = InternalError("was not made");
+      try {
+        built = make_(index, counted_);
+      } catch (const std::exception& error) {  // a library's: it must not leave the thread
+        built = InternalError(error.what());
+      }
+      const std::scoped_lock lock(mutex_);
+      if (built.ok()) {
+        made_.emplace(index, *std::move(built));
+      } else if (!counted_.stopped()) {
+        failed_ = built.status().WithContext(StepName(index, count_));
+        counted_.Stop();
+      }
+      changed_.notify_all();
+    }
+  }
+
+  const std::size_t count_;
+  const Make make_;
+  Counted counted_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::size_t, Built> made_;  // under mutex_, as the next
+  std::optional<Status> failed_;
+  std::vector<std::thread> threads_;
+};
+
+std::uint64_t StoredBytes(const oci::ImageRef& source) {
+  std::uint64_t all = 0;
+  for (const oci::LayerRef& layer : source.layers) all += layer.size_bytes;
+  return all;
+}
+
+// Each has buffers, and what it reads keeps a second thread busy.
+unsigned DefaultJobs() { return std::clamp(std::thread::hardware_concurrency(), 1U, 8U); }
+
+// What is below a layer; borrows the images.
+convert::Below BelowOf(const std::vector<Built>& layers) {
+  convert::Below below;
+  below.nothing = layers.empty();
+  std::vector<const format::Image*> images;
+  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+    images.push_back(&(*layer)->image());
+  }
+  if (!images.empty()) below.find = convert::FindInImages(std::move(images));
+  return below;
+}
+
+}  // namespace
+
+std::string StepName(std::size_t index, std::size_t count) {
+  return fmt::format("layer {} of {}", index + 1, count);
+}
+
+convert::BuildOptions ToBuildOptions(const Options& options) {
+  convert::BuildOptions out;
+  out.layout.huge_min_bytes = options.huge_min_bytes;
+  out.profile = options.profile;
+  out.flattened = options.mode == Mode::kFlatten;
+  return out;
+}
+
+std::string LayerFileName(std::size_t index, const oci::Digest& diff_id) {
+  return fmt::format("{:02}-{}.daxfs", index, diff_id.Hex());
+}
+
+// Most layers are the same over all others: they are made before it is known what is below, and
+// made again where that shows.
+Result<std::vector<ImageReport>> BuildLayers(const Options& options, const oci::ImageSource& images,
+                                             const oci::ImageRef& source,
+                                             const std::string& directory, Destination& out,
+                                             Progress& progress) {
+  const std::size_t count = source.layers.size();
+  const auto make = [&](std::size_t index, const convert::Below& below, convert::Monitor& monitor) {
+    const oci::LayerRef& layer = source.layers[index];
+    convert::PlaceLayerRequest request;
+    request.key = {pool::AliasKind::kDiffId, layer.diff_id.bytes};
+    request.open = [&] { return images.OpenLayer(layer); };
+    request.stored_digest = layer.digest;
+    request.diff_id = layer.diff_id;
+    request.options = ToBuildOptions(options);
+    request.waiting.waiting = [&](std::uint64_t /*bytes*/) { return monitor.Advance(0, 0); };
+    const std::string path = directory + "/" + LayerFileName(index, layer.diff_id);
+    return out.MakeLayer(path, request, below, monitor);
+  };
+  progress.Begin(fmt::format("{} layers", count), StoredBytes(source));
+  const unsigned jobs = options.jobs > 0 ? options.jobs : DefaultJobs();
+  Makers makers(count, jobs, [&](std::size_t index, convert::Monitor& monitor) {
+    convert::Below below;
+    below.nothing = index == 0;
+    return make(index, below, monitor);
+  });
+  const auto watch = [&](std::uint64_t, std::uint64_t) { return makers.monitor().Advance(0, 0); };
+  std::vector<Built> layers;
+  std::vector<ImageReport> reports;
+  std::optional<oci::Digest> parent;
+  for (std::size_t i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(Built layer, makers.Take(i, progress));
+    const convert::Below below = BelowOf(layers);
+    ASSIGN_OR_RETURN(const bool differs, convert::DiffersOver(layer->image(), below));
+    if (differs && i > 0) {
+      Result<Built> again = make(i, below, makers.monitor());
+      if (!again.ok()) return again.status().WithContext(StepName(i, count));
+      layer = *std::move(again);
+    }
+    if (options.verify) {
+      const Status verified =
+          format::Verify(layer->image(), format::VerifyLevel::kFull, watch).status();
+      if (!verified.ok()) return verified.WithContext(StepName(i, count));
+    }
+    const oci::Digest& diff_id = source.layers[i].diff_id;
+    const oci::Digest chain = parent ? oci::ChainId(*parent, diff_id) : diff_id;
+    RETURN_IF_ERROR(out.AddLayer(*layer, chain, parent));
+    parent = chain;
+    reports.push_back(layer->report());
+    reports.back().stored_bytes = source.layers[i].size_bytes;
+    layers.push_back(std::move(layer));
+  }
+  progress.End();
+  return reports;
+}
+
+}  // namespace daxfs::imagebuilder
