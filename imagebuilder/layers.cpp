@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -50,8 +51,15 @@ class Makers {
   using Make = std::function<Result<Built>(std::size_t index, convert::Monitor& monitor)>;
 
   Makers(std::size_t count, unsigned threads, Make make) : count_(count), make_(std::move(make)) {
-    for (std::size_t i = 0; i < std::min<std::size_t>(count, threads); ++i) {
-      threads_.emplace_back([this] { Run(); });
+    const std::size_t wanted = std::min<std::size_t>(count, threads);
+    threads_.reserve(wanted);
+    while (threads_.size() < wanted) {
+      try {
+        threads_.emplace_back([this] { Run(); });
+      } catch (const std::system_error&) {  // too many: fewer do
+        if (threads_.empty()) throw;
+        return;
+      }
     }
   }
   ~Makers() {

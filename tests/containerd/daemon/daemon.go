@@ -47,6 +47,7 @@ func (o *Options) Register(flags *flag.FlagSet) {
 type Daemon struct {
 	Snapshotter snapshots.Snapshotter
 	Differ      diff.Applier
+	Socket      string
 	dir         string
 	command     *exec.Cmd
 	client      *grpc.ClientConn
@@ -104,7 +105,7 @@ func (o Options) Start(root string) (*Daemon, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	d := &Daemon{dir: dir, command: command}
+	d := &Daemon{Socket: socket, dir: dir, command: command}
 	if d.client, err = Connect(socket); err != nil {
 		_ = d.Stop()
 		return nil, err

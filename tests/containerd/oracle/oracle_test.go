@@ -32,6 +32,8 @@ var (
 	seed    = flag.Uint64("seed", 1, "of the first chain; the next has the next")
 	count   = flag.Int("count", 20, "of chains")
 	collect = flag.String("collect", "", "the program daxfsctl: what chains have left in the pool goes at once")
+	build   = flag.String("build", "", "the program daxfs-build")
+	second  = flag.String("build-pool", "", "the pool it builds into")
 )
 
 func init() { options.Register(flag.CommandLine) }
@@ -40,6 +42,8 @@ func init() { options.Register(flag.CommandLine) }
 type lab struct {
 	store        content.Store
 	theirs, ours *Side
+	builder      builder
+	scratch      string
 	begin        time.Time
 }
 
@@ -70,10 +74,12 @@ func newLab(t *testing.T) *lab {
 		}
 	})
 	return &lab{
-		store:  store,
-		theirs: &Side{"containerd", snapshotter, apply.NewFileSystemApplier(store)},
-		ours:   &Side{"daxfs", running.Snapshotter, running.Differ},
-		begin:  time.Now().Add(-time.Second),
+		store:   store,
+		theirs:  &Side{"containerd", snapshotter, apply.NewFileSystemApplier(store)},
+		ours:    &Side{"daxfs", running.Snapshotter, running.Differ},
+		builder: builder{*build, *second, running.Socket},
+		scratch: dir,
+		begin:   time.Now().Add(-time.Second),
 	}
 }
 
@@ -103,6 +109,11 @@ func (l *lab) differences(ctx context.Context, name string, theirLayers, ourLaye
 	theirs := l.theirs.Unpack(ctx, name, theirStored)
 	ours := l.ours.Unpack(ctx, name, ourStored)
 	lines, err := l.compare(ctx, theirs, ours, figures)
+	if err == nil {
+		var more []string
+		more, err = l.builder.differences(filepath.Join(l.scratch, "layout"), ourStored, ours, 1+figures.Chains%3)
+		lines = append(lines, more...)
+	}
 	for _, unpacked := range []*Unpacked{theirs, ours} {
 		if removed := unpacked.Remove(ctx); err == nil {
 			err = removed
@@ -195,8 +206,10 @@ func TestChains(t *testing.T) {
 				}
 				t.Logf("again: -seed %d -count 1\n%v", made.Seed, made)
 			}
-			if out, err := exec.Command(*collect, "pool", "gc", options.Pool).CombinedOutput(); err != nil {
-				t.Errorf("%v: %s", err, out)
+			for _, pool := range []string{options.Pool, *second} {
+				if out, err := exec.Command(*collect, "pool", "gc", pool).CombinedOutput(); err != nil {
+					t.Errorf("%v: %s", err, out)
+				}
 			}
 		})
 	}
