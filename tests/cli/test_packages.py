@@ -10,6 +10,8 @@ import pytest
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 BUILD = Path(os.environ["DAXFS_BUILD"]).parents[1]
+PAGES = {"daxfs-tools": ["daxfs-build.1", "daxfs-fuse.1", "daxfsctl.8", "mount.daxfs.8"],
+         "daxfs-snapshotter": ["daxfs-snapshotter.8"]}
 LICENSES = ("LICENSES/Apache-2.0.txt", "LICENSES/GPL-2.0-only.txt")
 FILES = {
     "daxfs-tools": [
@@ -25,6 +27,11 @@ FILES = {
         *(f"usr/share/doc/daxfs-snapshotter/{name}" for name in ("snapshotter.md", "migration.md", *LICENSES))
     ],
 }
+for package, pages in PAGES.items():
+    for page in pages:
+        program, section = page.rsplit(".", 1)
+        FILES[package] += [f"usr/share/man/man{section}/{page}.gz",
+                           f"usr/share/bash-completion/completions/{program}"]
 
 
 def dpkg_deb(*arguments):
@@ -48,6 +55,29 @@ def test_everything_is_in_its_package(packages, name):
     # Nothing else but directories on the way, and no place a package may not have.
     assert {path for path, mode in there.items() if mode[0] == "-"} <= set(FILES[name])
     assert not any(path.startswith("usr/local") for path in there)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_manual_pages_can_be_found_and_read(packages, tmp_path, name):
+    subprocess.run(["dpkg-deb", "-x", packages[name], tmp_path], check=True)
+    for page in PAGES[name]:
+        program, section = page.rsplit(".", 1)
+        path = tmp_path / f"usr/share/man/man{section}/{page}.gz"
+        found = subprocess.run(["lexgrog", path], capture_output=True, text=True, check=True).stdout
+        assert f'"{program} - ' in found, "apropos finds it"
+        shown = subprocess.run(["man", "-l", path], capture_output=True, text=True, check=True,
+                               env={**os.environ, "MANWIDTH": "120", "LC_ALL": "C.UTF-8"}).stdout
+        assert f"{program.upper()}({section})" in shown and "EXIT STATUS" in shown or program == "daxfs-snapshotter"
+
+
+@pytest.mark.parametrize("variable, doc", [("DAXFS_BUILD", "daxfs-build"), ("DAXFS_SNAPSHOTTER", "snapshotter"),
+                                           ("DAXFSCTL", "daxfsctl")])
+def test_no_option_is_missing_in_its_manual(variable, doc):
+    program = os.environ[variable]
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    text = (MANIFESTS.parent / "docs" / f"{doc}.md").read_text()
+    options = set(re.findall(r"^ +(?:-\w,)?(--[a-z-]+)", said, re.M)) - {"--help", "--version"}
+    assert options and not {option for option in options if option not in text}
 
 
 def test_make_install_keeps_what_an_administrator_has_written(tmp_path):
