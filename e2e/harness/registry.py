@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A registry (CNCF distribution) on the loopback of a guest, and what it has sent."""
 
+import base64
+import crypt
 import json
 import os
 import re
 import shutil
+import subprocess
 
 from e2e.harness.containerd import Daemon
 
@@ -15,8 +18,33 @@ log: {{level: info, formatter: json}}
 storage:
   filesystem: {{rootdirectory: {folder}}}
   maintenance: {{readonly: {{enabled: true}}}}
-http: {{addr: {address}}}
+http: {{addr: {address}{http}}}
 """
+# Behind TLS and a login; the guest's share has what is named.
+GUARDED = """auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}
+"""
+TLS = ", tls: {{certificate: {folder}/server.pem, key: {folder}/server.key}}"
+USER, PASSWORD = "builder", "correct horse"
+
+
+def guard(vm, folder="guard"):
+    """Who the registry lets in, and a certificate for loopback by an authority nobody knows: (the authority's, an
+    authfile) as paths in the guest."""
+    here = vm.share / folder
+    here.mkdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=authority",
+                    "-keyout", here / "ca.key", "-out", here / "ca.pem"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry",
+                    "-keyout", here / "server.key", "-out", here / "server.csr"], check=True, capture_output=True)
+    (here / "extensions").write_text("subjectAltName=IP:127.0.0.1\n")
+    subprocess.run(["openssl", "x509", "-req", "-in", here / "server.csr", "-CA", here / "ca.pem", "-CAkey",
+                    here / "ca.key", "-CAcreateserial", "-days", "30", "-extfile", here / "extensions",
+                    "-out", here / "server.pem"], check=True, capture_output=True)
+    hashed = crypt.crypt(PASSWORD, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
+    (here / "htpasswd").write_text(f"{USER}:{hashed}\n")
+    login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    (here / "auth.json").write_text(json.dumps({"auths": {ADDRESS: {"auth": login}}}))
+    return f"/mnt/share/{folder}/ca.pem", f"/mnt/share/{folder}/auth.json"
 
 
 def store(layout, folder, name, tag="latest"):
@@ -41,10 +69,14 @@ def _link(folder, digest):
 
 
 class Registry(Daemon):
-    """One that serves what `store` has put into the guest's share, below `folder`."""
+    """One that serves what `store` has put into the guest's share, below `folder`; guarded by what `guard` has made
+    below that folder."""
 
-    def __init__(self, vm, folder="registry"):
-        text = CONFIGURATION.format(folder=f"/mnt/share/{folder}", address=ADDRESS)
+    def __init__(self, vm, folder="registry", guarded=None):
+        where = f"/mnt/share/{guarded}"
+        text = CONFIGURATION.format(folder=f"/mnt/share/{folder}", address=ADDRESS,
+                                    http=TLS.format(folder=where) if guarded else "")
+        text += GUARDED.format(folder=where) if guarded else ""
         vm.run("cat > /etc/registry.yml", stdin=text)
         super().__init__(vm, "registry", "docker-registry serve /etc/registry.yml", PORT)
 
