@@ -103,8 +103,9 @@ def test_a_dry_run_reads_no_layer(guest, demo_image):
 
 
 def test_what_is_placed_is_not_downloaded_again(guest, wanted):
-    guest.vm.run(f"mkdir -p /etc/containerd/certs.d/{registry.ADDRESS} && printf '[host.\"https://{registry.ADDRESS}\"]\\n"
-                 f"ca = \"{guest.authority}\"\\n' > /etc/containerd/certs.d/{registry.ADDRESS}/hosts.toml")
+    hosts = f"/etc/containerd/certs.d/{registry.ADDRESS}"
+    guest.vm.run(f"mkdir -p {hosts} && cat > {hosts}/hosts.toml",
+                 stdin=f'[host."https://{registry.ADDRESS}"]\nca = "{guest.authority}"\n')
     reports = []
 
     def build():

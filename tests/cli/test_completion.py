@@ -37,8 +37,9 @@ def make_tab(build, ctl, tmp_path):
             split += [head, ":", tail] if colon and tail else [head, ":"] if colon else [word]
         text = SCRIPT.format(file=FILE, words=" ".join(map(shlex.quote, split)), line=shlex.quote(" ".join(words)))
         path = f"{build.path.parent}:{ctl.path.parent}:{os.environ['PATH']}"
-        done = subprocess.run(["bash", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=30,
-                              env={**os.environ, "PATH": path, "DAXFS_POOLS_DIR": str(pools)})
+        environment = {**os.environ, "PATH": path, "DAXFS_POOLS_DIR": str(pools)}
+        done = subprocess.run(["bash", "-c", text], cwd=tmp_path, capture_output=True, text=True, check=True,
+                              timeout=30, env=environment)
         assert done.stderr == "", done.stderr
         return {line.strip() for line in done.stdout.splitlines() if line.strip()}
 
