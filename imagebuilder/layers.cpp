@@ -29,9 +29,12 @@ using Built = std::unique_ptr<BuiltLayer>;
 class Counted final : public convert::Monitor {
  public:
   Status Advance(std::uint64_t source_bytes, std::uint64_t entries) override {
+    Add(source_bytes, entries);
+    return stopped() ? CancelledError("another layer has failed") : Status::Ok();
+  }
+  void Add(std::uint64_t source_bytes, std::uint64_t entries) {
     bytes_.fetch_add(source_bytes, std::memory_order_relaxed);
     entries_.fetch_add(entries, std::memory_order_relaxed);
-    return stopped() ? CancelledError("another layer has failed") : Status::Ok();
   }
   Status Tell(Progress& progress) {
     return progress.Advance(bytes_.exchange(0), entries_.exchange(0));
@@ -50,7 +53,9 @@ class Makers {
  public:
   using Make = std::function<Result<Built>(std::size_t index, convert::Monitor& monitor)>;
 
-  Makers(std::size_t count, unsigned threads, Make make) : count_(count), make_(std::move(make)) {
+  // `give_up` is called behind the first failure, by whoever has failed: what others wait for ends.
+  Makers(std::size_t count, unsigned threads, Make make, std::function<void()> give_up)
+      : count_(count), make_(std::move(make)), give_up_(std::move(give_up)) {
     const std::size_t wanted = std::min<std::size_t>(count, threads);
     threads_.reserve(wanted);
     while (threads_.size() < wanted) {
@@ -85,7 +90,17 @@ class Makers {
       return built;
     }
   }
-  convert::Monitor& monitor() { return counted_; }
+  // For work of the thread that takes: counts it, and ends it as soon as the whole has ended.
+  // Errors: of the first that failed; kCancelled.
+  Status Advance(std::uint64_t source_bytes, std::uint64_t entries, Progress& progress) {
+    counted_.Add(source_bytes, entries);
+    RETURN_IF_ERROR(counted_.Tell(progress));
+    return counted_.stopped() ? Failure().value_or(CancelledError("stopped")) : Status::Ok();
+  }
+  std::optional<Status> Failure() {
+    const std::scoped_lock lock(mutex_);
+    return failed_;
+  }
 
  private:
   static constexpr std::chrono::milliseconds kLook{100};
@@ -106,6 +121,7 @@ class Makers {
       } else if (!counted_.stopped()) {
         failed_ = built.status().WithContext(StepName(index, count_));
         counted_.Stop();
+        give_up_();
       }
       changed_.notify_all();
     }
@@ -113,6 +129,7 @@ class Makers {
 
   const std::size_t count_;
   const Make make_;
+  const std::function<void()> give_up_;
   Counted counted_;
   std::atomic<std::size_t> next_{0};
   std::mutex mutex_;
@@ -131,15 +148,31 @@ std::uint64_t StoredBytes(const oci::ImageRef& source) {
 // Each has buffers, and what it reads keeps a second thread busy.
 unsigned DefaultJobs() { return std::clamp(std::thread::hardware_concurrency(), 1U, 8U); }
 
-// What is below a layer; borrows the images.
-convert::Below BelowOf(const std::vector<Built>& layers) {
-  convert::Below below;
-  below.nothing = layers.empty();
+// The monitor of the thread that takes.
+class Own final : public convert::Monitor {
+ public:
+  Own(Makers& makers, Progress& progress) : makers_(makers), progress_(progress) {}
+  Status Advance(std::uint64_t source_bytes, std::uint64_t entries) override {
+    return makers_.Advance(source_bytes, entries, progress_);
+  }
+
+ private:
+  Makers& makers_;
+  Progress& progress_;
+};
+
+// What is below a layer that is not the lowest; borrows all.
+convert::Below BelowOf(const std::vector<Built>& layers, Own& own) {
   std::vector<const format::Image*> images;
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
     images.push_back(&(*layer)->image());
   }
-  if (!images.empty()) below.find = convert::FindInImages(std::move(images));
+  convert::Below below;
+  below.find = [&own, find = convert::FindInImages(std::move(images))](
+                   const std::string& path) -> Result<std::optional<convert::LowerDirectory>> {
+    RETURN_IF_ERROR(own.Advance(0, 0));
+    return find(path);
+  };
   return below;
 }
 
@@ -182,28 +215,39 @@ Result<std::vector<ImageReport>> BuildLayers(const Options& options, const oci::
   };
   progress.Begin(fmt::format("{} layers", count), StoredBytes(source));
   const unsigned jobs = options.jobs > 0 ? options.jobs : DefaultJobs();
-  Makers makers(count, jobs, [&](std::size_t index, convert::Monitor& monitor) {
-    convert::Below below;
-    below.nothing = index == 0;
-    return make(index, below, monitor);
-  });
-  const auto watch = [&](std::uint64_t, std::uint64_t) { return makers.monitor().Advance(0, 0); };
+  Makers makers(
+      count, jobs,
+      [&](std::size_t index, convert::Monitor& monitor) {
+        convert::Below below;
+        below.nothing = index == 0;
+        return make(index, below, monitor);
+      },
+      [&] { images.GiveUp(); });
+  Own own(makers, progress);
+  // What this thread has met, or that which has ended it.
+  const auto failed = [&](const Status& status, std::size_t index) {
+    return makers.Failure().value_or(Status(status).WithContext(StepName(index, count)));
+  };
   std::vector<Built> layers;
   std::vector<ImageReport> reports;
   std::optional<oci::Digest> parent;
   for (std::size_t i = 0; i < count; ++i) {
     ASSIGN_OR_RETURN(Built layer, makers.Take(i, progress));
-    const convert::Below below = BelowOf(layers);
-    ASSIGN_OR_RETURN(const bool differs, convert::DiffersOver(layer->image(), below));
-    if (differs && i > 0) {
-      Result<Built> again = make(i, below, makers.monitor());
-      if (!again.ok()) return again.status().WithContext(StepName(i, count));
-      layer = *std::move(again);
+    if (i > 0) {
+      const convert::Below below = BelowOf(layers, own);
+      const Result<bool> differs = convert::DiffersOver(layer->image(), below);
+      if (!differs.ok()) return failed(differs.status(), i);
+      if (*differs) {
+        Result<Built> again = make(i, below, own);
+        if (!again.ok()) return failed(again.status(), i);
+        layer = *std::move(again);
+      }
     }
     if (options.verify) {
-      const Status verified =
-          format::Verify(layer->image(), format::VerifyLevel::kFull, watch).status();
-      if (!verified.ok()) return verified.WithContext(StepName(i, count));
+      const auto watch = [&](std::uint64_t, std::uint64_t) { return own.Advance(0, 0); };
+      const Result<format::VerifySummary> verified =
+          format::Verify(layer->image(), format::VerifyLevel::kFull, watch);
+      if (!verified.ok()) return failed(verified.status(), i);
     }
     const oci::Digest& diff_id = source.layers[i].diff_id;
     const oci::Digest chain = parent ? oci::ChainId(*parent, diff_id) : diff_id;
@@ -213,6 +257,7 @@ Result<std::vector<ImageReport>> BuildLayers(const Options& options, const oci::
     reports.back().stored_bytes = source.layers[i].size_bytes;
     layers.push_back(std::move(layer));
   }
+  RETURN_IF_ERROR(own.Advance(0, 0));
   progress.End();
   return reports;
 }

@@ -61,9 +61,8 @@ int RunList(const Options& list, Progress& progress, base::Logger& log) {
       const int printed = Print(one.source.text + "\n" + SummaryText(*report), log);
       if (printed != 0) return printed;
     }
-    const bool ended = report.status().code() == StatusCode::kCancelled;
     reports.push_back({one.source.text, std::move(report)});
-    if (ended) break;
+    if (progress.interrupted()) break;
   }
   if (list.json) {
     const int printed = Print(ListJson(list.pool, reports) + "\n", log);

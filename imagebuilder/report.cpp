@@ -76,13 +76,13 @@ Json StatusJson(const Status& status) {
 
 // Of an image that is to be made, as far as that is known.
 std::string PlanText(const ImageReport& image) {
-  if (!image.summary.source) {
+  if (!image.stored_bytes) {
     return fmt::format("{}  {} inodes  root {}, not kept\n",
                        base::HumanSize(image.summary.image_bytes), image.summary.inodes,
                        image.summary.root.ToString());
   }
   return fmt::format("{}  {} stored{}\n", DiffId(*image.summary.source),
-                     base::HumanSize(image.stored_bytes.value_or(0)),
+                     base::HumanSize(*image.stored_bytes),
                      image.how == "found"     ? ", was there"
                      : image.how == "missing" ? ", to be made"
                                               : "");

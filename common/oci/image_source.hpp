@@ -43,6 +43,9 @@ class ImageSource {
 
   // The stored bytes, which verify themselves where `digest` is known. Errors: kNotFound, by errno.
   virtual Result<std::unique_ptr<PositionedReader>> OpenLayer(const LayerRef& layer) const = 0;
+
+  // Nobody wants anything of it any more: who waits for bytes from afar fails soon. Thread safe.
+  virtual void GiveUp() const {}
 };
 
 // The layers of a config whose diff_ids have to be `count`. Errors: kInvalidArgument.

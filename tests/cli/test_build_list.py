@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """daxfs-build of many sources at once, in advance, and with a second look."""
 
+import hashlib
 import json
 
 import pytest
@@ -92,6 +93,25 @@ def test_a_dry_run_says_what_there_is_to_do(pool, layout, tree, tmp_path):
     real = last_line(pool.build_program.run(f"dir:{tree}", "-o", out, "--json"))["images"][0]
     assert planned["root"] == real["root"] and planned["size_bytes"] == real["size_bytes"] == out.stat().st_size
     assert "not kept" in pool.build_program.ok(f"dir:{tree}", "-o", out, "--dry-run")
+
+
+def test_a_dry_run_of_a_tar_knows_its_size(build, tmp_path):
+    (tmp_path / "x.tar").write_bytes(tar_of([("a", b"a" * 100000)]))
+    said = build.ok(f"tar:{tmp_path / 'x.tar'}", "-o", tmp_path / "out", "--dry-run")
+    assert "not kept" in said and "stored" not in said
+
+
+def test_the_reason_is_that_of_the_layer_that_failed(pool, layout, tmp_path):
+    """Whatever the others were doing then: one is made again over what is below it."""
+    bad = Layout(tmp_path / "bad")
+    tars = [tar_of([("a/", "", 0o700)]), tar_of([("a/large", bytes(range(256)) * 40000)]), tar_of([("c", "c")])]
+    ids = ["sha256:" + hashlib.sha256(tar).hexdigest() for tar in [*tars[:2], b"another"]]
+    bad.index(bad.image(tars, diff_ids=ids))
+    for jobs in ("1", "3"):
+        done = listed(pool, f"oci:{bad.path}\noci:{layout}\n", "--json", "-j", jobs)
+        sources = last_line(done)["sources"]
+        assert "layer 3 of 3: " in sources[0]["error"] and ids[2] in sources[0]["error"], sources[0]
+        assert sources[1]["ok"], "the next one is made all the same"
 
 
 @pytest.mark.parametrize("mode", ["--per-layer", "--flatten"])

@@ -17,6 +17,8 @@ import pytest
 import layouts
 
 NAME = "team/image"
+SECONDS = 50  # less than a program of a test may take
+STALLED_SECONDS = 30  # behind them daxfs-build asks once more
 USER = "Basic dXNlcjpwYXNz"  # user:pass
 
 
@@ -254,6 +256,34 @@ def test_what_cannot_be_had_is_said_and_nothing_stays(build, layout, flags, tmp_
         result = build.run(f"docker://{server.host}/{NAME}:1", "--flatten", "-o", tmp_path / "image", *flags)
     assert result.returncode == 1 and said in result.stderr, result.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_failure_does_not_wait_for_what_stands_still(build, layout, flags, tmp_path):
+    """One layer never comes while the other is not there; the program would wait for half a minute, and again."""
+    top = json.loads((layout / "index.json").read_text())["manifests"][0]["digest"]
+    manifest = (layout / "blobs/sha256" / top.removeprefix("sha256:")).read_text()
+    lowest, other = json.loads(manifest)["layers"]
+    asked, over = threading.Event(), threading.Event()
+
+    def misbehave(handler, path):
+        if lowest["digest"] in path:
+            asked.set()
+            return over.wait(SECONDS)
+        if other["digest"] in path:
+            asked.wait(SECONDS)
+            handler.send(404)
+            return True
+        return False
+
+    with serving(layout, misbehave) as server:
+        try:
+            started = time.monotonic()
+            done = build.run(f"docker://{server.host}/{NAME}:1", "--per-layer", "-o", tmp_path / "out", "-j", "2",
+                             *flags)
+        finally:
+            over.set()
+    assert done.returncode == 1 and "layer 2 of 2: " in done.stderr and "404" in done.stderr, done.stderr
+    assert time.monotonic() - started < STALLED_SECONDS
 
 
 def test_nobody_listens(build, layout, flags, tmp_path):

@@ -63,9 +63,9 @@ StatusCode CodeOf(CURLcode code) {
 // One exchange. libcurl is driven by whoever reads, so nothing comes that nobody waits for.
 class Exchange final : public HttpResponse {
  public:
-  Exchange(const HttpRequest& request, const std::atomic<bool>& interrupted)
+  Exchange(const HttpRequest& request, const std::function<bool()>& cancelled)
       : request_(request),
-        interrupted_(interrupted),
+        cancelled_(cancelled),
         easy_(curl_easy_init()),
         multi_(curl_multi_init()) {}
   Exchange(const Exchange&) = delete;
@@ -169,7 +169,7 @@ class Exchange final : public HttpResponse {
 
   // Moves things on, and waits a moment if nothing moves.
   Status Step() {
-    if (interrupted_.load(std::memory_order_relaxed)) return CancelledError("interrupted");
+    if (cancelled_()) return CancelledError("interrupted");
     int running = 0;
     if (curl_multi_perform(multi_.get(), &running) != CURLM_OK) {
       return InternalError("libcurl fails");
@@ -243,7 +243,7 @@ class Exchange final : public HttpResponse {
   }
 
   const HttpRequest request_;
-  const std::atomic<bool>& interrupted_;
+  const std::function<bool()>& cancelled_;
   std::unique_ptr<curl_slist, FreeList> fields_;
   std::unique_ptr<CURL, FreeEasy> easy_;
   std::unique_ptr<CURLM, FreeMulti> multi_;
@@ -265,25 +265,25 @@ class Exchange final : public HttpResponse {
 
 class CurlClient final : public HttpClient {
  public:
-  explicit CurlClient(const std::atomic<bool>& interrupted) : interrupted_(interrupted) {
+  explicit CurlClient(std::function<bool()> cancelled) : cancelled_(std::move(cancelled)) {
     static std::once_flag once;
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
   }
 
   Result<std::unique_ptr<HttpResponse>> Ask(const HttpRequest& request) override {
-    auto exchange = std::make_unique<Exchange>(request, interrupted_);
+    auto exchange = std::make_unique<Exchange>(request, cancelled_);
     RETURN_IF_ERROR(exchange->Start());
     return std::unique_ptr<HttpResponse>(std::move(exchange));
   }
 
  private:
-  const std::atomic<bool>& interrupted_;
+  const std::function<bool()> cancelled_;
 };
 
 }  // namespace
 
-std::unique_ptr<HttpClient> MakeHttpClient(const std::atomic<bool>& interrupted) {
-  return std::make_unique<CurlClient>(interrupted);
+std::unique_ptr<HttpClient> MakeHttpClient(std::function<bool()> cancelled) {
+  return std::make_unique<CurlClient>(std::move(cancelled));
 }
 
 Result<std::string> ReadBody(HttpResponse& response, std::size_t limit_bytes) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -55,8 +55,8 @@ class HttpClient {
   virtual Result<std::unique_ptr<HttpResponse>> Ask(const HttpRequest& request) = 0;
 };
 
-// By libcurl. Gives up within a second once `interrupted` is true; borrowed.
-std::unique_ptr<HttpClient> MakeHttpClient(const std::atomic<bool>& interrupted);
+// By libcurl. Gives up within a second once `cancelled` says so, which every thread asks.
+std::unique_ptr<HttpClient> MakeHttpClient(std::function<bool()> cancelled);
 
 // All of a body that is no longer than that. Errors: kResourceExhausted; the response's.
 Result<std::string> ReadBody(HttpResponse& response, std::size_t limit_bytes);

@@ -105,14 +105,14 @@ class ResumedReader final : public ByteReader {
   bool gone_ = false;
 };
 
-// Of this thread; false once it is interrupted.
-std::function<bool(milliseconds)> SleepUnless(const std::atomic<bool>& interrupted) {
-  return [&interrupted](milliseconds pause) {
+// Of this thread; false once it is cancelled.
+std::function<bool(milliseconds)> SleepUnless(std::function<bool()> cancelled) {
+  return [cancelled = std::move(cancelled)](milliseconds pause) {
     const auto end = std::chrono::steady_clock::now() + pause;
-    while (!interrupted.load() && std::chrono::steady_clock::now() < end) {
+    while (!cancelled() && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(kTick);
     }
-    return !interrupted.load();
+    return !cancelled();
   };
 }
 
@@ -131,8 +131,15 @@ std::string MediaType(const HttpResponse& response) {
 Result<std::unique_ptr<RegistrySource>> RegistrySource::Open(const ImageReference& image,
                                                              RegistryOptions options,
                                                              const std::atomic<bool>& interrupted) {
-  if (!options.retry.sleep) options.retry.sleep = SleepUnless(interrupted);
-  return Open(image, std::move(options), MakeHttpClient(interrupted));
+  auto given_up = std::make_shared<std::atomic<bool>>(false);
+  const std::function<bool()> cancelled = [&interrupted, given_up] {
+    return interrupted.load(std::memory_order_relaxed) || given_up->load(std::memory_order_relaxed);
+  };
+  if (!options.retry.sleep) options.retry.sleep = SleepUnless(cancelled);
+  ASSIGN_OR_RETURN(std::unique_ptr<RegistrySource> source,
+                   Open(image, std::move(options), MakeHttpClient(cancelled)));
+  source->given_up_ = std::move(given_up);
+  return source;
 }
 
 Result<std::unique_ptr<RegistrySource>> RegistrySource::Open(const ImageReference& image,
@@ -251,5 +258,7 @@ Result<std::unique_ptr<PositionedReader>> RegistrySource::OpenLayer(const LayerR
       std::make_unique<ResumedReader>(open, std::move(answer), layer.size_bytes, options_.retry),
       *layer.digest, layer.size_bytes));
 }
+
+void RegistrySource::GiveUp() const { given_up_->store(true); }
 
 }  // namespace daxfs::oci

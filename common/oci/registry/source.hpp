@@ -39,6 +39,7 @@ class RegistrySource final : public ImageSource {
   Result<ImageRef> Find(const std::string& reference, const std::string& platform) const override;
   // A connection that breaks is made again where it broke.
   Result<std::unique_ptr<PositionedReader>> OpenLayer(const LayerRef& layer) const override;
+  void GiveUp() const override;
 
  private:
   // What was asked for: an index or a manifest.
@@ -60,6 +61,7 @@ class RegistrySource final : public ImageSource {
   auto AskAll(bool resolving, const Ask& ask) const
       -> decltype(ask(std::declval<EndpointClient&>()));
 
+  std::shared_ptr<std::atomic<bool>> given_up_ = std::make_shared<std::atomic<bool>>(false);
   const ImageReference image_;
   const RegistryOptions options_;
   const std::unique_ptr<HttpClient> http_;
