@@ -169,7 +169,10 @@ Status TakeRecord(std::string_view key, std::string_view value, RawHeader* heade
   } else if (key == "SCHILY.devmajor" || key == "SCHILY.devminor") {
     header->device_records = true;
   } else if (key == "size") {
-    header->pax_size = value != "0";
+    std::uint64_t size = 0;
+    const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), size);
+    if (error != std::errc()) return InvalidArgumentError("PAX size that is too large");
+    header->pax_size = size;
   }
   return Status::Ok();
 }
@@ -219,7 +222,7 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   header->sparse_name.clear();
   header->xattrs.clear();
   header->extras.clear();
-  header->pax_size = false;
+  header->pax_size.reset();
   header->device_records = false;
   header->own_uid = header->own_gid = header->own_mtime = false;
   SparseRecords sparse;
@@ -230,6 +233,7 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   }
   if (sparse.any && !sparse.Known())
     return InvalidArgumentError("GNU.sparse records without a map");
+  header->sparse = sparse.any;
   return Status::Ok();
 }
 
@@ -313,11 +317,13 @@ Status TakeFields(std::string_view block, bool extended, RawHeader* header) {
                         "7S",
                         4)
                         .find(header->type) != std::string_view::npos;
-  if (!file && header->pax_size) {
+  if (!file && header->pax_size.value_or(0) > 0) {
     return InvalidArgumentError("PAX size of something that is no file");
   }
-  if (header->type != '1') return Status::Ok();
   ASSIGN_OR_RETURN(const std::int64_t size, Number(block, kSize));
+  header->body_bytes = header->pax_size.value_or(std::max<std::int64_t>(size, 0));
+  header->sparse = file && (header->sparse || header->type == 'S');
+  if (header->type != '1') return Status::Ok();
   if (extended && size > 0) return InvalidArgumentError("hard link with a size");
   return Status::Ok();
 }
@@ -348,6 +354,7 @@ Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
     if (std::string_view("xgLKV").find(header.type) == std::string_view::npos) {
       TakeNames(block, gnu, &header);
       RETURN_IF_ERROR(TakeFields(block, at > 0, &header));
+      header.header_bytes = at + kTarBlock;
       return header;
     }
     ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSize.offset, kSize.length)));

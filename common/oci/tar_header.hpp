@@ -24,16 +24,19 @@ struct TarTime {
 
 // What the raw header blocks of one entry say beyond libarchive's reading of them.
 struct RawHeader {
-  char type = '\0';               // typeflag of the entry itself
-  std::uint32_t permissions = 0;  // of its mode; libarchive changes them by an ACL
-  bool volume_label = false;      // a GNU volume label ('V') stood before it
-  bool global = false;            // so did a global header that says something of entries
-  std::string path;               // of the headers before it, GNU 'L' over PAX; empty: none
-  std::string sparse_name;        // PAX record GNU.sparse.name; path has it already
-  std::optional<TarTime> mtime;   // PAX record
-  std::string link_path;          // the same, GNU 'K' over PAX
-  bool device_records = false;    // PAX records SCHILY.devmajor, SCHILY.devminor
-  bool pax_size = false;          // PAX record size, other than 0
+  char type = '\0';                       // typeflag of the entry itself
+  std::uint32_t permissions = 0;          // of its mode; libarchive changes them by an ACL
+  bool volume_label = false;              // a GNU volume label ('V') stood before it
+  bool global = false;                    // so did a global header that says something of entries
+  std::string path;                       // of the headers before it, GNU 'L' over PAX; empty: none
+  std::string sparse_name;                // PAX record GNU.sparse.name; path has it already
+  std::optional<TarTime> mtime;           // PAX record
+  std::string link_path;                  // the same, GNU 'K' over PAX
+  bool device_records = false;            // PAX records SCHILY.devmajor, SCHILY.devminor
+  std::optional<std::uint64_t> pax_size;  // PAX record
+  bool sparse = false;                    // GNU.sparse records, or an old GNU sparse file
+  std::uint64_t header_bytes = 0;         // all of its headers
+  std::uint64_t body_bytes = 0;  // of a file: a sparse one's data, and its map if that stands there
   // A PAX record without a value leaves it to the header's own field, which libarchive passes over.
   bool own_uid = false;
   bool own_gid = false;

@@ -138,6 +138,8 @@ Result<bool> TarReader::Next(TarEntry* entry) {
   // A warning is about a character set or an attribute that is taken from the raw header below.
   if (result != ARCHIVE_OK && result != ARCHIVE_WARN) return ArchiveError("header");
   ASSIGN_OR_RETURN(RawHeader raw, CurrentHeader());
+  sparse_ = raw.sparse;
+  if (sparse_) RETURN_IF_ERROR(TakeMap(from, raw));
   RETURN_IF_ERROR(Fill(from, std::move(raw), entry));
   has_data_ = true;
   data_done_ = 0;
@@ -158,6 +160,32 @@ Status TarReader::CheckEnd() {
   }
   if (more) return DataLossError("tar: a lone block of zeros with more behind it");
   return Status::Ok();
+}
+
+// libarchive takes whatever data there is, whatever the map says.
+Status TarReader::TakeMap(archive_entry* from, const RawHeader& raw) {
+  const auto start = static_cast<std::uint64_t>(archive_read_header_position(archive_.get()));
+  // Format 1.0 has the map before the data; old GNU files have theirs in headers.
+  const std::uint64_t map = raw.type == 'S' ? 0 : data_offset() - start - raw.header_bytes;
+  if (map > raw.body_bytes) return DataLossError("tar: a sparse file's map beyond its end");
+  sparse_stored_ = raw.body_bytes - map;
+  sparse_read_ = 0;
+  sparse_mapped_ = 0;
+  if (archive_entry_sparse_reset(from) == 0) {  // all of the file, or nothing; there is no next
+    if (sparse_stored_ > 0) sparse_mapped_ = static_cast<std::uint64_t>(archive_entry_size(from));
+    return Status::Ok();
+  }
+  la_int64_t offset = 0;
+  la_int64_t length = 0;
+  while (archive_entry_sparse_next(from, &offset, &length) == ARCHIVE_OK) {
+    sparse_mapped_ += static_cast<std::uint64_t>(length);
+  }
+  return Status::Ok();
+}
+
+Status TarReader::CheckSparse() const {
+  if (sparse_read_ == sparse_stored_ && sparse_read_ == sparse_mapped_) return Status::Ok();
+  return DataLossError("tar: a sparse file's data is not what its map says");
 }
 
 std::uint64_t TarReader::data_offset() const {
@@ -239,6 +267,7 @@ Result<TarData> TarReader::ReadData() {
   TarData data;
   if (result == ARCHIVE_EOF) {
     has_data_ = false;
+    if (sparse_) RETURN_IF_ERROR(CheckSparse());
     // A sparse file may end in a hole.
     if (data_done_ < data_size_) data.zeros = data_size_ - data_done_;
     data_done_ = data_size_;
@@ -249,6 +278,7 @@ Result<TarData> TarReader::ReadData() {
   data.zeros = start - data_done_;
   data.bytes = std::span(static_cast<const std::byte*>(bytes), size);
   data_done_ = start + size;
+  sparse_read_ += size;
   return data;
 }
 

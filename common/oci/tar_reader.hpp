@@ -81,6 +81,8 @@ class TarReader {
   Status SkipData();
   Status CheckEnd();
   Result<RawHeader> CurrentHeader();
+  Status TakeMap(archive_entry* from, const RawHeader& raw);
+  Status CheckSparse() const;
   Status Fill(archive_entry* from, RawHeader raw, TarEntry* entry);
 
   ChunkSource& source_;
@@ -97,6 +99,11 @@ class TarReader {
   bool global_ = false;
   std::uint64_t data_done_ = 0;
   std::uint64_t data_size_ = 0;
+  // Of a sparse file: what its body has besides the map, what the map says, what was read.
+  bool sparse_ = false;
+  std::uint64_t sparse_stored_ = 0;
+  std::uint64_t sparse_mapped_ = 0;
+  std::uint64_t sparse_read_ = 0;
 };
 
 }  // namespace daxfs::oci

@@ -455,6 +455,14 @@ TEST(TarReaderTest, DamagedSparseMapsAreRefused) {
   }
 }
 
+TEST(TarReaderTest, ASparseFilesDataIsWhatItsMapSays) {
+  EXPECT_TRUE(SparseFile("1\n100\n5\n", "1000", "first").ok());
+  for (const std::string stored : {"", "firs", "first and more"}) {
+    EXPECT_FALSE(SparseFile("1\n100\n5\n", "1000", stored).ok()) << stored;
+  }
+  EXPECT_FALSE(SparseFile("1\n0\n1000\n", "1000", "first").ok());
+}
+
 TEST(TarReaderTest, RefusesDamage) {
   const std::string good = TarBuilder().File("a", std::string(2000, 'x')).Finish();
   for (const std::size_t cut :

@@ -52,14 +52,18 @@ class ResumedReader final : public ByteReader {
     if (at_ == size_bytes_) return std::size_t{0};
     out = out.first(std::min<std::uint64_t>(out.size(), size_bytes_ - at_));
     milliseconds pause = policy_.first_pause;
-    for (int attempt = 1;; ++attempt) {
+    for (;;) {
       const Result<std::size_t> count = ReadOnce(out);
       if (count.ok()) {
         at_ += *count;
         return count;
       }
+      if (at_ - counted_from_ >= kWorthABreak) {
+        counted_from_ = at_;
+        breaks_ = 0;
+      }
       const bool again = count.status().code() == StatusCode::kUnavailable && !gone_;
-      if (!again || attempt >= policy_.attempts) return count;
+      if (!again || ++breaks_ >= policy_.attempts) return count;
       broken_ = true;
       if (!policy_.sleep(pause)) return CancelledError("interrupted");
       pause = std::min(pause * 2, policy_.longest_pause);
@@ -96,11 +100,16 @@ class ResumedReader final : public ByteReader {
     return Status::Ok();
   }
 
+  // Connections that break are forgotten behind so many bytes; who sends less before each ends it.
+  static constexpr std::uint64_t kWorthABreak = 1 << 20;
+
   const Opener open_;
   Answer answer_;
   const std::uint64_t size_bytes_;
   const RetryPolicy policy_;
   std::uint64_t at_ = 0;
+  std::uint64_t counted_from_ = 0;  // the place since which breaks are counted
+  int breaks_ = 0;
   bool broken_ = false;  // answer_, which is not where at_ is
   bool gone_ = false;
 };

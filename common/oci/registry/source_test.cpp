@@ -228,7 +228,7 @@ TEST_F(RegistrySourceTest, AConnectionThatBreaksIsMadeAgainWhereItBroke) {
     asked_.clear();
     handler_ = [&](const HttpRequest& request) -> Result<Reply> {
       ASSIGN_OR_RETURN(Reply reply, Usual(request));
-      if (request.url.find(DigestOf(layer_)) == std::string::npos || breaks == 4) return reply;
+      if (request.url.find(DigestOf(layer_)) == std::string::npos || breaks == 2) return reply;
       ++breaks;
       // The end of an answer without a length looks the same.
       reply.breaks = breaks % 2 == 0;
@@ -238,8 +238,38 @@ TEST_F(RegistrySourceTest, AConnectionThatBreaksIsMadeAgainWhereItBroke) {
     const Result<std::string> read = ReadLayer();
     ASSERT_TRUE(read.ok()) << read.status().message();
     EXPECT_EQ(*read, layer_);
-    EXPECT_EQ(breaks, 4);
-    EXPECT_EQ(HeaderOf(asked_.back(), "Range"), "bytes=36-");
+    EXPECT_EQ(breaks, 2);
+    EXPECT_EQ(HeaderOf(asked_.back(), "Range"), "bytes=18-");
+  }
+}
+
+TEST_F(RegistrySourceTest, BreaksAreForgottenBehindAMebibyte) {
+  constexpr std::size_t kMebibyte = std::size_t{1} << 20;
+  const std::string large(5 * kMebibyte, 'x');
+  LayerRef layer;
+  layer.digest = Sha256::Of(std::as_bytes(std::span(large)));
+  layer.size_bytes = large.size();
+  Serve("blobs/" + DigestOf(large), large, "application/octet-stream");
+  std::size_t each = 0;
+  handler_ = [&](const HttpRequest& request) -> Result<Reply> {
+    ASSIGN_OR_RETURN(Reply reply, Usual(request));
+    reply.body.resize(std::min(reply.body.size(), each));
+    return reply;
+  };
+  for (const bool enough : {true, false}) {
+    SCOPED_TRACE(enough);
+    each = enough ? kMebibyte : kMebibyte / 4;
+    asked_.clear();
+    ASSERT_TRUE((source_ = std::move(*Open())));
+    const auto blob = source_->OpenLayer(layer);
+    ASSERT_TRUE(blob.ok()) << blob.status().message();
+    std::vector<std::byte> buffer(large.size());
+    Result<std::size_t> n(0);
+    for (std::size_t at = 0; (n = (*blob)->Read(std::span(buffer).subspan(at))).ok() && *n > 0;) {
+      at += *n;
+    }
+    EXPECT_EQ(n.ok(), enough);
+    EXPECT_EQ(asked_.size(), enough ? 5 : 3);
   }
 }
 

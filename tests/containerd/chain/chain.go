@@ -6,6 +6,7 @@ package chain
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -44,6 +45,9 @@ type Entry struct {
 // Layer is a tar and how it is stored.
 type Layer struct {
 	Entries     []Entry
+	Raw         []byte // instead: all of the tar
+	Blob        []byte // what is stored, if Compression does not make it of the tar
+	MediaType   string // if another than Compression's
 	Compression Compression
 	Trailing    int // bytes behind the end of the archive
 }
@@ -64,6 +68,9 @@ type Stored struct {
 
 // Tar has the bytes of the archive.
 func (l Layer) Tar() ([]byte, error) {
+	if l.Raw != nil {
+		return l.Raw, nil
+	}
 	var out bytes.Buffer
 	writer := tar.NewWriter(&out)
 	for _, entry := range l.Entries {
@@ -83,8 +90,8 @@ func (e Entry) write(writer *tar.Writer, out *bytes.Buffer) error {
 		if err := writer.Flush(); err != nil {
 			return err
 		}
-		e.writeSparse(out)
-		return nil
+		_, err := out.Write(e.sparse())
+		return err
 	}
 	header := e.Header
 	header.Size = int64(len(e.Data))
@@ -101,13 +108,15 @@ func (l Layer) Store() (*Stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	blob, err := l.Compression.pack(plain)
-	if err != nil {
-		return nil, err
+	blob := l.Blob
+	if blob == nil {
+		if blob, err = l.Compression.Pack(plain); err != nil {
+			return nil, err
+		}
 	}
 	return &Stored{
 		Descriptor: ocispec.Descriptor{
-			MediaType: ocispec.MediaTypeImageLayer + string(l.Compression),
+			MediaType: cmp.Or(l.MediaType, ocispec.MediaTypeImageLayer+string(l.Compression)),
 			Digest:    digest.FromBytes(blob),
 			Size:      int64(len(blob)),
 		},
@@ -117,7 +126,8 @@ func (l Layer) Store() (*Stored, error) {
 	}, nil
 }
 
-func (c Compression) pack(plain []byte) ([]byte, error) {
+// Pack compresses.
+func (c Compression) Pack(plain []byte) ([]byte, error) {
 	var out bytes.Buffer
 	var writer io.WriteCloser
 	switch c {

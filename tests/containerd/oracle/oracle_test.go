@@ -45,6 +45,9 @@ type lab struct {
 	builder      builder
 	scratch      string
 	begin        time.Time
+	// Of the last comparison: what containerd shows over all layers it has, and why these are not all.
+	shown   tree.Tree
+	refused error
 }
 
 func newLab(t *testing.T) *lab {
@@ -123,6 +126,7 @@ func (l *lab) differences(ctx context.Context, name string, theirLayers, ourLaye
 }
 
 func (l *lab) compare(ctx context.Context, theirs, ours *Unpacked, figures *figures) ([]string, error) {
+	l.shown, l.refused = nil, theirs.Err
 	var lines []string
 	if stumbled(theirs.Err) && len(ours.Applied) > len(theirs.Applied) {
 		figures.Stumbled++
@@ -169,6 +173,7 @@ func (l *lab) compareTrees(ctx context.Context, theirs, ours *Unpacked, layers i
 	if err != nil {
 		return nil, err
 	}
+	l.shown = wanted
 	figures.Trees++
 	figures.Names += len(wanted)
 	// A directory that no entry names, and the root, get the time at which containerd made something in them.
@@ -206,16 +211,22 @@ func TestChains(t *testing.T) {
 				}
 				t.Logf("again: -seed %d -count 1\n%v", made.Seed, made)
 			}
-			for _, pool := range []string{options.Pool, *second} {
-				if out, err := exec.Command(*collect, "pool", "gc", pool).CombinedOutput(); err != nil {
-					t.Errorf("%v: %s", err, out)
-				}
-			}
+			lab.collectAll(t)
 		})
 	}
 	report(t, all)
 	if all.Stumbled*20 > all.Chains {
 		t.Errorf("%d of %d chains say little: containerd alone refuses them", all.Stumbled, all.Chains)
+	}
+}
+
+// collectAll frees what nobody holds: what is like it is made anew.
+func (l *lab) collectAll(t *testing.T) {
+	t.Helper()
+	for _, pool := range []string{options.Pool, *second} {
+		if out, err := exec.Command(*collect, "pool", "gc", pool).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
 	}
 }
 
