@@ -158,6 +158,25 @@ def test_containerds_own_tests_pass(nodes):
         assert {result for result, _ in results} == {"PASS"}, results
 
 
+@pytest.mark.long
+def test_every_kind_of_input_is_what_this_containerd_makes_of_it(nodes):
+    """TestMatrix of tests/containerd/oracle, with the containerd that runs here, and that only what is documented
+    differs."""
+    node = nodes[0]
+    oracle = node.vm.share / "oracle.test"
+    subprocess.run(["go", "test", "-c", "-o", oracle, "./oracle"], check=True, env=GO,
+                   cwd=module.REPOSITORY / "tests" / "containerd")
+    programs.install_tool(node.vm, "daxfsctl")
+    done = node.vm.run(["/mnt/share/oracle.test", "-test.v", "-test.run", "TestMatrix|TestKnownDifferences", "-daemon",
+                        "/usr/local/sbin/daxfs-snapshotter", "-pool", POOL, "-backend", "kernel", "-containerd",
+                        "/run/containerd/containerd.sock", "-collect", "daxfsctl", "-names", "2000"],
+                       check=False, timeout=900)
+    results = re.findall(r"^    --- (\w+): (\S+)", done.stdout, re.M)
+    failed = [name for result, name in results if result != "PASS"]
+    lines = [line for line in done.stdout.splitlines() if "_test.go" in line]
+    assert done.rc == 0 and not failed and len(results) > 150, "\n".join([*failed, *lines, done.stderr[-2000:]])
+
+
 def test_nothing_is_left_of_what_was_removed(nodes):
     for node in nodes:
         for image in node.ctr("images", "ls", "-q").stdout.split():

@@ -167,6 +167,21 @@ def test_images_of_many_layers(cluster, tmp_path, count):
     host.node.ctr("images", "rm", "--sync", image)
 
 
+def test_an_image_that_has_a_layer_again(cluster, tmp_path):
+    """As those have that were made by commands that changed no file."""
+    host = cluster.hosts[0]
+    shell = [tree.directory("bin"), tree.file("bin/sh", Path("/bin/busybox").read_bytes(), 0o755), tree.file("a", b"1")]
+    nothing, more = ("nothing", [], True), ("more", [tree.file("b", b"2")], True)
+    layers = [("shell", shell, True), nothing, more, nothing, ("less", [tree.whiteout("b")], True), more, nothing]
+    layout.write(tmp_path, layers)
+    archive = host.node.put_image(tmp_path / "image")
+    host.node.ctr("images", "import", "--snapshotter", "daxfs", "--index-name", "again:1", archive)
+    shown = host.node.ctr("run", "--rm", "--snapshotter", "daxfs", "again:1", "c-again", "/bin/sh", "-c",
+                          "echo new > /c; read a < /a; read b < /b; read c < /c; echo $a $b $c").stdout
+    assert shown.split() == ["1", "2", "new"]
+    host.node.ctr("images", "rm", "--sync", "again:1")
+
+
 def test_a_container_in_a_user_namespace(cluster):
     """Files of the layers are root's inside, by an idmapped mount; nothing is copied for that."""
     host = cluster.hosts[0]

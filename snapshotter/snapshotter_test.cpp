@@ -75,6 +75,23 @@ TEST_F(SnapshotterTest, AppliedLayersAreImagesAndAnnouncedByTheirChain) {
   EXPECT_EQ(*snapshotter_->Measure("k8s.io/1/" + first.ToString(), never), (Usage{1234, 5}));
 }
 
+TEST_F(SnapshotterTest, OfALayerThatIsThereAgainTheUppermostIsTaken) {
+  Pull(1, "one", "");
+  Pull(2, "two", "one");
+  Pull(1, "three", "two");
+  const Mount mount = PrepareOne("container", "three");
+  EXPECT_THAT(mount.options, Contains("lowerdir=" + Path(3, "fs") + ":" + Path(2, "fs")));
+  Pull(1, "four", "three");
+  Pull(2, "five", "four");
+  EXPECT_THAT(snapshotter_->View("view", "five", {})->front().options,
+              ElementsAre("lowerdir=" + Path(6, "fs") + ":" + Path(5, "fs"), "index=off"));
+  // What is applied may be a layer below, and then there is one.
+  Pull(7, "base", "");
+  Pull(7, "again", "base");
+  EXPECT_EQ(snapshotter_->View("alone", "again", {})->front(),
+            (Mount{"bind", Path(9, "fs"), {"ro", "rbind"}}));
+}
+
 TEST_F(SnapshotterTest, NamesThatAreNotTheChainAreNotAnnounced) {
   Pull(1, "a-name", "");
   Pull(2, Numbered(9).ToString(), "a-name");

@@ -4,15 +4,12 @@ package oracle
 
 import (
 	"archive/tar"
-	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"daxfs/tests/containerd/chain"
-
-	"github.com/containerd/containerd/v2/pkg/namespaces"
 )
 
 func entry(kind byte, name string, mode int64) chain.Entry {
@@ -82,7 +79,7 @@ func check(t *testing.T, lines, texts []string) {
 // What differs, and is listed in docs/snapshotter.md, "Where it differs from containerd": none may go unnoticed either.
 func TestKnownDifferences(t *testing.T) {
 	lab := newLab(t)
-	ctx := namespaces.WithNamespace(context.Background(), "oracle")
+	ctx := lab.context(t)
 	for _, row := range []struct {
 		name   string
 		layers []chain.Layer
@@ -137,7 +134,7 @@ func sample() []chain.Layer {
 // The comparison is not blind: whatever is done to one side, it says so, and nothing else.
 func TestWhatIsAlteredIsNoticed(t *testing.T) {
 	lab := newLab(t)
-	ctx := namespaces.WithNamespace(context.Background(), "oracle")
+	ctx := lab.context(t)
 	drop := func(layer, number int) func([]chain.Layer) {
 		return func(made []chain.Layer) {
 			made[layer].Entries = slices.Delete(made[layer].Entries, number, number+1)

@@ -6,7 +6,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -15,7 +14,6 @@ import (
 
 	"daxfs/tests/containerd/chain"
 
-	"github.com/containerd/containerd/v2/pkg/namespaces"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -150,7 +148,7 @@ func rowsOfRecords() []row {
 			raw("f", "x"), raw("g", "y"))},
 		{name: "extended attributes", shows: []string{"f"}, layers: flip("path", "f",
 			"SCHILY.xattr.user.bytes", "\x00\xff\n\x00", "SCHILY.xattr.user.empty", "", "SCHILY.xattr.user.large",
-			strings.Repeat("v", 40000), "SCHILY.xattr.security.selinux", "system_u:object_r:etc_t:s0")},
+			strings.Repeat("v", 3000), "SCHILY.xattr.security.selinux", "system_u:object_r:etc_t:s0")},
 		{name: "an extended attribute with an equals sign", shows: []string{"short"}, layers: flip("SCHILY.xattr.user.a=b", "c")},
 		{name: "trusted extended attributes", shows: []string{"short"}, layers: flip(
 			"SCHILY.xattr.trusted.overlay.opaque", "y", "SCHILY.xattr.user.kept", "1")},
@@ -372,7 +370,7 @@ func rowsOfArchives() []row {
 		{name: "nothing but the end, four times", shows: []string{"f"}, layers: over(bytesOf(make([]byte, 1024)), bytesOf(one),
 			bytesOf(make([]byte, 1024)), bytesOf(make([]byte, 1024)))},
 		{name: "no tar", layers: bytesOf(bytes.Repeat([]byte("text "), 1000))},
-		{name: "a directory of 20000 names", layers: manyNames(20000), count: 20001},
+		{name: "a large directory", layers: manyNames(*names), count: *names + 1},
 		{name: "eStargz", layers: estargz(), shows: []string{".prefetch.landmark", "f", "stargz.index.json"}},
 	}
 }
@@ -444,7 +442,7 @@ func rowsOfCompressions() []row {
 		{name: "gzip with an empty member", shows: both, layers: layer(chain.Gzip, slices.Concat(pack(chain.Gzip, nil), gz))},
 		{name: "gzip with all a header may have", shows: both, layers: layer(chain.Gzip, headed.Bytes())},
 		{name: "gzip with zeros behind it", layers: layer(chain.Gzip, append(slices.Clone(gz), make([]byte, 512)...)),
-			texts: []string{"apply: gzip: invalid header; daxfs 1: <nil>"}},
+			texts: []string{"gzip: invalid header"}},
 		{name: "gzip with garbage behind it", layers: layer(chain.Gzip, append(slices.Clone(gz), "garbage"...))},
 		{name: "gzip that is cut", layers: layer(chain.Gzip, gz[:len(gz)-20])},
 		{name: "gzip with a wrong checksum", layers: layer(chain.Gzip, flipped)},
@@ -470,7 +468,7 @@ func rowsOfCompressions() []row {
 // here, and we the same.
 func TestMatrix(t *testing.T) {
 	lab := newLab(t)
-	ctx := namespaces.WithNamespace(context.Background(), "oracle")
+	ctx := lab.context(t)
 	for _, row := range slices.Concat(rowsOfNames(), rowsOfRecords(), rowsOfNumbers(), rowsOfSparseFiles(), rowsOfLinks(),
 		rowsOfDeletions(), rowsOfReplacements(), rowsOfArchives(), rowsOfCompressions()) {
 		t.Run(row.name, func(t *testing.T) {

@@ -19,8 +19,18 @@ import (
 	"daxfs/tests/containerd/daemon"
 	"daxfs/tests/containerd/tree"
 
+	contentapi "github.com/containerd/containerd/api/services/content/v1"
+	diffapi "github.com/containerd/containerd/api/services/diff/v1"
+	leasesapi "github.com/containerd/containerd/api/services/leases/v1"
+	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/v2/core/content"
+	contentproxy "github.com/containerd/containerd/v2/core/content/proxy"
+	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/diff/apply"
+	diffproxy "github.com/containerd/containerd/v2/core/diff/proxy"
+	"github.com/containerd/containerd/v2/core/leases"
+	leasesproxy "github.com/containerd/containerd/v2/core/leases/proxy"
+	snapshotsproxy "github.com/containerd/containerd/v2/core/snapshots/proxy"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/containerd/containerd/v2/plugins/snapshots/overlay"
@@ -34,13 +44,14 @@ var (
 	collect = flag.String("collect", "", "the program daxfsctl: what chains have left in the pool goes at once")
 	build   = flag.String("build", "", "the program daxfs-build")
 	second  = flag.String("build-pool", "", "the pool it builds into")
+	running = flag.String("containerd", "", "the socket of the containerd to compare with; otherwise this program has its code")
+	names   = flag.Int("names", 20000, "in the largest directory")
 )
 
 func init() { options.Register(flag.CommandLine) }
 
-// lab has containerd's snapshotter and applier, and ours, over one content store.
+// lab has containerd's snapshotter and applier, and ours.
 type lab struct {
-	store        content.Store
 	theirs, ours *Side
 	builder      builder
 	scratch      string
@@ -48,6 +59,56 @@ type lab struct {
 	// Of the last comparison: what containerd shows over all layers it has, and why these are not all.
 	shown   tree.Tree
 	refused error
+}
+
+// theirSide is containerd's own code, or one that runs.
+func theirSide(t *testing.T, store content.Store, dir string) *Side {
+	t.Helper()
+	if *running != "" {
+		conn, err := daemon.Connect(*running)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return &Side{"containerd", contentproxy.NewContentStore(contentapi.NewContentClient(conn)),
+			snapshotsproxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(conn), "overlayfs"),
+			diffproxy.NewDiffApplier(diffapi.NewDiffClient(conn)).(diff.Applier)}
+	}
+	snapshotter, err := overlay.NewSnapshotter(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := snapshotter.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &Side{"containerd", store, snapshotter, apply.NewFileSystemApplier(store)}
+}
+
+// context has a namespace, and a lease that keeps what is made in it.
+func (l *lab) context(t *testing.T) context.Context {
+	t.Helper()
+	ctx := namespaces.WithNamespace(context.Background(), "oracle")
+	if *running == "" {
+		return ctx
+	}
+	conn, err := daemon.Connect(*running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manager := leasesproxy.NewLeaseManager(leasesapi.NewLeasesClient(conn))
+	lease, err := manager.Create(ctx, leases.WithRandomID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := manager.Delete(ctx, lease, leases.SynchronousDelete); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+	})
+	return leases.WithLease(ctx, lease.ID)
 }
 
 func newLab(t *testing.T) *lab {
@@ -58,29 +119,22 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshotter, err := overlay.NewSnapshotter(filepath.Join(dir, "theirs"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	theirs := theirSide(t, store, filepath.Join(dir, "theirs"))
 	with := options
 	with.Content = blobs
-	running, err := with.Start(filepath.Join(dir, "ours"))
+	ours, err := with.Start(filepath.Join(dir, "ours"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := running.Stop(); err != nil {
-			t.Error(err)
-		}
-		if err := snapshotter.Close(); err != nil {
+		if err := ours.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
 	return &lab{
-		store:   store,
-		theirs:  &Side{"containerd", snapshotter, apply.NewFileSystemApplier(store)},
-		ours:    &Side{"daxfs", running.Snapshotter, running.Differ},
-		builder: builder{*build, *second, running.Socket},
+		theirs:  theirs,
+		ours:    &Side{"daxfs", store, ours.Snapshotter, ours.Differ},
+		builder: builder{*build, *second, ours.Socket},
 		scratch: dir,
 		begin:   time.Now().Add(-time.Second),
 	}
@@ -101,18 +155,18 @@ type figures struct {
 // differences of two chains of layers that should show the same.
 func (l *lab) differences(ctx context.Context, name string, theirLayers, ourLayers []chain.Layer,
 	figures *figures) ([]string, error) {
-	theirStored, err := Store(ctx, l.store, theirLayers)
+	theirStored, err := Store(ctx, l.theirs.Content, theirLayers)
 	if err != nil {
 		return nil, err
 	}
-	ourStored, err := Store(ctx, l.store, ourLayers)
+	ourStored, err := Store(ctx, l.ours.Content, ourLayers)
 	if err != nil {
 		return nil, err
 	}
 	theirs := l.theirs.Unpack(ctx, name, theirStored)
 	ours := l.ours.Unpack(ctx, name, ourStored)
 	lines, err := l.compare(ctx, theirs, ours, figures)
-	if err == nil {
+	if err == nil && l.builder.program != "" {
 		var more []string
 		more, err = l.builder.differences(filepath.Join(l.scratch, "layout"), ourStored, ours, 1+figures.Chains%3)
 		lines = append(lines, more...)
@@ -160,7 +214,8 @@ func (l *lab) compare(ctx context.Context, theirs, ours *Unpacked, figures *figu
 // stumbled says whether containerd could not look up something for reasons that are none: docs/snapshotter.md, "Where it
 // differs from containerd".
 func stumbled(err error) bool {
-	return errors.Is(err, unix.ENOTDIR) || err != nil && strings.Contains(err.Error(), "too many links")
+	return err != nil && (errors.Is(err, unix.ENOTDIR) || strings.Contains(err.Error(), unix.ENOTDIR.Error()) ||
+		strings.Contains(err.Error(), "too many links"))
 }
 
 func (l *lab) compareTrees(ctx context.Context, theirs, ours *Unpacked, layers int, writable bool,
@@ -192,7 +247,7 @@ func (l *lab) compareTrees(ctx context.Context, theirs, ours *Unpacked, layers i
 
 func TestChains(t *testing.T) {
 	lab := newLab(t)
-	ctx := namespaces.WithNamespace(context.Background(), "oracle")
+	ctx := lab.context(t)
 	var all figures
 	for i := range *count {
 		made := chain.Generate(*seed + uint64(i))
@@ -223,7 +278,11 @@ func TestChains(t *testing.T) {
 // collectAll frees what nobody holds: what is like it is made anew.
 func (l *lab) collectAll(t *testing.T) {
 	t.Helper()
-	for _, pool := range []string{options.Pool, *second} {
+	pools := []string{options.Pool}
+	if *second != "" {
+		pools = append(pools, *second)
+	}
+	for _, pool := range pools {
 		if out, err := exec.Command(*collect, "pool", "gc", pool).CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}

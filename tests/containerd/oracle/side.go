@@ -18,15 +18,17 @@ import (
 	"github.com/containerd/containerd/v2/core/diff"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/containerd/v2/core/snapshots"
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/image-spec/identity"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	digest "github.com/opencontainers/go-digest"
 )
 
-// Side is who unpacks.
+// Side is who unpacks, out of a content store.
 type Side struct {
 	Name        string
+	Content     content.Store
 	Snapshotter snapshots.Snapshotter
 	Applier     diff.Applier
 }
@@ -129,7 +131,9 @@ func (u *Unpacked) Remove(ctx context.Context) error {
 		err = errors.Join(err, u.side.Snapshotter.Remove(ctx, u.made[i]))
 	}
 	if cleaner, ok := u.side.Snapshotter.(snapshots.Cleaner); ok {
-		err = errors.Join(err, cleaner.Cleanup(ctx))
+		if cleaned := cleaner.Cleanup(ctx); !errdefs.IsNotImplemented(cleaned) {
+			err = errors.Join(err, cleaned)
+		}
 	}
 	return err
 }
