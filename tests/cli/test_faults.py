@@ -115,7 +115,7 @@ def test_every_call_fails_once(build, ctl, world, registry, tmp_path, which, com
         assert [file.name for file in made.iterdir()] == ["out"], "something was left behind"
     # What breaks once on the way to a registry is tried again.
     assert failed > 0 or command == "registry", "no call ever failed: nothing was tested"
-    assert injected > 5, "no call ever failed: nothing was tested"
+    assert injected > (5 if command == "registry" else 0), "no call ever failed: nothing was tested"
 
 
 def check(made, want, result, killed, where):
