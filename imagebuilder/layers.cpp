@@ -69,6 +69,7 @@ class Makers {
   }
   ~Makers() {
     counted_.Stop();
+    if (taken_ < count_) give_up_();  // what stands still would be waited for
     for (std::thread& thread : threads_) thread.join();
   }
   Makers(const Makers&) = delete;
@@ -85,6 +86,7 @@ class Makers {
       if (found == made_.end()) continue;
       Built built = std::move(found->second);
       made_.erase(found);
+      ++taken_;
       lock.unlock();
       RETURN_IF_ERROR(counted_.Tell(progress));
       return built;
@@ -128,6 +130,7 @@ class Makers {
   }
 
   const std::size_t count_;
+  std::size_t taken_ = 0;
   const Make make_;
   const std::function<void()> give_up_;
   Counted counted_;

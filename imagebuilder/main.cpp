@@ -64,9 +64,15 @@ int RunList(const Options& list, Progress& progress, base::Logger& log) {
     reports.push_back({one.source.text, std::move(report)});
     if (progress.interrupted()) break;
   }
+  const std::size_t left = all->size() - reports.size();
   if (list.json) {
-    const int printed = Print(ListJson(list.pool, reports) + "\n", log);
+    const int printed = Print(ListJson(list.pool, reports, left) + "\n", log);
     if (printed != 0) return printed;
+  }
+  if (left > 0) {
+    log.Failure("daxfs-build",
+                CancelledError("interrupted before the last " + std::to_string(left) + " sources"));
+    return 1;
   }
   if (failures == 0) return 0;
   log.Failure("daxfs-build",

@@ -61,6 +61,7 @@ class InPool final : public Destination {
         std::make_unique<LayerInPool>(std::move(report), std::move(mapped), std::move(image)));
   }
   Result<bool> HasLayer(const oci::Digest& diff_id) override {
+    if (options_.huge_min_given) return false;  // it is made for these options
     return participant_->Has({pool::AliasKind::kDiffId, diff_id.bytes});
   }
   Status VerifyPlaced(const ImageReport& /*report*/, const format::Advance& advance) override {

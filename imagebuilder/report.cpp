@@ -102,7 +102,8 @@ std::string SummaryJson(const BuildReport& report) { return Dump(ReportJson(repo
 
 std::string FailureJson(const Status& status) { return Dump(StatusJson(status), -1); }
 
-std::string ListJson(const std::string& pool, const std::vector<ListedReport>& reports) {
+std::string ListJson(const std::string& pool, const std::vector<ListedReport>& reports,
+                     std::size_t left) {
   Json sources = Json::array();
   std::size_t failed = 0;
   for (const ListedReport& one : reports) {
@@ -113,10 +114,11 @@ std::string ListJson(const std::string& pool, const std::vector<ListedReport>& r
     failed += one.report.ok() ? 0 : 1;
   }
   Json json;
-  json["ok"] = failed == 0;
+  json["ok"] = failed == 0 && left == 0;
   json["pool"] = pool;
   json["sources"] = std::move(sources);
   json["failed"] = failed;
+  json["interrupted_before"] = left;
   return Dump(json, -1);
 }
 

@@ -46,8 +46,10 @@ struct ListedReport {
   std::string source;
   Result<BuildReport> report;
 };
-// The closing line of --json of a list: {ok, pool, sources: [...], failed}.
-std::string ListJson(const std::string& pool, const std::vector<ListedReport>& reports);
+// The closing line of --json of a list, `left` of which were not begun: {ok, pool, sources: [...],
+// failed, interrupted_before}.
+std::string ListJson(const std::string& pool, const std::vector<ListedReport>& reports,
+                     std::size_t left);
 
 // The closing lines for a person.
 std::string SummaryText(const BuildReport& report);

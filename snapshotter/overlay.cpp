@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "common/base/log.hpp"
+#include "common/os/system.hpp"
 
 namespace daxfs::snapshotter {
 namespace {
@@ -89,6 +90,18 @@ Result<std::vector<Mount>> ComposeMounts(const Pieces& pieces, const Labels& lab
   mount.options.push_back("lowerdir=" + lowers);
   mount.options.insert(mount.options.end(), options.begin(), options.end());
   return std::vector<Mount>{mount};
+}
+
+bool MayRedirect(const std::vector<std::string>& options) {
+  for (const std::string name : {"redirect_dir", "metacopy"}) {
+    const auto said =
+        std::find_if(options.rbegin(), options.rend(),
+                     [&](const std::string& option) { return option.rfind(name + "=", 0) == 0; });
+    const std::string parameter = "/sys/module/overlay/parameters/" + name;
+    const Result<std::string> usual = os::ReadLine(parameter);
+    if (said != options.rend() ? *said == name + "=on" : usual.ok() && *usual == "Y") return true;
+  }
+  return false;
 }
 
 std::optional<std::string> WrittenDirectory(const Mount& mount) {

@@ -34,6 +34,11 @@ struct Pieces {
 Result<std::vector<Mount>> ComposeMounts(const Pieces& pieces, const Labels& labels,
                                          const std::vector<std::string>& options);
 
+// Whether directories that are written to under OverlayFS may say that their content is elsewhere
+// in the layers below (redirect_dir, metacopy), by these options or by what the kernel does
+// without.
+bool MayRedirect(const std::vector<std::string>& options);
+
 // Of such a mount, the directory that is written to; nothing if there is none.
 std::optional<std::string> WrittenDirectory(const Mount& mount);
 

@@ -253,12 +253,14 @@ Result<std::vector<std::string>> Snapshotter::LayersBelow(const Snapshot& snapsh
 
 // A layer that is there again further up, as layers with nothing in them are, changes nothing:
 // where it has an entry, whiteout or opaque directory, so has the upper one. OverlayFS refuses it
-// ("too many levels of symbolic links"), for to the kernel both are one filesystem.
+// ("too many levels of symbolic links"), for to the kernel both are one filesystem. Only a redirect
+// in a directory between them would look for it there: then it stays, and is refused.
 Result<std::vector<std::string>> Snapshotter::MountBelow(const Snapshot& snapshot) {
   std::set<oci::Digest> above;
   if (snapshot.layer.image) above.insert(snapshot.layer.image->root);
   std::vector<std::string> paths;
   for (const Layer& layer : snapshot.parents) {
+    if (!layer.image && !above.empty() && MayRedirect(OverlayOptions())) above.clear();
     if (layer.image && !above.insert(layer.image->root).second) continue;
     ASSIGN_OR_RETURN(std::string path, MountLayer(layer));
     paths.push_back(std::move(path));

@@ -92,6 +92,19 @@ TEST_F(SnapshotterTest, OfALayerThatIsThereAgainTheUppermostIsTaken) {
             (Mount{"bind", Path(9, "fs"), {"ro", "rbind"}}));
 }
 
+TEST_F(SnapshotterTest, WhereADirectoryMayRedirectALayerIsThereAgain) {
+  Pull(1, "one", "");
+  PrepareOne("written", "one");
+  ASSERT_TRUE(snapshotter_->Commit({"two", "written", "", {}}).ok());
+  Pull(1, "three", "two");
+  const std::string upper = "lowerdir=" + Path(3, "fs") + ":" + Path(2, "fs");
+  snapshotter_->SetOverlayOptions({"redirect_dir=off", "metacopy=off"});
+  EXPECT_THAT(snapshotter_->View("off", "three", {})->front().options, Contains(upper));
+  snapshotter_->SetOverlayOptions({"redirect_dir=on"});
+  EXPECT_THAT(snapshotter_->View("on", "three", {})->front().options,
+              Contains(upper + ":" + Path(1, "fs")));
+}
+
 TEST_F(SnapshotterTest, NamesThatAreNotTheChainAreNotAnnounced) {
   Pull(1, "a-name", "");
   Pull(2, Numbered(9).ToString(), "a-name");

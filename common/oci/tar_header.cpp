@@ -34,7 +34,8 @@ constexpr std::string_view kUstarMagic("ustar\0", 6);
 constexpr std::size_t kTypeOffset = 156;
 constexpr std::uint64_t kExtensionMax = std::uint64_t{4} << 20U;  // libarchive stops at 1 MiB
 constexpr int kExtensionsMax = 64;
-constexpr std::size_t kXattrsMax = 8192;  // listxattr(2) has room for fewer
+constexpr std::size_t kXattrsMax = 8192;       // listxattr(2) has room for fewer
+constexpr std::string_view kNoPieces = "0\n";  // a map's first line
 constexpr std::string_view kXattrPrefix = "SCHILY.xattr.";
 
 std::string_view Text(std::span<const std::byte> bytes) {
@@ -130,7 +131,7 @@ Status CheckRecord(std::string_view key, std::string_view value) {
   if (empty || (number && value.find_first_not_of("0123456789") != std::string_view::npos)) {
     return InvalidArgumentError("damaged PAX " + std::string(key));
   }
-  if (key == "SCHILY.realsize") {
+  if (key == "SCHILY.realsize" || key == "SUN.holesdata") {
     return InvalidArgumentError("PAX " + std::string(key) + " is not supported");
   }
   return Status::Ok();
@@ -199,6 +200,8 @@ struct SparseRecords {
   std::string_view major;
   std::string_view minor;
 
+  // Format 1.0, whose map is the begin of the body.
+  bool InBody() const { return major == "1" && minor == "0"; }
   void Take(std::string_view key, std::string_view value) {
     any = any || key.starts_with("GNU.sparse.");
     map = map || key == "GNU.sparse.offset" || (key == "GNU.sparse.map" && !value.empty());
@@ -208,7 +211,7 @@ struct SparseRecords {
   // Whether Go takes them for a sparse file's too; where it does not, others still take a name and
   // a size from them.
   bool Known() const {
-    if (major == "1" && minor == "0") return true;
+    if (InBody()) return true;
     const bool old = major == "0" && (minor == "0" || minor == "1");
     return map && (old || (major.empty() && minor.empty()));
   }
@@ -234,6 +237,7 @@ Status TakeRecords(std::string_view records, RawHeader* header) {
   if (sparse.any && !sparse.Known())
     return InvalidArgumentError("GNU.sparse records without a map");
   header->sparse = sparse.any;
+  header->map_in_body = sparse.any && sparse.InBody();
   return Status::Ok();
 }
 
@@ -355,6 +359,8 @@ Result<RawHeader> ReadRawHeader(const HeaderBytes& bytes) {
       TakeNames(block, gnu, &header);
       RETURN_IF_ERROR(TakeFields(block, at > 0, &header));
       header.header_bytes = at + kTarBlock;
+      header.no_pieces =
+          header.map_in_body && Text(bytes(header.header_bytes, kNoPieces.size())) == kNoPieces;
       return header;
     }
     ASSIGN_OR_RETURN(const std::uint64_t size, Octal(block.substr(kSize.offset, kSize.length)));

@@ -35,6 +35,8 @@ struct RawHeader {
   bool device_records = false;            // PAX records SCHILY.devmajor, SCHILY.devminor
   std::optional<std::uint64_t> pax_size;  // PAX record
   bool sparse = false;                    // GNU.sparse records, or an old GNU sparse file
+  bool map_in_body = false;               // a sparse file's
+  bool no_pieces = false;                 // in that map
   std::uint64_t header_bytes = 0;         // all of its headers
   std::uint64_t body_bytes = 0;  // of a file: a sparse one's data, and its map if that stands there
   // A PAX record without a value leaves it to the header's own field, which libarchive passes over.

@@ -172,7 +172,8 @@ Status TarReader::TakeMap(archive_entry* from, const RawHeader& raw) {
   sparse_read_ = 0;
   sparse_mapped_ = 0;
   if (archive_entry_sparse_reset(from) == 0) {  // all of the file, or nothing; there is no next
-    if (sparse_stored_ > 0) sparse_mapped_ = static_cast<std::uint64_t>(archive_entry_size(from));
+    const auto size = static_cast<std::uint64_t>(archive_entry_size(from));
+    if (sparse_stored_ > 0 && !raw.no_pieces) sparse_mapped_ = size;
     return Status::Ok();
   }
   la_int64_t offset = 0;

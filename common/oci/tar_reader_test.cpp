@@ -461,6 +461,8 @@ TEST(TarReaderTest, ASparseFilesDataIsWhatItsMapSays) {
     EXPECT_FALSE(SparseFile("1\n100\n5\n", "1000", stored).ok()) << stored;
   }
   EXPECT_FALSE(SparseFile("1\n0\n1000\n", "1000", "first").ok());
+  EXPECT_TRUE(SparseFile("1\n0\n1000\n", "1000", std::string(1000, 'A')).ok());
+  EXPECT_FALSE(SparseFile("0\n", "1000", std::string(1000, 'A')).ok());
 }
 
 TEST(TarReaderTest, RefusesDamage) {

@@ -3,6 +3,8 @@
 
 import hashlib
 import json
+import signal
+import subprocess
 
 import pytest
 from layouts import Layout, tar_of
@@ -72,6 +74,17 @@ def test_a_list_that_is_wrong_places_nothing(pool, layout, text, message):
 def test_usage(build, args, message):
     done = build.run(*args)
     assert done.returncode == 2 and message in done.stderr, done.stderr
+
+
+def test_who_is_interrupted_between_two_says_so(pool, layout, tmp_path):
+    sources = tmp_path / "sources"
+    sources.write_text(f"oci:{layout}\n" * 20000)
+    with subprocess.Popen([pool.build_program.path, "--list", sources, "--pool", pool.path, "--dry-run"],
+                          env=pool.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout.readline().startswith("oci:")
+        run.send_signal(signal.SIGTERM)
+        _, said = run.communicate()
+    assert run.returncode == 1 and "interrupted" in said.splitlines()[-1], said
 
 
 def test_a_dry_run_says_what_there_is_to_do(pool, layout, tree, tmp_path):

@@ -96,8 +96,8 @@ func (b *builder) roots(names []string) ([]string, error) {
 	return roots, nil
 }
 
-// built are the images daxfs-build makes, so many layers at once.
-func (b *builder) built(dir string, jobs int) ([]string, error) {
+// built are the images daxfs-build makes, so many layers at once; or none, and what it says.
+func (b *builder) built(dir string, jobs int) ([]string, string, error) {
 	command := exec.Command(b.program, "oci:"+dir, "--pool", b.pool, "--json", "-j", fmt.Sprint(jobs),
 		"--platform", "linux/amd64")
 	out, failed := command.Output()
@@ -106,19 +106,19 @@ func (b *builder) built(dir string, jobs int) ([]string, error) {
 		Images []struct{ Root string }
 	}
 	if err := json.Unmarshal(out, &report); err != nil {
-		return nil, fmt.Errorf("daxfs-build: %w: %s", errors.Join(failed, err), out)
+		return nil, "", fmt.Errorf("daxfs-build: %w: %s", errors.Join(failed, err), out)
 	}
 	if failed != nil && report.Error == "" {
-		return nil, fmt.Errorf("daxfs-build: %w", failed)
+		return nil, "", fmt.Errorf("daxfs-build: %w", failed)
 	}
 	if failed != nil {
-		return nil, nil
+		return nil, report.Error, nil
 	}
 	var roots []string
 	for _, image := range report.Images {
 		roots = append(roots, image.Root)
 	}
-	return roots, nil
+	return roots, "", nil
 }
 
 // differences of what the daemon has unpacked, all of it or up to a layer that cannot be unpacked, to what daxfs-build
@@ -128,7 +128,7 @@ func (b *builder) differences(dir string, layers []*chain.Stored, daemons *Unpac
 	if err := (layout{dir}).write(layers); err != nil {
 		return nil, err
 	}
-	roots, err := b.built(dir, jobs)
+	roots, refused, err := b.built(dir, jobs)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +136,9 @@ func (b *builder) differences(dir string, layers []*chain.Stored, daemons *Unpac
 		return []string{fmt.Sprintf("daxfs-build makes %d layers, daxfs-snapshotter: %v", len(roots), daemons.Err)}, nil
 	}
 	if roots == nil {
+		if of := fmt.Sprintf("layer %d of %d", len(daemons.Names)+1, len(layers)); !strings.Contains(refused, of) {
+			return []string{fmt.Sprintf("daxfs-build refuses no %s: %s", of, refused)}, nil
+		}
 		return nil, nil
 	}
 	wanted, err := b.roots(daemons.Names)

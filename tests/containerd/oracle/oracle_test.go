@@ -57,8 +57,9 @@ type lab struct {
 	scratch      string
 	begin        time.Time
 	// Of the last comparison: what containerd shows over all layers it has, and why these are not all.
-	shown   tree.Tree
-	refused error
+	shown    tree.Tree
+	compared int
+	refused  error
 }
 
 // theirSide is containerd's own code, or one that runs.
@@ -168,7 +169,8 @@ func (l *lab) differences(ctx context.Context, name string, theirLayers, ourLaye
 	lines, err := l.compare(ctx, theirs, ours, figures)
 	if err == nil && l.builder.program != "" {
 		var more []string
-		more, err = l.builder.differences(filepath.Join(l.scratch, "layout"), ourStored, ours, 1+figures.Chains%3)
+		more, err = l.builder.differences(filepath.Join(l.scratch, "layout"), ourStored, ours, 1+l.compared%3)
+		l.compared++
 		lines = append(lines, more...)
 	}
 	for _, unpacked := range []*Unpacked{theirs, ours} {
