@@ -4,6 +4,7 @@ package oracle
 
 import (
 	"archive/tar"
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,18 @@ func check(t *testing.T, lines, texts []string) {
 	}
 }
 
+// checkLayers unpacks them on both sides: they differ as the texts say.
+func (l *lab) checkLayers(ctx context.Context, t *testing.T, name string, layers []chain.Layer, texts []string) figures {
+	t.Helper()
+	var count figures
+	lines, err := l.differences(ctx, name, layers, layers, &count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(t, lines, texts)
+	return count
+}
+
 // What differs, and is listed in docs/snapshotter.md, "Where it differs from containerd": none may go unnoticed either.
 func TestKnownDifferences(t *testing.T) {
 	lab := newLab(t)
@@ -106,12 +119,7 @@ func TestKnownDifferences(t *testing.T) {
 		{"the owner -1", layers([]chain.Entry{owned(file("f", "x"), 1<<32-1)}), []string{"daxfs 0: apply"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			var count figures
-			lines, err := lab.differences(ctx, row.name, row.layers, row.layers, &count)
-			if err != nil {
-				t.Fatal(err)
-			}
-			check(t, lines, row.texts)
+			count := lab.checkLayers(ctx, t, row.name, row.layers, row.texts)
 			if (row.texts == nil) != (count.Stumbled == 1) {
 				t.Errorf("containerd alone refuses it: %d", count.Stumbled)
 			}

@@ -477,12 +477,7 @@ func TestMatrix(t *testing.T) {
 	for _, row := range slices.Concat(rowsOfNames(), rowsOfRecords(), rowsOfNumbers(), rowsOfSparseFiles(), rowsOfLinks(),
 		rowsOfDeletions(), rowsOfReplacements(), rowsOfArchives(), rowsOfCompressions()) {
 		t.Run(row.name, func(t *testing.T) {
-			var count figures
-			lines, err := lab.differences(ctx, row.name, row.layers, row.layers, &count)
-			if err != nil {
-				t.Fatal(err)
-			}
-			check(t, lines, row.texts)
+			count := lab.checkLayers(ctx, t, row.name, row.layers, row.texts)
 			lab.collectAll(t)
 			shown := slices.DeleteFunc(lab.shown.Names(), func(name string) bool { return name == "." })
 			if count.Stumbled > 0 {
