@@ -189,9 +189,8 @@ Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Options& options,
   const Source& source = options.source;
   if (source.kind == SourceKind::kRegistry) return OpenRegistry(options, progress);
   if (source.kind == SourceKind::kContainerd) {
-    return std::unique_ptr<oci::ImageSource>(std::make_unique<containerd::ImageInContainerd>(
-        source.path, source.reference, containerd::NamedImagesOverRpc(options.containerd),
-        containerd::ContentOverRpc(options.containerd)));
+    return std::unique_ptr<oci::ImageSource>(containerd::ImageInContainerd::Over(
+        options.containerd, source.path, source.reference, progress.interrupted()));
   }
   if (source.kind == SourceKind::kDockerArchive) {
     ASSIGN_OR_RETURN(oci::DockerArchive archive, oci::DockerArchive::Open(source.path));

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -31,9 +32,11 @@ class Content {
 };
 
 // By containerd.services.content.v1 on containerd's socket at `address`; connects each time. What
-// takes longer than a blob of that size may, or says nothing for so long, is kDeadlineExceeded.
+// takes longer than a blob of that size may, or says nothing for so long, is kDeadlineExceeded;
+// what goes on when `cancelled` says so, if there is one, soon is kCancelled.
 std::unique_ptr<Content> ContentOverRpc(
-    const std::string& address, std::chrono::milliseconds patience = std::chrono::seconds(30));
+    const std::string& address, std::chrono::milliseconds patience = std::chrono::seconds(30),
+    std::function<bool()> cancelled = {});
 
 // The files of the store at `directory`, where they can be read, else `other`'s. Namespaces are not
 // asked about: who applies a layer was given it by containerd.

@@ -2,10 +2,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "common/containerd/content.hpp"
 #include "common/rpc/call.hpp"
+#include "common/rpc/cancel_when.hpp"
 #include "common/rpc/client.hpp"
 #include "services/content/v1/content.grpc.pb.h"
 
@@ -28,8 +30,8 @@ std::chrono::seconds TimeFor(const Blob& blob) {
 class Stream final : public oci::ByteReader {
  public:
   Stream(std::unique_ptr<api::Content::Stub> stub, const Blob& blob, const std::string& name_space,
-         std::chrono::milliseconds patience)
-      : stub_(std::move(stub)), patience_(patience) {
+         std::chrono::milliseconds patience, std::function<bool()> cancelled)
+      : stub_(std::move(stub)), patience_(patience), cancel_(context_, std::move(cancelled)) {
     context_.set_deadline(std::chrono::system_clock::now() + TimeFor(blob));
     context_.AddMetadata("containerd-namespace", name_space);
     api::ReadContentRequest request;
@@ -106,6 +108,7 @@ class Stream final : public oci::ByteReader {
   const std::unique_ptr<api::Content::Stub> stub_;
   const std::chrono::milliseconds patience_;
   grpc::ClientContext context_;
+  rpc::CancelWhen cancel_;
   grpc::CompletionQueue queue_;
   std::unique_ptr<grpc::ClientAsyncReader<api::ReadContentResponse>> call_;
   bool underway_ = false;  // an operation; there is one at a time
@@ -116,28 +119,30 @@ class Stream final : public oci::ByteReader {
 
 class OverRpc final : public Content {
  public:
-  OverRpc(std::string address, std::chrono::milliseconds patience)
-      : address_(std::move(address)), patience_(patience) {}
+  OverRpc(std::string address, std::chrono::milliseconds patience, std::function<bool()> cancelled)
+      : address_(std::move(address)), patience_(patience), cancelled_(std::move(cancelled)) {}
 
   // Connects each time: after a failure gRPC would wait, while containerd may be there again.
   Result<std::unique_ptr<oci::ByteReader>> Open(const Blob& blob,
                                                 const std::string& name_space) override {
     const Result<std::shared_ptr<grpc::Channel>> channel = rpc::Dial(address_);
     if (!channel.ok()) return UnavailableError("containerd: " + channel.status().message());
-    return std::unique_ptr<oci::ByteReader>(
-        std::make_unique<Stream>(api::Content::NewStub(*channel), blob, name_space, patience_));
+    return std::unique_ptr<oci::ByteReader>(std::make_unique<Stream>(
+        api::Content::NewStub(*channel), blob, name_space, patience_, cancelled_));
   }
 
  private:
   const std::string address_;
   const std::chrono::milliseconds patience_;
+  const std::function<bool()> cancelled_;
 };
 
 }  // namespace
 
 std::unique_ptr<Content> ContentOverRpc(const std::string& address,
-                                        std::chrono::milliseconds patience) {
-  return std::make_unique<OverRpc>(address, patience);
+                                        std::chrono::milliseconds patience,
+                                        std::function<bool()> cancelled) {
+  return std::make_unique<OverRpc>(address, patience, std::move(cancelled));
 }
 
 }  // namespace daxfs::containerd

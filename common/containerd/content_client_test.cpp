@@ -64,6 +64,19 @@ TEST_F(ContentClientTest, WhoSaysNothingIsNotWaitedForForEver) {
   EXPECT_EQ(Read().status().code(), StatusCode::kDeadlineExceeded);
 }
 
+TEST_F(ContentClientTest, WhatIsCancelledDoesNotWait) {
+  Service service;
+  service.says_nothing = true;
+  const std::unique_ptr<rpc::Server> server =
+      *rpc::Server::Start(*os::ListenUnix(scratch_.Path("socket")), {&service}, log_);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto soon = begin + std::chrono::milliseconds(200);
+  content_ = ContentOverRpc(scratch_.Path("socket"), std::chrono::seconds(60),
+                            [=] { return std::chrono::steady_clock::now() > soon; });
+  EXPECT_EQ(Read().status().code(), StatusCode::kCancelled);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
+}
+
 TEST_F(ContentClientTest, ContainerdThatIsThereAgainAnswersAtOnce) {
   EXPECT_EQ(Read().status().code(), StatusCode::kUnavailable);
   for (int start = 0; start < 2; ++start) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ class NamedImages {
 };
 
 // By containerd.services.images.v1 and namespaces.v1 on containerd's socket at `address`.
-std::unique_ptr<NamedImages> NamedImagesOverRpc(const std::string& address);
+// `cancelled`: as ContentOverRpc, of Find.
+std::unique_ptr<NamedImages> NamedImagesOverRpc(const std::string& address,
+                                                std::function<bool()> cancelled = {});
 
 }  // namespace daxfs::containerd

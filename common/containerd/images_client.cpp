@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <utility>
 
 #include "common/containerd/images.hpp"
 #include "common/rpc/call.hpp"
+#include "common/rpc/cancel_when.hpp"
 #include "common/rpc/client.hpp"
 #include "services/images/v1/images.grpc.pb.h"
 #include "services/namespaces/v1/namespace.grpc.pb.h"
@@ -19,7 +21,8 @@ constexpr std::chrono::seconds kPatience{10};
 
 class OverRpc final : public NamedImages {
  public:
-  explicit OverRpc(std::string address) : address_(std::move(address)) {}
+  OverRpc(std::string address, std::function<bool()> cancelled)
+      : address_(std::move(address)), cancelled_(std::move(cancelled)) {}
 
   Result<std::vector<NamedImage>> List() override {
     ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, Connect());
@@ -44,6 +47,7 @@ class OverRpc final : public NamedImages {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kPatience);
     context.AddMetadata("containerd-namespace", name_space);
+    const rpc::CancelWhen cancel(context, cancelled_);
     images_api::GetImageRequest request;
     request.set_name(name);
     images_api::GetImageResponse response;
@@ -88,12 +92,14 @@ class OverRpc final : public NamedImages {
   }
 
   const std::string address_;
+  const std::function<bool()> cancelled_;
 };
 
 }  // namespace
 
-std::unique_ptr<NamedImages> NamedImagesOverRpc(const std::string& address) {
-  return std::make_unique<OverRpc>(address);
+std::unique_ptr<NamedImages> NamedImagesOverRpc(const std::string& address,
+                                                std::function<bool()> cancelled) {
+  return std::make_unique<OverRpc>(address, std::move(cancelled));
 }
 
 }  // namespace daxfs::containerd

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/containerd/source.hpp"
 
+#include <chrono>
 #include <span>
 #include <utility>
 
@@ -35,6 +36,18 @@ ImageInContainerd::ImageInContainerd(std::string name_space, std::string name,
       name_(std::move(name)),
       images_(std::move(images)),
       content_(std::move(content)) {}
+
+std::unique_ptr<ImageInContainerd> ImageInContainerd::Over(const std::string& address,
+                                                           std::string name_space, std::string name,
+                                                           const std::atomic<bool>& interrupted) {
+  auto given_up = std::make_shared<std::atomic<bool>>(false);
+  const auto cancelled = [&interrupted, given_up] { return interrupted || *given_up; };
+  auto made = std::make_unique<ImageInContainerd>(
+      std::move(name_space), std::move(name), NamedImagesOverRpc(address, cancelled),
+      ContentOverRpc(address, std::chrono::seconds(30), cancelled));
+  made->given_up_ = std::move(given_up);
+  return made;
+}
 
 Result<std::unique_ptr<oci::PositionedReader>> ImageInContainerd::Open(const Blob& blob) const {
   const std::string missing = blob.digest.ToString() +

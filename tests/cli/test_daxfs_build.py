@@ -3,12 +3,15 @@
 
 import gzip
 import hashlib
+import itertools
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
 import time
+import zlib
 
 import pytest
 from layouts import UNNAMED, UNNAMED_MODES, Layout, docker_archive, tar_of, zstd
@@ -306,6 +309,26 @@ def test_a_docker_archive_is_the_same_image(build, world, tmp_path, mode):
     if mode == "--per-layer":  # the configs are not the same bytes
         want.pop("image.json"), got.pop("image.json")
     assert got == want
+
+
+def test_gzip_of_every_kind(build, tmp_path):
+    """A member by each level, strategy, window and memory level zlib has, flushed in each of its ways."""
+    parts = [bytes([number % 7]) * 500 + random.Random(number).randbytes(300) + b"ab" * number for number in range(600)]
+    tar = tar_of([(f"f{number}", part) for number, part in enumerate(parts)])
+    kinds = list(itertools.product(range(10), range(5), (9, 12, 15), (1, 5, 8, 9)))
+    step = -(-len(tar) // len(kinds))
+    packed = b""
+    for number, (level, strategy, window, memory) in enumerate(kinds):
+        part = tar[number * step:(number + 1) * step]
+        packer = zlib.compressobj(level, zlib.DEFLATED, 16 + window, memory, strategy)
+        flush = (zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_PARTIAL_FLUSH, zlib.Z_BLOCK)[number % 4]
+        packed += packer.compress(part[:step // 2]) + packer.flush(flush)
+        packed += packer.compress(part[step // 2:]) + packer.flush()
+    (tmp_path / "layer.tar").write_bytes(tar)
+    (tmp_path / "layer.tar.gz").write_bytes(packed)
+    build.ok(f"tar:{tmp_path}/layer.tar", "-o", tmp_path / "plain")
+    build.ok(f"tar:{tmp_path}/layer.tar.gz", "-o", tmp_path / "packed")
+    assert (tmp_path / "packed").read_bytes() == (tmp_path / "plain").read_bytes()
 
 
 def test_zstd_layers(build, ctl, world, tmp_path):

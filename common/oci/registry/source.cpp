@@ -200,8 +200,17 @@ auto RegistrySource::AskAll(bool resolving, const Ask& ask) const
 Result<RegistrySource::Document> RegistrySource::Resolve() const {
   const std::string wanted = image_.digest ? image_.digest->ToString() : image_.tag;
   return AskAll(!image_.digest.has_value(), [&](EndpointClient& client) -> Result<Document> {
-    ASSIGN_OR_RETURN(const Answer answer, client.Get("manifests/" + wanted, {{"Accept", kAccept}}));
-    Result<std::string> text = ReadBody(*answer, kDocumentMaxBytes);
+    Answer answer;
+    Result<std::string> text = UnavailableError("was not asked for");
+    milliseconds pause = options_.retry.first_pause;
+    for (int attempt = 1;; ++attempt) {
+      ASSIGN_OR_RETURN(answer, client.Get("manifests/" + wanted, {{"Accept", kAccept}}));
+      text = ReadBody(*answer, kDocumentMaxBytes);
+      const bool broke = text.status().code() == StatusCode::kUnavailable;
+      if (!broke || attempt >= options_.retry.attempts) break;
+      if (!options_.retry.sleep(pause)) return CancelledError("interrupted");
+      pause = std::min(pause * 2, options_.retry.longest_pause);
+    }
     if (!text.ok()) return text.status().WithContext(client.endpoint().url + ": the manifest");
     Descriptor descriptor;
     descriptor.media_type = MediaType(*answer);

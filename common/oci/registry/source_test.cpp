@@ -273,6 +273,20 @@ TEST_F(RegistrySourceTest, BreaksAreForgottenBehindAMebibyte) {
   }
 }
 
+TEST_F(RegistrySourceTest, AManifestWhoseConnectionBreaksIsAskedForAgain) {
+  int asked = 0;
+  handler_ = [&](const HttpRequest& request) -> Result<Reply> {
+    ASSIGN_OR_RETURN(Reply reply, Usual(request));
+    if (request.url.find("manifests/1") == std::string::npos) return reply;
+    reply.breaks = ++asked < 3;
+    if (reply.breaks) reply.body.resize(10);
+    return reply;
+  };
+  EXPECT_TRUE(Find().ok());
+  EXPECT_EQ(asked, 3);
+  EXPECT_THAT(pauses_, ElementsAre(200, 400));
+}
+
 TEST_F(RegistrySourceTest, WhoNeverGetsAnywhereIsLeft) {
   handler_ = [&](const HttpRequest& request) -> Result<Reply> {
     ASSIGN_OR_RETURN(Reply reply, Usual(request));
