@@ -2,6 +2,7 @@
 #include "imagebuilder/layers.hpp"
 
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -108,6 +109,7 @@ class Makers {
   static constexpr std::chrono::milliseconds kLook{100};
 
   void Run() {
+    ::pthread_setname_np(::pthread_self(), "layer");
     for (;;) {
       const std::size_t index = next_.fetch_add(1);
       if (index >= count_ || counted_.stopped()) return;

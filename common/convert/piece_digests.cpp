@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/oci/sha256_two.hpp"
 #include "daxfs/format.h"
 
 namespace daxfs::convert {
@@ -15,7 +16,13 @@ std::uint64_t StartOf(std::uint64_t piece) { return piece << DAXFS_PIECE_SHIFT; 
 
 void PieceDigests::Forget(std::uint64_t piece) {
   if (open_ && PieceOf(next_) == piece) open_ = false;
+  if (waiting_ == piece) waiting_.reset();
   if (piece < pieces_.size()) pieces_[piece].done = false;
+}
+
+void PieceDigests::Set(std::uint64_t piece, const oci::Digest& digest) {
+  if (pieces_.size() <= piece) pieces_.resize(piece + 1);
+  pieces_[piece] = {digest, true};
 }
 
 void PieceDigests::Written(std::uint64_t offset, std::span<const std::byte> bytes) {
@@ -25,21 +32,37 @@ void PieceDigests::Written(std::uint64_t offset, std::span<const std::byte> byte
     const std::size_t n = std::min<std::size_t>(bytes.size(), end - offset);
     if (!open_ || offset != next_) Forget(piece);
     if (offset == std::max(StartOf(piece), data_offset_)) {
-      hasher_.Reset();
+      gathered_.clear();
       open_ = true;
       next_ = offset;
     }
     if (open_ && offset == next_) {
-      hasher_.Update(bytes.first(n));
       next_ += n;
-      if (next_ == end) {
-        if (pieces_.size() <= piece) pieces_.resize(piece + 1);
-        pieces_[piece] = {hasher_.Finish(), true};
+      if (n == DAXFS_PIECE_SIZE) {
+        Whole(piece, bytes.first(n));
+      } else {
+        gathered_.insert(gathered_.end(), bytes.begin(),
+                         bytes.begin() + static_cast<std::ptrdiff_t>(n));
+        if (next_ == end) Whole(piece, gathered_);
       }
     }
     offset += n;
     bytes = bytes.subspan(n);
   }
+}
+
+// The piece in which the data area begins is shorter than the others.
+void PieceDigests::Whole(std::uint64_t piece, std::span<const std::byte> bytes) {
+  if (bytes.size() < DAXFS_PIECE_SIZE) return Set(piece, oci::Sha256::Of(bytes));
+  if (!waiting_) {
+    waiting_ = piece;
+    waiting_bytes_.assign(bytes.begin(), bytes.end());
+    return;
+  }
+  const auto [first, second] = oci::Sha256OfTwo(waiting_bytes_, bytes);
+  Set(*waiting_, first);
+  Set(piece, second);
+  waiting_.reset();
 }
 
 void PieceDigests::Invalidate(std::uint64_t offset, std::uint64_t length) {
@@ -50,14 +73,15 @@ void PieceDigests::Invalidate(std::uint64_t offset, std::uint64_t length) {
 }
 
 Result<oci::Digest> PieceDigests::ReadBack(std::uint64_t start, std::uint64_t end, Sink& sink) {
-  buffer_.resize(DAXFS_PIECE_SIZE);
-  const std::span<std::byte> bytes(buffer_.data(), end - start);
-  RETURN_IF_ERROR(sink.Read(start, bytes));
-  return oci::Sha256::Of(bytes);
+  waiting_bytes_.resize(end - start);
+  RETURN_IF_ERROR(sink.Read(start, waiting_bytes_));
+  return oci::Sha256::Of(waiting_bytes_);
 }
 
 Result<std::vector<oci::Digest>> PieceDigests::Finish(std::uint64_t data_end, Sink& sink) {
   std::vector<oci::Digest> table;
+  if (waiting_) Set(*waiting_, oci::Sha256::Of(waiting_bytes_));
+  waiting_.reset();
   if (data_end == data_offset_) return table;
   const std::uint64_t count = PieceOf(data_end - 1) + 1;
   table.reserve(count);
@@ -68,7 +92,7 @@ Result<std::vector<oci::Digest>> PieceDigests::Finish(std::uint64_t data_end, Si
     if (whole && piece < pieces_.size() && pieces_[piece].done) {
       table.push_back(pieces_[piece].digest);
     } else if (!whole && open_ && next_ == end && PieceOf(end) == piece) {
-      table.push_back(hasher_.Finish());
+      table.push_back(oci::Sha256::Of(gathered_));
     } else {
       ASSIGN_OR_RETURN(const oci::Digest digest, ReadBack(start, end, sink));
       table.push_back(digest);

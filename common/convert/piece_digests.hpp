@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,8 +14,8 @@
 namespace daxfs::convert {
 
 // The digest table: SHA-256 of each 64 KiB piece of the data area (docs/format.md, "Root"). Bytes
-// that arrive in order are hashed on their way; a piece that was filled out of order or changed is
-// read back at the end.
+// that arrive in order are hashed on their way, whole pieces two at a time; a piece that was filled
+// out of order or changed is read back at the end. Memory: two pieces, and 40 bytes a piece.
 class PieceDigests {
  public:
   explicit PieceDigests(std::uint64_t data_offset)
@@ -32,15 +33,20 @@ class PieceDigests {
     oci::Digest digest;
     bool done = false;
   };
+  using Bytes = std::vector<std::byte>;
+
   void Forget(std::uint64_t piece);
+  void Whole(std::uint64_t piece, std::span<const std::byte> bytes);
+  void Set(std::uint64_t piece, const oci::Digest& digest);
   Result<oci::Digest> ReadBack(std::uint64_t start, std::uint64_t end, Sink& sink);
 
   const std::uint64_t data_offset_;
   std::vector<Piece> pieces_;
-  oci::Sha256 hasher_;
-  std::uint64_t next_;  // hasher_ holds the bytes of next_'s piece up to here, if open_
+  std::uint64_t next_;  // gathered_ holds the bytes of next_'s piece up to here, if open_
   bool open_ = true;
-  std::vector<std::byte> buffer_;
+  Bytes gathered_;
+  std::optional<std::uint64_t> waiting_;  // a whole piece whose digest waits for another
+  Bytes waiting_bytes_;
 };
 
 }  // namespace daxfs::convert

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 
 #include "common/base/hex.hpp"
+#include "common/base/vector_registers.hpp"
 
 namespace daxfs::oci {
 namespace {
@@ -45,6 +46,7 @@ Sha256::~Sha256() = default;
 void Sha256::Reset() { DAXFS_CHECK(EVP_DigestInit_ex(context_.get(), Algorithm(), nullptr) == 1); }
 
 void Sha256::Update(std::span<const std::byte> bytes) {
+  base::ClearUpperHalves();
   DAXFS_CHECK(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
 }
 

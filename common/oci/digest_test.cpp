@@ -3,6 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <iostream>
+#include <random>
+#include <vector>
+
+#include "common/oci/sha256_two.hpp"
+
 namespace daxfs::oci {
 namespace {
 
@@ -37,6 +43,29 @@ TEST(DigestTest, ParseReadsOneSpelling) {
 TEST(DigestTest, AChainIsMadeOfTheTextsOfTwo) {  // SHA-256 of both with a space between
   EXPECT_EQ(ChainId(*Digest::Parse(kAbc), *Digest::Parse(kEmpty)).ToString(),
             "sha256:dd8ddd90bdf3ccbd91abd3f399218c9d93e91246734fab743933f42048ac3e2c");
+}
+
+// Every remainder of a block and of its padding, and a piece of the data area; OpenSSL's digests
+// are what is right.
+TEST(DigestTest, TwoAtOnceAreThoseOfEach) {
+  std::cout << (HashesTwoAtOnce() ? "by the processor's instructions\n"
+                                  : "this processor cannot: one after the other\n");
+  std::mt19937 random(1);
+  std::vector<std::byte> bytes(2 << 16U);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random());
+  const auto expect = [&](std::size_t size, std::size_t shift) {
+    const std::span<const std::byte> a(bytes.data() + shift, size);
+    const std::span<const std::byte> b(bytes.data() + size, size);
+    const auto [first, second] = Sha256OfTwo(a, b);
+    EXPECT_EQ(first, Sha256::Of(a)) << size;
+    EXPECT_EQ(second, Sha256::Of(b)) << size;
+  };
+  for (std::size_t size = 0; size <= 4 * 64; ++size) expect(size, 0);
+  for (std::size_t size : {65535U, 65536U}) expect(size, 0);
+  expect(65529, 7);
+  const auto [abc, same] = Sha256OfTwo(Bytes("abc"), Bytes("abc"));
+  EXPECT_EQ(abc.ToString(), kAbc);
+  EXPECT_EQ(same.ToString(), kAbc);
 }
 
 }  // namespace

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <chrono>
 #include <random>
+#include <thread>
+#include <utility>
 
 #include "common/oci/read_ahead.hpp"
 #include "common/oci/testing/tar_builder.hpp"
@@ -172,6 +175,70 @@ TEST(ReadAheadTest, ErrorsComeBehindTheBytesBeforeThem) {
   EXPECT_EQ(size, 3000000U);
   EXPECT_EQ(status.code(), StatusCode::kNotFound);
   EXPECT_EQ(ahead.Next().status().code(), StatusCode::kNotFound);
+}
+
+// Remembers what it saw; says `at_end` then.
+class Witness final : public ByteWatcher {
+ public:
+  explicit Witness(Status at_end = Status::Ok(), std::chrono::milliseconds each = {})
+      : at_end_(std::move(at_end)), each_(each) {}
+  void See(std::span<const std::byte> bytes) override {
+    std::this_thread::sleep_for(each_);
+    seen.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  }
+  Status End() override {
+    ended = true;
+    return at_end_;
+  }
+
+  std::string seen;
+  bool ended = false;
+
+ private:
+  const Status at_end_;
+  const std::chrono::milliseconds each_;
+};
+
+TEST(ReadAheadTest, AWatcherSeesEverythingBeforeTheEnd) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1} << 20U, std::size_t{9000001}}) {
+    const std::string text = Sample(size);
+    TextReader source(text, 100000);
+    Witness slow(Status::Ok(), std::chrono::milliseconds(5));
+    ReadAhead ahead(source, &slow);
+    while (!ahead.Next()->empty()) {
+    }
+    EXPECT_TRUE(slow.ended);
+    EXPECT_EQ(slow.seen, text);
+  }
+}
+
+TEST(ReadAheadTest, AWatchersVerdictIsTheEnd) {
+  TextReader source(Sample(3000000), 100000);
+  Witness witness(DataLossError("another"));
+  ReadAhead ahead(source, &witness);
+  std::size_t size = 0;
+  auto bytes = ahead.Next();
+  for (; bytes.ok(); bytes = ahead.Next()) size += bytes->size();
+  EXPECT_EQ(size, 3000000U);
+  EXPECT_EQ(bytes.status().code(), StatusCode::kDataLoss);
+  EXPECT_EQ(ahead.Next().status().code(), StatusCode::kDataLoss);
+}
+
+TEST(ReadAheadTest, AWatcherIsNotAskedAboutWhatCouldNotBeRead) {
+  TextReader source(Sample(3000000), 100000, NotFoundError("gone"));
+  Witness witness(DataLossError("another"));
+  ReadAhead ahead(source, &witness);
+  Status status;
+  while (status.ok()) status = ahead.Next().status();
+  EXPECT_EQ(status.code(), StatusCode::kNotFound);
+  EXPECT_FALSE(witness.ended);
+}
+
+TEST(ReadAheadTest, MayBeLeftEarlyWhileItIsWatched) {
+  TextReader source(Sample(20000000), 1000000);
+  Witness slow(Status::Ok(), std::chrono::milliseconds(20));
+  ReadAhead ahead(source, &slow);
+  EXPECT_TRUE(ahead.Next().ok());
 }
 
 TEST(ReadAheadTest, MayBeLeftEarly) {

@@ -17,22 +17,19 @@ LayerStream::LayerStream(std::unique_ptr<PositionedReader> stored,
                          const std::optional<Digest>& diff_id)
     : stored_(std::move(stored)),
       inflate_(*stored_),
-      tar_(TarOf(*stored_, inflate_, diff_id.has_value() && stored_digest == diff_id), diff_id,
-           diff_id.has_value() && stored_digest == diff_id),
-      ahead_(tar_) {}
+      tar_(diff_id, diff_id.has_value() && stored_digest == diff_id),
+      ahead_(TarOf(*stored_, inflate_, diff_id.has_value() && stored_digest == diff_id), &tar_) {}
 
-Result<std::size_t> LayerStream::DigestReader::Read(std::span<std::byte> out) {
-  ASSIGN_OR_RETURN(const std::size_t n, source_.Read(out));
-  size_bytes_ += n;
-  if (n > 0 && !known_) hasher_.Update(out.first(n));
-  if (n > 0 || ended_) return n;
+void LayerStream::DigestWatcher::See(std::span<const std::byte> bytes) {
+  size_bytes_ += bytes.size();
+  if (!known_) hasher_.Update(bytes);
+}
+
+Status LayerStream::DigestWatcher::End() {
   digest_ = known_ ? *expected_ : hasher_.Finish();
-  if (expected_.has_value() && digest_ != *expected_) {
-    return DataLossError("the uncompressed layer has " + digest_.ToString() +
-                         ", the image config says " + expected_->ToString());
-  }
-  ended_ = true;
-  return n;
+  if (!expected_.has_value() || digest_ == *expected_) return Status::Ok();
+  return DataLossError("the uncompressed layer has " + digest_.ToString() +
+                       ", the image config says " + expected_->ToString());
 }
 
 Status LayerStream::Drain() {

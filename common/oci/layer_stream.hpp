@@ -13,7 +13,8 @@
 
 namespace daxfs::oci {
 
-// A tar from its stored bytes: inflated, with its digest taken on the way, in a thread of its own.
+// A tar from its stored bytes: read and inflated in a thread of its own, its digest taken in
+// another.
 class LayerStream final : public ChunkSource {
  public:
   // `stored_digest`: what `stored` compares itself, if it does. `diff_id`: the digest the tar has
@@ -37,19 +38,18 @@ class LayerStream final : public ChunkSource {
 
  private:
   // Hashes what passes and compares at the end.
-  class DigestReader final : public ByteReader {
+  class DigestWatcher final : public ByteWatcher {
    public:
-    DigestReader(ByteReader& source, const std::optional<Digest>& expected, bool known)
-        : source_(source), expected_(expected), known_(known) {}
-    Result<std::size_t> Read(std::span<std::byte> out) override;
+    DigestWatcher(const std::optional<Digest>& expected, bool known)
+        : expected_(expected), known_(known) {}
+    void See(std::span<const std::byte> bytes) override;
+    Status End() override;
     const Digest& digest() const { return digest_; }
     std::uint64_t size_bytes() const { return size_bytes_; }
 
    private:
-    ByteReader& source_;
     const std::optional<Digest> expected_;
     const bool known_;  // the source compares the same digest: once is enough
-    bool ended_ = false;
     std::uint64_t size_bytes_ = 0;
     Sha256 hasher_;
     Digest digest_;
@@ -57,7 +57,7 @@ class LayerStream final : public ChunkSource {
 
   std::unique_ptr<PositionedReader> stored_;
   InflateReader inflate_;
-  DigestReader tar_;
+  DigestWatcher tar_;
   ReadAhead ahead_;
 };
 

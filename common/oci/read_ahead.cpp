@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/oci/read_ahead.hpp"
 
+#include <pthread.h>
+
+#include <algorithm>
 #include <exception>
 #include <string>
 #include <utility>
@@ -8,13 +11,15 @@
 namespace daxfs::oci {
 namespace {
 
-constexpr std::size_t kBufferBytes = std::size_t{1} << 20U;
+constexpr std::size_t kBufferBytes = std::size_t{1} << 18U;
 
 }  // namespace
 
-ReadAhead::ReadAhead(ByteReader& source) : source_(source) {
+ReadAhead::ReadAhead(ByteReader& source, ByteWatcher* watcher)
+    : source_(source), watcher_(watcher) {
   for (Slot& slot : slots_) slot.bytes.resize(kBufferBytes);
-  thread_ = std::thread([this] { Run(); });
+  if (watcher_ != nullptr) watching_ = std::thread([this] { Watch(); });
+  reading_ = std::thread([this] { Run(); });
 }
 
 ReadAhead::~ReadAhead() {
@@ -23,7 +28,13 @@ ReadAhead::~ReadAhead() {
     stop_ = true;
   }
   changed_.notify_all();
-  thread_.join();
+  reading_.join();
+  if (watching_.joinable()) watching_.join();
+}
+
+bool ReadAhead::HasRoom() const {
+  const std::size_t done = watcher_ == nullptr ? taken_ : std::min(taken_, seen_);
+  return filled_ - done < kBuffers;
 }
 
 // Full buffers, so that the two threads meet rarely.
@@ -38,11 +49,12 @@ Status ReadAhead::Fill(Slot* slot) {
 }
 
 void ReadAhead::Run() {
+  ::pthread_setname_np(::pthread_self(), "inflate");
   for (;;) {
     Slot* slot = nullptr;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stop_ || filled_ - taken_ < kBuffers; });
+      changed_.wait(lock, [this] { return stop_ || HasRoom(); });
       if (stop_) return;
       slot = &slots_.at(filled_ % kBuffers);
     }
@@ -55,10 +67,30 @@ void ReadAhead::Run() {
     const std::scoped_lock lock(mutex_);
     if (slot->size > 0) ++filled_;
     ended_ = !status.ok() || slot->size < slot->bytes.size();
+    whole_ = ended_ && watcher_ == nullptr;
     status_ = std::move(status);
     changed_.notify_all();
     if (ended_) return;
   }
+}
+
+void ReadAhead::Watch() {
+  ::pthread_setname_np(::pthread_self(), "digest");
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return stop_ || ended_ || filled_ > seen_; });
+    if (stop_) return;
+    if (filled_ == seen_) break;
+    const Slot& slot = slots_.at(seen_ % kBuffers);
+    lock.unlock();
+    watcher_->See(std::span<const std::byte>(slot.bytes.data(), slot.size));
+    lock.lock();
+    ++seen_;
+    changed_.notify_all();
+  }
+  if (status_.ok()) status_ = watcher_->End();
+  whole_ = true;
+  changed_.notify_all();
 }
 
 Result<std::span<const std::byte>> ReadAhead::Next() {
@@ -67,7 +99,7 @@ Result<std::span<const std::byte>> ReadAhead::Next() {
     ++taken_;
     changed_.notify_all();
   }
-  changed_.wait(lock, [this] { return ended_ || filled_ > taken_; });
+  changed_.wait(lock, [this] { return whole_ || filled_ > taken_; });
   if (filled_ > taken_) {
     holding_ = true;
     const Slot& slot = slots_.at(taken_ % kBuffers);

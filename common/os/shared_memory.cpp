@@ -128,6 +128,10 @@ SharedMemory::~SharedMemory() {
   if (address_ != nullptr) ::munmap(address_, length_);
 }
 
+void FaultIn(std::span<std::byte> memory) {
+  ::madvise(memory.data(), memory.size(), MADV_POPULATE_WRITE);
+}
+
 Result<Gathered> Gathered::Map(std::span<const Piece> pieces) {
   std::uint64_t length = 0;
   for (const Piece& piece : pieces) length += piece.length;

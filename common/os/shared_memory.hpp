@@ -61,6 +61,11 @@ class SharedMemory {
   std::size_t length_;
 };
 
+// Has it mapped for writing at once, which costs less than page by page. A kernel or a driver that
+// cannot (before Linux 5.14) does so when it is written to, and that tells what is wrong with it.
+// Requires: of a mapping opened for writing, from a page's start on.
+void FaultIn(std::span<std::byte> memory);
+
 // A part of a SharedMemory's file: bytes from its start, multiples of a page.
 struct Piece {
   const SharedMemory* memory = nullptr;

@@ -59,6 +59,7 @@ Status Building::Spill() {
 Status Building::AddChunk() {
   ASSIGN_OR_RETURN(const std::uint32_t chunk, participant_.TakeChunk(*this));
   chunks_.push_back(chunk);
+  os::FaultIn(participant_.memory_->Chunk(chunk));
   // Who waits for this object sees that somebody is at it.
   const daxfs_pool& words = participant_.memory_->words();
   daxfs_word* const progress = &words.row_records[ref_.row].progress;
