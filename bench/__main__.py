@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from bench import chart, convert, latency, many, memory, nodes, pool
+from bench import chart, convert, images, latency, many, memory, nodes, pool
 from e2e.conftest import DEFAULT_SUITE
 from e2e.harness.cache import Cache, report
 
@@ -81,6 +81,7 @@ PARTS = {
     "latency": Part("calls of the snapshotter", lambda *_: latency.run(), latency.table, latency.figures),
     **{part: Part(f"containerd in two machines: {part}", partial(nodes.run, parts=(part,)),
                   lambda results: [nodes.table(results)]) for part in nodes.PARTS},
+    "images": Part("container images", lambda cache, *_: images.run(cache), images.lines, images.figures),
     "convert": Part("conversion", lambda cache, *_: convert.run(cache), convert_lines,
                     lambda results: {"convert_oci_mb_per_s": results["results"]["daxfs-build oci: (tar)"]["mb_per_s"]},
                     convert_groups),

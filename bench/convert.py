@@ -6,7 +6,6 @@ uncompressed by default), tar2sqfs from the tar (it cannot leave data uncompress
 directory. Ours hashes every byte (SHA-256 of 64 KiB pieces); none of the peers does.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 
 from e2e.harness import programs
-from e2e.oci import generate
+from e2e.oci import generate, stored
 
 ROUNDS = 5
 PROCESSOR = "0"
@@ -37,7 +36,7 @@ def flat_tree(cache, work):
         subprocess.run(["bsdtar", "-xpf", blob, "-C", part, "--no-xattrs", "--exclude", ".wh.*", "--exclude",
                         "*/.wh.*"], check=True)
     subprocess.run(["tar", "--sort=name", "--format=pax", "-C", tree, "-cf", tar, "."], check=True)
-    write_layout(work / "oci", tar)
+    stored.write(work / "oci", [(tar, stored.TAR, stored.digest_of(tar))])
     return tree, tar, work / "oci"
 
 
@@ -52,27 +51,6 @@ def layer_blobs(image):
         listed = json.loads(blob(entry).read_text())["manifests"]
         entry = next(m for m in listed if m.get("platform", {}).get("architecture", "amd64") == "amd64")
     return [blob(layer) for layer in json.loads(blob(entry).read_text())["layers"]]
-
-
-def write_layout(folder, tar):
-    """An OCI layout with `tar` as its only layer."""
-    blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-
-    def put(data, media_type):
-        digest = hashlib.sha256(data).hexdigest()
-        (blobs / digest).write_bytes(data)
-        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
-
-    layer = put(tar.read_bytes(), "application/vnd.oci.image.layer.v1.tar")
-    config = put(json.dumps({"architecture": "amd64", "os": "linux", "config": {},
-                             "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}).encode(),
-                 "application/vnd.oci.image.config.v1+json")
-    manifest = put(json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                               "config": config, "layers": [layer]}).encode(),
-                   "application/vnd.oci.image.manifest.v1+json")
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
-    (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
 def candidates(tree, tar, layout, out):

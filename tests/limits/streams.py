@@ -29,9 +29,9 @@ def pax(records):
     return header(b"pax", len(data), b"x") + data + bytes(-len(data) % BLOCK)
 
 
-def one_file(size):
+def one_file(size, name=b"huge"):
     """A file of `size` bytes, a multiple of 1 MiB, no two MiB of it alike and none of them zero."""
-    yield header(b"huge", size)
+    yield header(name, size)
     body = bytearray(b"0123456789abcdef" * (MIB // 16))
     for number in range(size // MIB):
         body[:16] = b"%016d" % number
