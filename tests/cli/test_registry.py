@@ -4,13 +4,16 @@ nothing stays of what failed."""
 
 import contextlib
 import http.server
+import itertools
 import json
+import re
 import signal
 import socketserver
 import ssl
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -194,11 +197,44 @@ def with_two_challenges(handler, path):
     return True
 
 
+def slowly(layout):
+    """The large layer drips."""
+    def answer(handler, path):
+        if path != largest(layout):
+            return False
+        data = (layout / "blobs/sha256" / path.rpartition(":")[2]).read_bytes()
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        for at in range(0, len(data), len(data) // 8):
+            time.sleep(0.2)
+            handler.wfile.write(data[at:at + len(data) // 8])
+        return True
+    return answer
+
+
+def endless_blob(handler, path):
+    """A blob is followed by more, without an end."""
+    if "/blobs/" not in path:
+        return False
+    data = (handler.server.layout / "blobs/sha256" / path.rpartition(":")[2]).read_bytes()
+    handler.send_response(200)
+    handler.end_headers()
+    with contextlib.suppress(OSError):
+        handler.wfile.write(data)
+        while True:
+            handler.wfile.write(bytes(65536))
+    handler.close_connection = True
+    return True
+
+
 GOOD = {
     "busy-once": lambda layout: once(lambda handler, _: handler.send(429, Retry_After=0) or True),
     "failing-once": lambda layout: once(lambda handler, _: handler.send(503) or True),
     "cut-off": cut_off,
+    "slow": slowly,
     "redirected": lambda layout: redirected,
+    "endless-blob": lambda layout: endless_blob,
     "with-password": lambda layout: with_password,
     "with-token": lambda layout: with_token,
     "with-two-challenges": lambda layout: with_two_challenges,
@@ -223,6 +259,22 @@ def wrong_bytes(handler, path):
     return True
 
 
+def cut_off_again(handler, path):
+    """A blob's connection never gets further than eight bytes, wherever it begins."""
+    if "/blobs/" not in path:
+        return False
+    data = (handler.server.layout / "blobs/sha256" / path.rpartition(":")[2]).read_bytes()
+    first = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+    handler.send_response(206 if first else 200)
+    handler.send_header("Content-Length", str(len(data) - first))
+    if first:
+        handler.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")
+    handler.end_headers()
+    handler.wfile.write(data[first:first + 8])
+    handler.close_connection = True
+    return True
+
+
 def endless(handler, _path):
     """Never ends, as fast as it can."""
     handler.send_response(200)
@@ -242,6 +294,7 @@ BAD = {
     "forbidden": (lambda handler, _: handler.send(403) or True, "403"),
     "comes-too-often": (lambda handler, _: handler.send(429, Retry_After=3600) or True, "let alone for 3600 s"),
     "wrong-bytes": (wrong_bytes, "sha256:"),
+    "cut-off-again-and-again": (cut_off_again, "transfer closed"),
     "redirected-for-ever": (lambda handler, path: handler.send(307, Location=path) or True, "without an end"),
     "no-json": (lambda handler, _: handler.send(200, b"<html>") or True, "not well-formed JSON"),
     "endless": (endless, "more than 8388608 bytes"),
@@ -256,6 +309,14 @@ def test_what_cannot_be_had_is_said_and_nothing_stays(build, layout, flags, tmp_
         result = build.run(f"docker://{server.host}/{NAME}:1", "--flatten", "-o", tmp_path / "image", *flags)
     assert result.returncode == 1 and said in result.stderr, result.stderr
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_table_of_the_manual_has_every_case():
+    lines = (Path(__file__).parents[2] / "docs/daxfs-build.md").read_text().splitlines()
+    rows = lines[lines.index("| case | the registry | outcome |") + 2:]
+    named = [name for row in itertools.takewhile(lambda line: line.startswith("|"), rows)
+             for name in re.findall("`([a-z-]+)`", row.split("|")[1])]
+    assert sorted(named) == sorted([*GOOD, *BAD])
 
 
 def test_a_failure_does_not_wait_for_what_stands_still(build, layout, flags, tmp_path):
