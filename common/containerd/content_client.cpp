@@ -31,7 +31,10 @@ class Stream final : public oci::ByteReader {
  public:
   Stream(std::unique_ptr<api::Content::Stub> stub, const Blob& blob, const std::string& name_space,
          std::chrono::milliseconds patience, std::function<bool()> cancelled)
-      : stub_(std::move(stub)), patience_(patience), cancel_(context_, std::move(cancelled)) {
+      : stub_(std::move(stub)),
+        patience_(patience),
+        cancelled_(std::move(cancelled)),
+        cancel_(context_, cancelled_) {
     context_.set_deadline(std::chrono::system_clock::now() + TimeFor(blob));
     context_.AddMetadata("containerd-namespace", name_space);
     api::ReadContentRequest request;
@@ -79,6 +82,7 @@ class Stream final : public oci::ByteReader {
     call_->Finish(&status, nullptr);
     underway_ = true;
     RETURN_IF_ERROR(Await().status());
+    if (!status.ok() && cancelled_ && cancelled_()) return CancelledError("interrupted");
     return rpc::FromGrpc(status);
   }
   // Whether what is under way has succeeded.
@@ -107,6 +111,7 @@ class Stream final : public oci::ByteReader {
 
   const std::unique_ptr<api::Content::Stub> stub_;
   const std::chrono::milliseconds patience_;
+  const std::function<bool()> cancelled_;
   grpc::ClientContext context_;
   rpc::CancelWhen cancel_;
   grpc::CompletionQueue queue_;

@@ -51,8 +51,9 @@ class OverRpc final : public NamedImages {
     images_api::GetImageRequest request;
     request.set_name(name);
     images_api::GetImageResponse response;
-    RETURN_IF_ERROR(
-        rpc::FromGrpc(images->Get(&context, request, &response)).WithContext("containerd"));
+    const grpc::Status answer = images->Get(&context, request, &response);
+    if (!answer.ok() && cancelled_ && cancelled_()) return CancelledError("interrupted");
+    RETURN_IF_ERROR(rpc::FromGrpc(answer).WithContext("containerd"));
     std::optional<NamedImage> image = Take(name_space, response.image());
     if (image) return *std::move(image);
     return NotFoundError("containerd: image \"" + name + "\" is of no kind that has layers");

@@ -8,6 +8,8 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cstring>
+#include <random>
 #include <thread>
 
 #include "common/convert/pool_sink.hpp"
@@ -229,6 +231,116 @@ TEST_F(PlaceLayerTest, WhatIsWrongLeavesNothing) {
     EXPECT_EQ(usage.aliases_used, 0U);
   }
   EXPECT_EQ(Place(*me, good, AliasKind::kDiffId)->how, How::kBuilt);
+}
+
+// Bytes that come in small parts until at `end` nothing more comes, by an error or without one.
+class BreaksAt final : public oci::PositionedReader {
+ public:
+  BreaksAt(std::string bytes, std::size_t end, Status error)
+      : bytes_(std::move(bytes)), end_(end), error_(std::move(error)) {}
+  Result<std::size_t> Read(std::span<std::byte> out) override {
+    constexpr std::size_t kPart = 1000;
+    const std::size_t n = std::min({out.size(), kPart, end_ - position()});
+    if (n == 0) RETURN_IF_ERROR(error_);
+    std::memcpy(out.data(), bytes_.data() + position(), n);
+    Advance(n);
+    return n;
+  }
+
+ private:
+  const std::string bytes_;
+  const std::size_t end_;
+  const Status error_;
+};
+
+// Of every kind of file, with data of some size that does not compress.
+std::string SmallTar() {
+  std::string noise(1500, '\0');
+  std::mt19937 random(1);
+  for (char& c : noise) c = static_cast<char>(random());
+  TarBuilder tar;
+  tar.Directory("etc").File("etc/noise", noise).Symlink("link", "etc/noise");
+  tar.HardLink("again", "etc/noise").File("etc/.wh.gone", "").File("a/b/c", "implicit");
+  return tar.Finish();
+}
+
+TEST_F(PlaceLayerTest, InterruptedAtAnyByteThePoolIsAsBefore) {
+  const auto me = Attach(1);
+  const std::string tar = SmallTar();
+  const auto expect_untouched = [&] {
+    EXPECT_TRUE(pool::ListObjects(me->memory()).empty());
+    const pool::UsageView usage = pool::Usage(me->memory());
+    EXPECT_EQ(usage.chunks_free, usage.chunks);
+    EXPECT_EQ(usage.aliases_used, 0U);
+  };
+  for (const std::string& stored : {tar, oci::testing::Gzip(tar), oci::testing::Zstd(tar)}) {
+    const Layer layer(tar, stored);
+    for (const Status& error : {UnavailableError("broken"), Status::Ok()}) {
+      // What a tar ends with may be missing where nobody knows the digests; here they are known.
+      for (std::size_t end = 0; end < stored.size(); ++end) {
+        PlaceLayerRequest request = Request(layer, AliasKind::kDiffId);
+        request.open = [&]() -> Result<std::unique_ptr<oci::PositionedReader>> {
+          return std::unique_ptr<oci::PositionedReader>(std::make_unique<oci::BlobReader>(
+              std::make_unique<BreaksAt>(stored, end, error), *layer.stored_digest, stored.size()));
+        };
+        testing::CountingMonitor monitor;
+        ASSERT_FALSE(PlaceLayer(*me, request, monitor).ok()) << end;
+        expect_untouched();
+        if (HasFailure()) FAIL() << "at byte " << end;
+      }
+    }
+  }
+  EXPECT_EQ(Place(*me, Layer(tar, tar), AliasKind::kDiffId)->how, How::kBuilt);
+}
+
+// Its Nth operation fails.
+class FailingSink final : public Sink {
+ public:
+  FailingSink(Sink& sink, int left) : sink_(sink), left_(left) {}
+  Status Write(std::uint64_t offset, std::span<const std::byte> data) override {
+    RETURN_IF_ERROR(Count());
+    return sink_.Write(offset, data);
+  }
+  Status Read(std::uint64_t offset, std::span<std::byte> out) override {
+    RETURN_IF_ERROR(Count());
+    return sink_.Read(offset, out);
+  }
+  Status Zero(std::uint64_t offset, std::uint64_t length) override {
+    RETURN_IF_ERROR(Count());
+    return sink_.Zero(offset, length);
+  }
+  Status Finish(std::uint64_t image_size, std::span<const std::byte, 8> magic) override {
+    RETURN_IF_ERROR(Count());
+    return sink_.Finish(image_size, magic);
+  }
+
+ private:
+  Status Count() { return --left_ == 0 ? ResourceExhaustedError("no more") : Status::Ok(); }
+  Sink& sink_;
+  int left_;
+};
+
+TEST_F(PlaceLayerTest, WhicheverWriteFailsThePoolIsAsBefore) {
+  const auto me = Attach(1);
+  for (const Layer& layer : {Zipped(), Layer(SmallTar(), SmallTar())}) {
+    int failed = 0;
+    for (bool done = false; !done; ++failed) {
+      {
+        const auto building = *me->Begin(pool::ObjectKind::kImage);
+        PoolSink pool_sink(*building);
+        FailingSink sink(pool_sink, failed + 1);
+        testing::CountingMonitor monitor;
+        const auto made = MakeLayer(Request(layer, AliasKind::kDiffId), sink, monitor, {});
+        done = made.ok();
+        ASSERT_TRUE(done || made.status().code() == StatusCode::kResourceExhausted);
+      }
+      ASSERT_TRUE(pool::ListObjects(me->memory()).empty()) << failed;
+      const pool::UsageView usage = pool::Usage(me->memory());
+      // Of a whole image that nobody published a chunk parted for small objects may be left, empty.
+      ASSERT_TRUE(done || usage.chunks_free == usage.chunks) << failed;
+    }
+    EXPECT_GT(failed, 5);
+  }
 }
 
 TEST_F(PlaceLayerTest, TwoAtOnceMakeOne) {

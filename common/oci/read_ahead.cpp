@@ -18,18 +18,26 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 18U;
 ReadAhead::ReadAhead(ByteReader& source, ByteWatcher* watcher)
     : source_(source), watcher_(watcher) {
   for (Slot& slot : slots_) slot.bytes.resize(kBufferBytes);
-  if (watcher_ != nullptr) watching_ = std::thread([this] { Watch(); });
-  reading_ = std::thread([this] { Run(); });
+  try {
+    if (watcher_ != nullptr) watching_ = std::thread([this] { Watch(); });
+    reading_ = std::thread([this] { Run(); });
+  } catch (...) {  // too many threads
+    Stop();
+    throw;
+  }
 }
 
-ReadAhead::~ReadAhead() {
+ReadAhead::~ReadAhead() { Stop(); }
+
+void ReadAhead::Stop() {
   {
     const std::scoped_lock lock(mutex_);
     stop_ = true;
   }
   changed_.notify_all();
-  reading_.join();
-  if (watching_.joinable()) watching_.join();
+  for (std::thread* thread : {&reading_, &watching_}) {
+    if (thread->joinable()) thread->join();
+  }
 }
 
 bool ReadAhead::HasRoom() const {
@@ -88,7 +96,11 @@ void ReadAhead::Watch() {
     ++seen_;
     changed_.notify_all();
   }
-  if (status_.ok()) status_ = watcher_->End();
+  try {
+    if (status_.ok()) status_ = watcher_->End();
+  } catch (const std::exception& error) {  // as above
+    status_ = InternalError(error.what());
+  }
   whole_ = true;
   changed_.notify_all();
 }

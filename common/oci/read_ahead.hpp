@@ -24,7 +24,7 @@ class ByteWatcher {
 };
 
 // Reads a ByteReader in a thread of its own, a few buffers ahead: inflating, what a watcher does,
-// and what the consumer does go on side by side. Memory: 4 MiB. The destructor stops the threads,
+// and what the consumer does go on side by side. Memory: 2 MiB. The destructor stops the threads,
 // at the latest when the current Read returns.
 class ReadAhead final : public ChunkSource {
  public:
@@ -44,6 +44,7 @@ class ReadAhead final : public ChunkSource {
   };
 
   void Run();
+  void Stop();
   void Watch();
   Status Fill(Slot* slot);
   bool HasRoom() const;

@@ -153,14 +153,14 @@ def cut_off(layout, at=100000):
 
 
 def redirected(handler, path):
-    """Blobs are elsewhere, and whoever comes there has no credentials."""
+    """For who has the password; blobs are on another host, which wants nobody who shows it."""
     if "/elsewhere" in path:
         blob = handler.server.layout / "blobs/sha256" / path.rpartition(":")[2]
-        handler.send(200, blob.read_bytes())
+        handler.send(400 if "Authorization" in handler.headers else 200, blob.read_bytes())
         return True
-    if "/blobs/" not in path:
-        return False
-    handler.send(307, Location=f"/elsewhere/{path.rpartition('/')[2]}")
+    if with_password(handler, path) or "/blobs/" not in path:
+        return handler.headers.get("Authorization") != USER
+    handler.send(307, Location=f"http://localhost:{handler.server.server_port}/elsewhere/{path.rpartition('/')[2]}")
     return True
 
 
@@ -250,18 +250,18 @@ def test_what_can_be_had_is(build, layout, flags, tmp_path, case):
 
 
 def wrong_bytes(handler, path):
-    """Blobs that are others."""
-    if "/blobs/" not in path:
+    """The last bit of the large layer is another."""
+    if path != largest(handler.server.layout):
         return False
     blob = bytearray((handler.server.layout / "blobs/sha256" / path.rpartition(":")[2]).read_bytes())
-    blob[0] ^= 1
+    blob[-1] ^= 1
     handler.send(200, bytes(blob))
     return True
 
 
 def cut_off_again(handler, path):
-    """A blob's connection never gets further than eight bytes, wherever it begins."""
-    if "/blobs/" not in path:
+    """Each connection for the large layer gets eight bytes further."""
+    if path != largest(handler.server.layout):
         return False
     data = (handler.server.layout / "blobs/sha256" / path.rpartition(":")[2]).read_bytes()
     first = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
@@ -293,7 +293,7 @@ BAD = {
                   "404 NAME_UNKNOWN"),
     "forbidden": (lambda handler, _: handler.send(403) or True, "403"),
     "comes-too-often": (lambda handler, _: handler.send(429, Retry_After=3600) or True, "let alone for 3600 s"),
-    "wrong-bytes": (wrong_bytes, "sha256:"),
+    "wrong-bytes": (wrong_bytes, "its bytes have sha256:"),
     "cut-off-again-and-again": (cut_off_again, "transfer closed"),
     "redirected-for-ever": (lambda handler, path: handler.send(307, Location=path) or True, "without an end"),
     "no-json": (lambda handler, _: handler.send(200, b"<html>") or True, "not well-formed JSON"),
@@ -309,6 +309,8 @@ def test_what_cannot_be_had_is_said_and_nothing_stays(build, layout, flags, tmp_
         result = build.run(f"docker://{server.host}/{NAME}:1", "--flatten", "-o", tmp_path / "image", *flags)
     assert result.returncode == 1 and said in result.stderr, result.stderr
     assert sorted(tmp_path.iterdir()) == before
+    asked = server.asked.count(largest(layout))
+    assert asked == {"cut-off-again-and-again": 5, "wrong-bytes": 1}.get(case, 0)
 
 
 def test_the_table_of_the_manual_has_every_case():
