@@ -136,7 +136,13 @@ func (b *builder) differences(dir string, layers []*chain.Stored, daemons *Unpac
 		return []string{fmt.Sprintf("daxfs-build makes %d layers, daxfs-snapshotter: %v", len(roots), daemons.Err)}, nil
 	}
 	if roots == nil {
-		if of := fmt.Sprintf("layer %d of %d", len(daemons.Names)+1, len(layers)); !strings.Contains(refused, of) {
+		of := fmt.Sprintf("layer %d of %d", len(daemons.Names)+1, len(layers))
+		if jobs > 1 && !strings.Contains(refused, of) { // of several that are refused the first that was found
+			if _, refused, err = b.built(dir, 1); err != nil {
+				return nil, err
+			}
+		}
+		if !strings.Contains(refused, of) {
 			return []string{fmt.Sprintf("daxfs-build refuses no %s: %s", of, refused)}, nil
 		}
 		return nil, nil
