@@ -126,5 +126,5 @@ def check(made, want, result, killed, where):
         assert killed or result.returncode in (0, 1), where  # 1: the report could not be written
     else:
         assert names == [], where
-        assert killed or result.returncode == 1, (where, result)
+        assert killed or result.returncode in (1, 127), (where, result)  # 127: the dynamic linker's
         assert killed or result.stderr != "" or "write" in where, where
