@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs under test: built ones, named by the environment (CMake sets it)."""
+"""The programs under test: built ones, named by the environment (CMake sets it); pools, and a tree to place there."""
 
 import contextlib
 import os
+import random
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+
+from pools import Pool
 
 SECONDS = 60
 
@@ -62,3 +65,24 @@ def own_mount():
 @pytest.fixture
 def small_tmpfs(own_mount):
     return own_mount("tmpfs", "size=16M")
+
+
+@pytest.fixture
+def memory():
+    """A folder in memory, as a pool's is."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def pool(memory, build, ctl):
+    return Pool(memory, build, ctl)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    root = tmp_path / "tree"
+    (root / "below").mkdir(parents=True)
+    (root / "small").write_bytes(b"small\n")
+    (root / "below/large").write_bytes(random.Random(1).randbytes(5 << 20))
+    return root

@@ -8,7 +8,6 @@ import subprocess
 
 import pytest
 from layouts import Layout, tar_of
-from test_pool import memory, pool, tree  # noqa: F401: fixtures
 
 
 @pytest.fixture(name="layout")

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from layouts import Layout, tar_of
-from test_pool import HOST, Pool, memory, tree  # noqa: F401: fixtures
+from pools import HOST, Pool
 
 
 class PartitionedPool(Pool):

@@ -1,82 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools from the command line: what people type, what they see, and what is left when something fails."""
 
-import contextlib
 import json
 import os
 import random
 import signal
 import subprocess
-import tempfile
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from layouts import UNNAMED, UNNAMED_MODES, Layout, chain_ids, tar_of
-
-HOST = "00000000-0000-4000-8000-00000000000{}"
-
-
-class Pool:
-    """A pool in a file, and the programs as processes of one of its hosts."""
-
-    def __init__(self, folder, build, ctl, size="64M", *options):
-        self.folder, self.build_program, self.ctl_program = folder, build, ctl
-        self.path = folder / "pool"
-        self.ok("create", "--size", size, *options)
-
-    def environment(self, host=1):
-        return {**os.environ, "DAXFS_HOST_ID": HOST.format(host), "DAXFS_RUN_DIR": str(self.folder / f"run{host}")}
-
-    def run(self, command, *args, host=1):
-        return self.ctl_program.run("pool", command, self.path, *args, env=self.environment(host))
-
-    def ok(self, command, *args, host=1):
-        result = self.run(command, *args, host=host)
-        assert result.returncode == 0, (result.stdout, result.stderr)
-        return result.stdout
-
-    def json(self, command, *args, host=1):
-        lines = self.ok(command, "--json", *args, host=host).splitlines()
-        return [json.loads(line) for line in lines]
-
-    def info(self):
-        return self.json("info")[0]
-
-    def build(self, source, *args, host=1):
-        return self.build_program.run(source, "--pool", self.path, *args, env=self.environment(host))
-
-    def start(self, source, *args, host=1):
-        return subprocess.Popen([self.build_program.path, source, "--pool", self.path, *args],
-                                env=self.environment(host), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def room(self):
-        """What has to be the same again when nothing was placed."""
-        info = self.info()
-        return {key: info[key] for key in ("chunks", "granules", "objects", "holds", "participants", "held")}
-
-
-@pytest.fixture
-def memory():
-    """A folder in memory, as a pool's is."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)
-
-
-@pytest.fixture
-def pool(memory, build, ctl):
-    return Pool(memory, build, ctl)
-
-
-@pytest.fixture
-def tree(tmp_path):
-    root = tmp_path / "tree"
-    (root / "below").mkdir(parents=True)
-    (root / "small").write_bytes(b"small\n")
-    (root / "below/large").write_bytes(random.Random(1).randbytes(5 << 20))
-    return root
+from pools import HOST, Pool, building, wait_for
 
 
 def test_an_image_is_placed_once_and_found_by_all(pool, tree):
@@ -295,18 +230,6 @@ def test_a_failed_build_leaves_nothing(pool, tmp_path):
     assert pool.room() == before and pool.ok("check") == "clean\n"
 
 
-def wait_for(condition, what):
-    for _ in range(400):
-        if condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"never: {what}")
-
-
-def building(pool):
-    return [o for o in pool.json("ls") if o["state"] == "building"]
-
-
 def test_check_says_what_repair_would_free_though_nothing_is_wrong(pool, tree):
     assert pool.run("check").stderr == ""
     pool.ok("put", tree, "tree")
@@ -345,129 +268,6 @@ def test_json_has_one_word_for_one_thing(pool, tree, tmp_path):
     assert [key for key in sorted(found) if f"`{key}`" not in page] == [], "every key is on the page"
     freed = pool.json("gc")
     assert sum(line["pool_bytes"] for line in freed[:-1]) == freed[-1]["pool_bytes"]
-
-
-def test_a_killed_builder_is_undone_by_its_own_host_at_once_and_by_no_other(pool, tmp_path):
-    before = pool.room()
-    fifo = tmp_path / "fifo.tar"
-    os.mkfifo(fifo)
-    process = pool.start(f"tar:{fifo}")
-    with open(fifo, "wb") as writer:
-        writer.write(tar_of([("a", b"x" * (6 << 20))])[:5 << 20])
-        writer.flush()
-        wait_for(lambda: building(pool) and building(pool)[0]["progress_bytes"] > 2 << 20, "it builds")
-        process.kill()
-        process.wait()
-    assert pool.json("gc", host=2)[-1]["objects"] == 0
-    assert len(building(pool)) == 1, "another host may not know"
-    assert pool.run("check", host=2).returncode == 0, "nor is anything wrong: it may be alive"
-    pool.json("gc", host=1)
-    assert pool.room() == before
-    assert pool.ok("check", "--repair") and pool.ok("check") == "clean\n"
-
-
-def test_fence_wants_to_hear_the_fact(pool, tmp_path, tree):
-    fifo = tmp_path / "fifo.tar"
-    os.mkfifo(fifo)
-    process = pool.start(f"tar:{fifo}", host=2)
-    with open(fifo, "wb") as writer:
-        writer.write(tar_of([("a", b"x" * (6 << 20))])[:5 << 20])
-        writer.flush()
-        wait_for(lambda: building(pool), "it builds")
-        alive = pool.run("fence", HOST.format(2), "--powered-off")
-        assert alive.returncode == 1 and "is alive: its heart beats" in alive.stderr and building(pool)
-        process.kill()
-        process.wait()
-    before = pool.room()
-    refused = pool.run("fence", HOST.format(2))
-    assert refused.returncode == 1 and "can no longer reach this memory" in refused.stderr
-    assert "no host \"9\"" in pool.run("fence", "9").stderr, "before anything is explained"
-    assert pool.room() == before
-    assert pool.run("fence", "9", "--powered-off").returncode == 1
-    assert pool.run("fence", HOST.format(1), "--powered-off").returncode == 1, "oneself"
-    pool.ok("fence", HOST.format(2), "--powered-off")
-    assert not building(pool) and pool.info()["chunks"]["free"] == pool.info()["chunks"]["total"]
-    assert pool.ok("check") == "clean\n"
-
-
-def test_a_pool_whose_slots_are_all_of_the_dead(memory, build, ctl, tmp_path):
-    pool = Pool(memory, build, ctl, "64M", "--participants", "2")
-    before = pool.room()
-    for off in (2, 3):
-        with contextlib.ExitStack() as writers:
-            processes = []
-            for number in range(2):
-                fifo = tmp_path / f"fifo{off}{number}"
-                os.mkfifo(fifo)
-                processes.append(pool.start(f"tar:{fifo}", host=off))
-                writer = writers.enter_context(open(fifo, "wb"))
-                writer.write(tar_of([(str(number), b"x" * (6 << 20))])[:5 << 20])
-                writer.flush()
-            wait_for(lambda: len(building(pool)) == 2, "both build")
-            for process in processes:
-                process.kill()
-                process.wait()
-        full = pool.run("gc")
-        assert full.returncode == 1 and "all 2 slots" in full.stderr and "fence hosts that are off" in full.stderr
-        if off == 2:
-            pool.ok("gc", host=off)
-        else:
-            pool.ok("fence", HOST.format(off), "--powered-off")
-        assert pool.room() == before and pool.info()["participants"] == []
-    assert pool.ok("check") == "clean\n"
-
-
-def test_builders_killed_anywhere_leave_nothing(pool, tree):
-    """SIGKILL after a random time, often; what is published is whole, everything else is gone."""
-    chance = random.Random(7)
-    for i in range(40):
-        (tree / "small").write_text(str(i % 5))
-        process = pool.start(f"dir:{tree}")
-        time.sleep(chance.uniform(0, 0.06))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        left = [o for o in pool.json("ls") if o["state"] != "ready"]
-        assert len(left) <= 1
-    pool.json("gc", "--bytes", "0")
-    assert all(o["state"] == "ready" for o in pool.json("ls"))
-    for o in pool.json("ls"):
-        pool.ctl_program.ok("image", "verify", f"pool:{pool.path}:{o['digest']}", env=pool.environment())
-    assert pool.run("check", "--repair").returncode == 0
-    pool.json("gc")
-    info = pool.info()
-    assert info["chunks"]["free"] == info["chunks"]["total"] and not info["participants"]
-
-
-def result_roots(result):
-    return {image["root"] for image in json.loads(result.stdout)["images"]}
-
-
-def test_many_builders_of_overlapping_images(tmp_path, memory, build, ctl):
-    """Eight processes with a hundred layers each, out of 160: each is built once."""
-    pool = Pool(memory, build, ctl, "512M")
-    chance = random.Random(3)
-    layers = [tar_of([(f"f{i}", chance.randbytes(chance.choice([10, 70000, 70000, 2500000])))]) for i in range(160)]
-    for i in range(8):
-        layout = Layout(tmp_path / f"oci{i}")
-        layout.index(layout.image(chance.sample(layers, 100)))
-    results = [None] * 8
-
-    def one(i):
-        results[i] = pool.build(f"oci:{tmp_path}/oci{i}", "--per-layer", "--json", host=1 + i % 2)
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    built = {}
-    for result in results:
-        assert result.returncode == 0, result.stderr
-        for image in json.loads(result.stdout)["images"]:
-            built.setdefault(image["root"], []).append(image["how"])
-    wanted = len(set().union(*(result_roots(result) for result in results)))
-    assert len(built) == wanted > 120 and all(hows.count("built") == 1 for hows in built.values()), built
-    assert len(pool.json("ls")) == wanted and pool.ok("check") == "clean\n"
 
 
 @pytest.mark.parametrize("args, message", [
@@ -514,85 +314,6 @@ def test_without_an_id_it_says_what_to_do(pool, tree):
         assert "cat /proc/sys/kernel/random/uuid > /etc/daxfs/host-id" in result.stderr
     assert pool.build_program.run(f"dir:{tree}", "--pool", pool.path,
                                   env={**environment, "DAXFS_HOST_ID": "12"}).returncode == 1
-
-
-def flip(path, offset, mask=0xff):
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        byte = file.read(1)[0]
-        file.seek(offset)
-        file.write(bytes([byte ^ mask]))
-
-
-@pytest.mark.parametrize("offset", [0, 8, 12, 16, 32, 40, 56, 96, 100, 108, 112, 140, 200, 3072 + 16, 3072 + 36])
-def test_a_damaged_superblock_is_refused(pool, tree, offset):
-    flip(pool.path, offset)
-    result = pool.run("info")
-    assert result.returncode == 1 and str(pool.path) in result.stderr
-    assert pool.build(f"dir:{tree}").returncode == 1
-
-
-def test_newer_pools_are_shown_or_refused(pool, tree):
-    """An unknown read-only feature: look, do not touch. An unknown version: neither."""
-    data = bytearray(pool.path.read_bytes()[:4096])
-    data[24] |= 0x80
-    pool.path.open("r+b").write(sealed(data))
-    assert pool.info()["version"] == 1
-    result = pool.build(f"dir:{tree}")
-    assert result.returncode == 1 and "can show it, not change it" in result.stderr
-    data[24] &= 0x7f
-    data[8] = 2
-    pool.path.open("r+b").write(sealed(data))
-    assert "a newer daxfs is needed" in pool.run("info").stderr
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
-
-
-def sealed(data):
-    blank = bytearray(data)
-    blank[0:8] = bytes(8)
-    blank[12:16] = bytes(4)
-    data[12:16] = crc32c(bytes(blank)).to_bytes(4, "little")
-    return bytes(data)
-
-
-def test_superblocks_that_contradict_are_refused(memory, ctl):
-    paths = [memory / name for name in ("a", "b")]
-    devices = ",".join(map(str, paths))
-    ctl.ok("pool", "create", "--size", "16M", devices)
-    data = bytearray(paths[1].read_bytes()[:4096])
-    data[3072 + 16:3072 + 32] = (1 << 40).to_bytes(8, "little") + (1 << 39).to_bytes(8, "little")  # of the first one
-    with open(paths[1], "r+b") as file:
-        file.write(sealed(data))
-    for command in ("info", "ls", "check", "gc"):
-        result = ctl.run("pool", command, devices)
-        assert result.returncode == 1 and "contradict" in result.stderr, result.stderr
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_damaged_tables_are_told_and_never_followed(pool, tree, seed):
-    """Bytes flipped anywhere in the tables: every command ends, with or without a complaint, and none crashes."""
-    pool.build(f"dir:{tree}", "--name", "web")
-    pool.ok("put", tree / "small", "weights")
-    chance = random.Random(seed)
-    end = pool.path.stat().st_size - pool.info()["chunks"]["total"] * (2 << 20)
-    used = [i for i, byte in enumerate(pool.path.read_bytes()[4096:end], 4096) if byte]
-    for _ in range(40):
-        flip(pool.path, chance.choice(used) if chance.random() < 0.7 else chance.randrange(4096, end),
-             1 << chance.randrange(8))
-    for command in (["ls"], ["info"], ["check"], ["check", "--repair"], ["gc", "-n"], ["get", "web", "-o", "/dev/null"],
-                    ["gc"], ["rm", "weights"], ["check"]):
-        assert pool.run(*command).returncode in (0, 1), command
-    assert pool.build(f"dir:{tree}").returncode in (0, 1)
-    assert pool.ctl_program.run("image", "verify", f"pool:{pool.path}:web",
-                                env=pool.environment()).returncode in (0, 1)
 
 
 def test_without_the_module_attach_says_so(ctl, tmp_path):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from layouts import tar_of
-from test_pool import Pool, building, memory, wait_for  # noqa: F401
+from pools import Pool, building, wait_for
 
 MIB = 1 << 20
 

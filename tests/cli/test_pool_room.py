@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from test_pool import Pool
+from pools import Pool
 
 MIB = 1 << 20
 MIBS_FREE = "free; take less, or make the file system larger"

@@ -13,8 +13,8 @@ import termios
 import pytest
 
 from layouts import Layout, tar_of
+from pools import Pool
 from test_partitions import PartitionedPool
-from test_pool import Pool, memory  # noqa: F401: a fixture
 
 
 class Screen:
