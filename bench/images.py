@@ -405,6 +405,7 @@ def run(cache):
             results["images"][name] = {"bytes": image.bytes, "entries": entries, "layers": len(image.tars),
                                        "kinds": unpacked(bench, image), "pulled": pulled(bench, image),
                                        "found": found_again(bench, image)}
+            print("\n".join(image_lines(name, results["images"][name])), flush=True)
             for path in [*image.trees, *image.layouts.values()]:
                 shutil.rmtree(path)
             for tar in image.tars:
@@ -418,15 +419,20 @@ def lines(results):
     """A table for each kind of each image."""
     yield f"images: {results['processors']} processors, tmpfs; mkfs.erofs is {results['erofs']}"
     for name, image in results["images"].items():
-        yield f" {name}: {image['layers']} layers, {image['bytes'] / 1e6:.0f} MB of tars, {image['entries']} entries"
-        for kind, row in image["kinds"].items():
-            yield f"  {kind}, stored in {row['stored_bytes'] / 1e6:.0f} MB"
-            yield from _rows(image["bytes"], row["candidates"])
-        yield "  out of a registry on loopback, gzip"
-        yield from _rows(image["bytes"], image["pulled"])
-        found = image["found"]
-        yield (f"  all of it there already: {found['run_ms']} ms, {found['inside_ms']} ms of it inside, "
-               f"{found['run_ms'] / found['layers']:.1f} ms a layer")
+        yield from image_lines(name, image)
+
+
+def image_lines(name, image):
+    """Those of one; they are printed as soon as it is measured, too."""
+    yield f" {name}: {image['layers']} layers, {image['bytes'] / 1e6:.0f} MB of tars, {image['entries']} entries"
+    for kind, row in image["kinds"].items():
+        yield f"  {kind}, stored in {row['stored_bytes'] / 1e6:.0f} MB"
+        yield from _rows(image["bytes"], row["candidates"])
+    yield "  out of a registry on loopback, gzip"
+    yield from _rows(image["bytes"], image["pulled"])
+    found = image["found"]
+    yield (f"  all of it there already: {found['run_ms']} ms, {found['inside_ms']} ms of it inside, "
+           f"{found['run_ms'] / found['layers']:.1f} ms a layer")
 
 
 def _rows(size, candidates):

@@ -5,6 +5,8 @@ import random
 
 import pytest
 
+from e2e.harness.pool import crc32c
+
 
 def flip(path, offset, mask=0xff):
     with open(path, "r+b") as file:
@@ -34,15 +36,6 @@ def test_newer_pools_are_shown_or_refused(pool, tree):
     data[8] = 2
     pool.path.open("r+b").write(sealed(data))
     assert "a newer daxfs is needed" in pool.run("info").stderr
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
 
 
 def sealed(data):

@@ -158,8 +158,10 @@ def redirected(handler, path):
         blob = handler.server.layout / "blobs/sha256" / path.rpartition(":")[2]
         handler.send(400 if "Authorization" in handler.headers else 200, blob.read_bytes())
         return True
-    if with_password(handler, path) or "/blobs/" not in path:
-        return handler.headers.get("Authorization") != USER
+    if with_password(handler, path):
+        return True
+    if "/blobs/" not in path:
+        return False
     handler.send(307, Location=f"http://localhost:{handler.server.server_port}/elsewhere/{path.rpartition('/')[2]}")
     return True
 
