@@ -16,6 +16,18 @@ def pytest_configure(config):
     """The accounts must see session fixtures too, so they are a plugin of their own and not hooks
     of this folder."""
     config.pluginmanager.register(plugin, "daxfs-accounts")
+    config.addinivalue_line("markers", "every_kernel(quick=False): runs on each kernel the module is for; on others "
+                            "than the default one only where `long` is wanted, unless it is quick")
+
+
+def pytest_generate_tests(metafunc):
+    """Tests marked by `every_kernel` run with each kernel, one kernel after the other."""
+    mark = metafunc.definition.get_closest_marker("every_kernel")
+    if mark and "stock_kernel" in metafunc.fixturenames:
+        others = () if mark.kwargs.get("quick") else (pytest.mark.long, )
+        metafunc.parametrize("stock_kernel", [
+            pytest.param(suite, marks=() if suite == DEFAULT_SUITE else others) for suite in kernel.SUITES],
+                             indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -27,10 +39,10 @@ def cache(request):
     opened.close()
 
 
-@pytest.fixture(scope="session")
-def stock_kernel(cache):
-    """The kernel tests run on unless they say otherwise: Debian's 6.12 for bookworm."""
-    return kernel.prepare(cache, DEFAULT_SUITE)
+@pytest.fixture(scope="module")
+def stock_kernel(request, cache):
+    """The kernel tests run on: Debian's 6.12 for bookworm, unless they are marked by `every_kernel`."""
+    return kernel.prepare(cache, getattr(request, "param", DEFAULT_SUITE))
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +58,20 @@ def demo_image(cache):
 
 
 @pytest.fixture(scope="session")
-def daxfs_module(stock_kernel, tmp_path_factory):
+def built_modules():
+    """{kernel release: daxfs.ko of this run}."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def daxfs_module(stock_kernel, built_modules, tmp_path_factory):
     """daxfs.ko of this checkout, built now for `stock_kernel`."""
-    return module.build_daxfs(stock_kernel, tmp_path_factory.mktemp("daxfs"))
+    if stock_kernel.release not in built_modules:
+        built_modules[stock_kernel.release] = module.build_daxfs(stock_kernel, tmp_path_factory.mktemp("daxfs"))
+    return built_modules[stock_kernel.release]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def counter_module(stock_kernel, tmp_path_factory):
     """The test module that increments a word other kernels increment too."""
     return module.build_test_module("counter", stock_kernel, tmp_path_factory.mktemp("counter"))

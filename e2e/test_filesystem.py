@@ -8,6 +8,8 @@ import pytest
 
 from e2e.harness import daxfs, module, programs
 
+pytestmark = pytest.mark.every_kernel
+
 MUST_FAIL = Path(__file__).resolve().parents[1] / "tests" / "must_fail"
 # In the guest: a handle of a file, its opening by that handle, and the same after caches are dropped.
 HANDLES = """

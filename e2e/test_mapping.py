@@ -9,6 +9,8 @@ import pytest
 
 from e2e.harness import daxfs, module, programs
 
+pytestmark = pytest.mark.every_kernel(quick=True)
+
 CHUNK = 2 << 20
 # mapcheck's files, and programs that really start: static, dynamic, and one of some size.
 GUEST_PROGRAMS = ["/usr/bin/busybox", "/bin/bash", "/usr/bin/python3.11"]

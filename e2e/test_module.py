@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The module of this checkout: builds without a warning, loads on a stock kernel, goes away
+"""The module of this checkout: builds without a warning, loads on each stock kernel, goes away
 again."""
 
+import pytest
+
 from e2e.harness import module
+
+pytestmark = pytest.mark.every_kernel(quick=True)
 
 
 def test_builds_without_warnings(daxfs_module):

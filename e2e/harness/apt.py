@@ -10,8 +10,10 @@ says so.
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -241,6 +243,23 @@ class Apt:
             self._apt("apt-get", "-q", "download", *exact, cwd=folder)
 
         return self.cache.entry(f"debs-{self.suite}", {"archives": wanted}, make)
+
+
+def bootstrap(source, tree, packages, excluded=()):
+    """Makes `tree` a minimal root of that suite with `packages`. Needs root, as mmdebstrap does to set owners."""
+    if os.geteuid() != 0:
+        raise AptError(f"a root folder of {source.suite} can only be made by root")
+    settings = [f"--aptopt={line}" for line in machine_acquire().splitlines() if line.strip()]
+    settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in excluded]
+    with tempfile.NamedTemporaryFile("w", suffix=".sources", encoding="utf-8") as sources:
+        sources.write(source.sources())
+        sources.flush()
+        run(["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}", *settings,
+             source.suite, tree, sources.name])
+    # It is for anybody's test: it carries no trace of where the packages came from.
+    shutil.rmtree(tree / "etc/apt/sources.list.d", ignore_errors=True)
+    shutil.rmtree(tree / "etc/apt/apt.conf.d", ignore_errors=True)
+    (tree / "etc/apt/sources.list").unlink(missing_ok=True)
 
 
 def locked_versions(path=LOCK_FILE):

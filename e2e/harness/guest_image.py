@@ -6,7 +6,6 @@ programs (they come with the initial memory disk), so it is made again only when
 changes.
 """
 
-import os
 import shutil
 
 from e2e.harness import apt
@@ -39,22 +38,9 @@ def prepare(cache, more=()):
 
 
 def make_image(source, folder, packages):
-    """Fills `folder` with root.img. Needs root, as mmdebstrap does to set owners."""
-    if os.geteuid() != 0:
-        raise apt.AptError("the guest image can only be made by root")
+    """Fills `folder` with root.img."""
     tree = folder / "tree"
-    sources = folder / "suite.sources"
-    sources.write_text(source.sources(), encoding="utf-8")
-    settings = [f"--aptopt={line}" for line in apt.machine_acquire().splitlines() if line.strip()]
-    settings += [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
-    apt.run([
-        "mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}",
-        *settings, SUITE, tree, sources
-    ])
-    # The image is for anybody's test: it carries no trace of where the packages came from.
-    shutil.rmtree(tree / "etc/apt/sources.list.d", ignore_errors=True)
-    shutil.rmtree(tree / "etc/apt/apt.conf.d", ignore_errors=True)
-    (tree / "etc/apt/sources.list").unlink(missing_ok=True)
+    apt.bootstrap(source, tree, packages, EXCLUDED)
     # An image with systemd has booted before: it would enable everything on its first boot.
     (tree / "etc/machine-id").write_text(f"{MACHINE_ID}\n", encoding="ascii")
     image = folder / "root.img"
@@ -65,4 +51,3 @@ def make_image(source, folder, packages):
         "-d", tree, image
     ])
     shutil.rmtree(tree)
-    sources.unlink()

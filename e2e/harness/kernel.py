@@ -3,7 +3,8 @@
 initial memory disk.
 
 Flavour linux-image-amd64, not the cloud one: the latter has no 9p and no nvdimm. Nothing is
-installed; all of it lies in the cache.
+installed; all of it lies in the cache. Headers of another release than this machine's come with a
+compiler and tools that need that release's libraries: they lie in a root folder of it.
 """
 
 import dataclasses
@@ -15,26 +16,31 @@ from pathlib import Path
 from e2e.harness import apt
 from e2e.harness.cache import hash_files
 
+# The kernels the module is tested on: of this machine's release, its backports, and Debian's newest.
+SUITES = ("bookworm", "bookworm-backports", "sid")
 GUEST_FILES = Path(__file__).resolve().parent / "guest"
 # What the guest needs before it has a root; the rest it loads from the modules tree.
-BOOT_MODULES = ("virtio_blk", "ext4", "9p", "9pnet_virtio", "nfit", "virtio_rng")
+BOOT_MODULES = ("virtio_blk", "ext4", "9p", "9pnet_virtio", "nfit", "virtio_rng", "virtio_pci", "virtio_console")
 RECIPE = 1  # raise when the way an entry is made changes
 
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """One kernel in the cache. `version` is the package's, `release` what `uname -r` says."""
+    """One kernel in the cache. `version` is the package's, `release` what `uname -r` says; `builder` is
+    the root folder in which its modules are built, if this machine's tools cannot build them."""
 
     suite: str
     version: str
     release: str
     folder: Path
     initrd: Path
+    builder: Path = None
 
     @property
     def image(self):
-        """The bootable image."""
-        return self.folder / "boot" / f"vmlinuz-{self.release}"
+        """The bootable image; newer packages have it with the modules."""
+        places = (self.folder / "boot" / f"vmlinuz-{self.release}", self.modules / self.release / "vmlinuz")
+        return next(path for path in places if path.exists())
 
     @property
     def modules(self):
@@ -43,8 +49,8 @@ class Kernel:
 
     @property
     def headers(self):
-        """The folder for `make -C`."""
-        return self.folder / "usr" / "src" / f"linux-headers-{self.release}"
+        """The folder for `make -C`; in the builder if there is one."""
+        return (Path("/") if self.builder else self.folder) / "usr" / "src" / f"linux-headers-{self.release}"
 
 
 def prepare(cache, suite):
@@ -55,18 +61,37 @@ def prepare(cache, suite):
     if not found:
         raise apt.AptError(f"linux-image-amd64 {version} in {suite} depends on no image")
     release = found.group(1)
-    base = release.removesuffix("-amd64")
-    packages = [
-        f"linux-image-{release}", f"linux-headers-{release}", f"linux-headers-{base}-common",
-        f"linux-kbuild-{kbuild_of(source, release)}"
-    ]
+    packages = [f"linux-image-{release}", *parts_of(source, release)]
+    native = suite.split("-")[0] == apt.machine_codename()
+    if native:
+        base = release.removesuffix("-amd64")
+        packages += [f"linux-headers-{release}", f"linux-headers-{base}-common",
+                     f"linux-kbuild-{kbuild_of(source, release)}"]
 
     def make(folder):
         unpack(source.download(packages), folder, release)
 
     inputs = {"archives": source.archives(packages), "release": release, "recipe": RECIPE}
     folder = cache.entry(f"kernel-{release}", inputs, make)
-    return Kernel(suite, version, release, folder, initrd(cache, folder, release) / "initrd")
+    builder = None if native else build_root(cache, source, release)
+    return Kernel(suite, version, release, folder, initrd(cache, folder, release) / "initrd", builder)
+
+
+def parts_of(source, release):
+    """Packages of that release that its image depends on: newer ones keep modules in one of their own."""
+    named = re.findall(r"linux-(?:modules|binary|base)-\d\S*?(?=[,\s]|$)", source.depends(f"linux-image-{release}"))
+    return sorted({name for name in named if name.endswith(release)})
+
+
+def build_root(cache, source, release):
+    """A minimal root folder of that suite with the headers and the compiler they want."""
+    packages = (f"linux-headers-{release}", "make")
+
+    def make(folder):
+        apt.bootstrap(source, folder, packages)
+
+    inputs = {"archives": source.archives(packages, closure=True), "recipe": RECIPE}
+    return cache.entry(f"build-root-{release}", inputs, make)
 
 
 def kbuild_of(source, release):
@@ -86,14 +111,16 @@ def unpack(archives, folder, release):
     apt.run(["depmod", "-b", folder, release])
     for link in ("build", "source"):
         (folder / "lib/modules" / release / link).unlink(missing_ok=True)
+    shutil.rmtree(folder / "usr/share", ignore_errors=True)
     headers = folder / "usr/src" / f"linux-headers-{release}"
+    if not headers.is_dir():
+        return
     makefile = headers / "Makefile"
     text = makefile.read_text(encoding="utf-8")
     here = "$(dir $(realpath $(lastword $(MAKEFILE_LIST)))).."
     makefile.write_text(text.replace("include /usr/src", f"include {here}"), encoding="utf-8")
     # Present, it would ask for pahole to give our modules type data that nothing here reads.
     (headers / "vmlinux").unlink(missing_ok=True)
-    shutil.rmtree(folder / "usr/share", ignore_errors=True)
 
 
 def initrd(cache, folder, release):

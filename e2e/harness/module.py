@@ -17,6 +17,17 @@ LEFTOVERS = shutil.ignore_patterns("*.o", "*.ko", "*.mod", "*.mod.c", "*.cmd", "
                                    "modules.order")
 
 
+# Runs "$3..." in the root folder $1, where the folder $2 is /mnt; what is mounted goes away with it.
+IN_ROOT = """
+mount --bind "$2" "$1/mnt"
+mount --bind /dev "$1/dev"
+mount -t proc proc "$1/proc"
+root=$1
+shift 2
+exec chroot "$root" "$@"
+"""
+
+
 class BuildFailed(Exception):
     """The compiler's last words."""
 
@@ -39,7 +50,9 @@ def build(source, kernel, folder, name, jobs=1, options=("W=1", )):
     if not source.is_dir():
         raise BuildFailed(f"{source}: no such folder")
     shutil.copytree(source, work, ignore=LEFTOVERS, symlinks=True)
-    argv = ["make", "-C", str(kernel.headers), f"M={work}", f"-j{jobs}", *options, "modules"]
+    argv = ["make", "-C", kernel.headers, f"M={'/mnt' if kernel.builder else work}", f"-j{jobs}", *options, "modules"]
+    argv = [*(["unshare", "-m", "sh", "-ec", IN_ROOT, "sh", kernel.builder, work] if kernel.builder else []), *argv]
+    argv = list(map(str, argv))
     done = subprocess.run(argv,
                           stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT,

@@ -7,21 +7,16 @@
 #define DAXFS_COMPAT_H
 
 #include <linux/fs.h>
+#if __has_include(<linux/hex.h>)
+#include <linux/hex.h>
+#endif
+#include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/version.h>
 #include <linux/xattr.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "daxfs needs Linux 6.1 or newer"
-#endif
-
-/*
- * 6.15 maps pages of the device by vmf_insert_page_mkwrite() and
- * vmf_insert_folio_pmd(); before it, ->fault returns the compound page and
- * the kernel installs the huge entry. See mmap.c.
- */
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
-#error "daxfs is tested up to Linux 6.14: mmap.c needs its second form for newer kernels"
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
@@ -53,6 +48,26 @@ static inline void inode_set_ctime(struct inode *inode, time64_t sec, long nsec)
 	inode->i_ctime = (struct timespec64){ .tv_sec = sec, .tv_nsec = nsec };
 }
 #endif
+
+/* It had a second argument, a map that the caller has. */
+static inline struct dev_pagemap *daxfs_pagemap_of(unsigned long pfn)
+{
+#ifdef HAVE_GET_DEV_PAGEMAP_OF_PFN
+	return get_dev_pagemap(pfn);
+#else
+	return get_dev_pagemap(pfn, NULL);
+#endif
+}
+
+/* The state got a type of its own, with functions. */
+static inline bool daxfs_inode_is_new(struct inode *inode)
+{
+#ifdef HAVE_INODE_STATE_READ_ONCE
+	return inode_state_read_once(inode) & I_NEW;
+#else
+	return inode->i_state & I_NEW;
+#endif
+}
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 typedef const struct xattr_handler *daxfs_xattr_handlers_t[];

@@ -155,6 +155,14 @@ static vm_fault_t device_mkwrite(struct vm_fault *vmf)
 	return VM_FAULT_SIGBUS;
 }
 
+static bool good_pages(const struct daxfs_device *device, pgoff_t first, unsigned long count)
+{
+	u64 length = (u64)count << PAGE_SHIFT;
+
+	return daxfs_good_bytes(device->bank->region->phys + ((u64)first << PAGE_SHIFT),
+				length) == length;
+}
+
 static vm_fault_t device_fault(struct vm_fault *vmf)
 {
 	struct vm_area_struct *vma = vmf->vma;
@@ -168,6 +176,12 @@ static vm_fault_t device_fault(struct vm_fault *vmf)
 
 	if (vmf->pgoff >= end)
 		return VM_FAULT_SIGBUS;
+	if (!good_pages(file->device, vmf->pgoff, 1))
+		return VM_FAULT_HWPOISON;
+	if (!good_pages(file->device, first, end - first)) {
+		first = vmf->pgoff;
+		end = first + 1;
+	}
 	if ((vmf->flags & FAULT_FLAG_WRITE) && !(vma->vm_flags & VM_SHARED)) {
 		vmf->page = device_page(file->device, (u64)vmf->pgoff << PAGE_SHIFT);
 		get_page(vmf->page);
@@ -175,7 +189,7 @@ static vm_fault_t device_fault(struct vm_fault *vmf)
 	}
 	for (pgoff = first; pgoff < end; pgoff++)
 		pages[pgoff - first] = device_page(file->device, (u64)pgoff << PAGE_SHIFT);
-	return daxfs_insert_pages(vma, first, pages, end - first);
+	return daxfs_insert_pages(vmf, first, pages, end - first);
 }
 
 static const struct vm_operations_struct device_vm_operations = {
@@ -186,7 +200,8 @@ static const struct vm_operations_struct device_vm_operations = {
 static int device_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	vma->vm_ops = &device_vm_operations;
-	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND);
+	daxfs_small_mapping(vma);
+	vm_flags_set(vma, VM_DONTEXPAND);
 	return 0;
 }
 

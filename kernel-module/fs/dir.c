@@ -17,8 +17,9 @@ static int check_once(struct inode *dir)
 	u64 first;
 	int err;
 
-	if (READ_ONCE(node->dir_checked))
-		return 0;
+	err = daxfs_failed(dir);
+	if (err || READ_ONCE(node->dir_checked))
+		return err;
 	for (first = 0; first < node->attr.data_count; first += CHECK_BATCH) {
 		err = daxfs_dir_check(daxfs_image(dir), &node->attr, first, CHECK_BATCH, &why);
 		if (err) {

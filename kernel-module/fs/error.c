@@ -7,6 +7,9 @@
 
 #include "internal.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /**
  * daxfs_error() - one rate-limited line about an image whose bytes are wrong
  * @sb: the image
@@ -15,16 +18,16 @@
 void daxfs_error(const struct super_block *sb, const char *format, ...)
 {
 	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
-	struct va_format text;
+	char why[DAXFS_WHY_SIZE];
 	va_list args;
 
-	if (!__ratelimit(&limit))
-		return;
 	va_start(args, format);
-	text.fmt = format;
-	text.va = &args;
-	pr_err("image %pU (%s): %pV\n", daxfs_sb(sb)->image.info.uuid, sb->s_id, &text);
+	vscnprintf(why, sizeof(why), format, args);
 	va_end(args);
+	daxfs_count(daxfs_sb(sb)->region, DAXFS_CORRUPTIONS, 1);
+	trace_daxfs_corruption(sb, why);
+	if (__ratelimit(&limit))
+		pr_err("image %pU (%s): %s\n", daxfs_sb(sb)->image.info.uuid, sb->s_id, why);
 }
 
 /**

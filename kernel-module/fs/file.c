@@ -2,6 +2,7 @@
 /* Reading: one copy from the memory to the reader; no page cache. */
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/io.h>
 #include <linux/pagemap.h>
 #include <linux/uio.h>
 
@@ -15,9 +16,12 @@ static int map_at(struct inode *inode, u64 position, struct daxfs_map *map)
 	const char *why;
 	int err;
 
+	err = daxfs_failed(inode);
+	if (err)
+		return err;
 	err = daxfs_map_at(daxfs_image(inode), &daxfs_node(inode)->attr, position, map, &why);
 	if (err)
-		daxfs_error(inode->i_sb, "inode %lu: %s", inode->i_ino, why);
+		daxfs_error(inode->i_sb, "inode %llu: %s", daxfs_node(inode)->attr.ino, why);
 	return err;
 }
 
@@ -34,9 +38,13 @@ static int find_bytes(struct inode *inode, u64 position, const u8 **source, u64 
 	skip = position - map.logical;
 	*length = min(map.length - skip, *length);
 	*source = NULL;
-	if (!map.hole)
-		*source = daxfs_address(daxfs_sb(inode->i_sb), map.offset + skip, length);
-	return *length ? 0 : -EUCLEAN;
+	if (map.hole)
+		return 0;
+	*source = daxfs_address(daxfs_sb(inode->i_sb), map.offset + skip, length);
+	if (!*length)
+		return -EUCLEAN;
+	*length = daxfs_good_bytes(virt_to_phys((void *)*source), *length);
+	return *length ? 0 : -EIO;
 }
 
 /* A copy fell short: is the memory bad, or the reader's buffer? */
@@ -76,6 +84,8 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		}
 		cond_resched();
 	}
+	daxfs_count(daxfs_sb(inode->i_sb)->region, DAXFS_READS, 1);
+	daxfs_count(daxfs_sb(inode->i_sb)->region, DAXFS_READ_BYTES, done);
 	return done ? done : err;
 }
 

@@ -129,7 +129,7 @@ struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (!(inode->i_state & I_NEW))
+	if (!daxfs_inode_is_new(inode))
 		return inode;
 	err = fill_inode(inode, ino);
 	if (err) {

@@ -11,12 +11,46 @@
 #define DAXFS_INTERNAL_H
 
 #include <linux/fs.h>
+#include <linux/kobject.h>
 #include <linux/memremap.h>
+#include <linux/percpu.h>
 #include <linux/workqueue.h>
 
 #include "core.h"
 #include "compat.h"
 #include "place.h"
+
+/**
+ * enum daxfs_counter - what is counted of a region; counters.c shows it
+ * @DAXFS_READS: calls that read
+ * @DAXFS_READ_BYTES: and what they got
+ * @DAXFS_HUGE_FAULTS: faults answered by 2 MiB
+ * @DAXFS_WINDOW_FAULTS: by a window of pages
+ * @DAXFS_WINDOW_PAGES: and its pages
+ * @DAXFS_COPY_FAULTS: by a copy, for a private write
+ * @DAXFS_HOLE_FAULTS: by the page that holes show
+ * @DAXFS_REFUSED_FAULTS: by SIGBUS
+ * @DAXFS_CORRUPTIONS: times an image's bytes were found wrong
+ * @DAXFS_MEMORY_FAILURES: pages that the kernel said have failed
+ */
+enum daxfs_counter {
+	DAXFS_READS,
+	DAXFS_READ_BYTES,
+	DAXFS_HUGE_FAULTS,
+	DAXFS_WINDOW_FAULTS,
+	DAXFS_WINDOW_PAGES,
+	DAXFS_COPY_FAULTS,
+	DAXFS_HOLE_FAULTS,
+	DAXFS_REFUSED_FAULTS,
+	DAXFS_CORRUPTIONS,
+	DAXFS_MEMORY_FAILURES,
+	DAXFS_COUNTERS
+};
+
+/** struct daxfs_counts - those of one processor */
+struct daxfs_counts {
+	u64 of[DAXFS_COUNTERS];
+};
 
 /**
  * struct daxfs_region - one physical range that this kernel holds
@@ -30,6 +64,8 @@
  *	pages to go, and holding the module
  * @draining: @drain is queued or running
  * @drain: looks whether the references have gone
+ * @kobject: shows it in sysfs; its release frees it
+ * @counts: of what happened in it
  */
 struct daxfs_region {
 	struct list_head list;
@@ -41,6 +77,8 @@ struct daxfs_region {
 	unsigned int users;
 	bool draining;
 	struct delayed_work drain;
+	struct kobject kobject;
+	struct daxfs_counts __percpu *counts;
 };
 
 /**
@@ -50,6 +88,7 @@ struct daxfs_region {
  * @place: its physical addresses; read by daxfs_address() and daxfs_page() alone
  * @image: opened by core
  * @mapped_meta: its metadata area, where that is not contiguous; else NULL
+ * @failed: memory of its metadata has failed: it answers -EIO
  */
 struct daxfs_sb {
 	struct daxfs_region *region;
@@ -57,6 +96,7 @@ struct daxfs_sb {
 	struct daxfs_place place;
 	struct daxfs_image image;
 	void *mapped_meta;
+	bool failed;
 };
 
 /**
@@ -86,6 +126,36 @@ static inline struct daxfs_node *daxfs_node(const struct inode *inode)
 	return container_of(inode, struct daxfs_node, inode);
 }
 
+static inline void daxfs_count(const struct daxfs_region *region, enum daxfs_counter counter,
+			       u64 by)
+{
+	this_cpu_add(region->counts->of[counter], by);
+}
+
+/* Each way into an image's metadata asks this first. */
+static inline int daxfs_failed(const struct inode *inode)
+{
+	return unlikely(READ_ONCE(daxfs_sb(inode->i_sb)->failed)) ? -EIO : 0;
+}
+
+/* super.c */
+extern struct file_system_type daxfs_type;
+
+/* counters.c */
+int daxfs_counters_init(void);
+void daxfs_counters_exit(void);
+struct daxfs_region *daxfs_region_alloc(void);
+int daxfs_region_show(struct daxfs_region *region);
+void daxfs_region_free(struct daxfs_region *region);
+
+/* poison.c */
+extern const struct dev_pagemap_ops daxfs_pagemap_ops;
+u64 daxfs_good_bytes(phys_addr_t phys, u64 length);
+u64 daxfs_bad_pages(phys_addr_t phys, u64 size);
+bool daxfs_good(const struct daxfs_sb *sbi, u64 offset, u64 end);
+bool daxfs_image_good(const struct daxfs_sb *sbi);
+void daxfs_poison_exit(void);
+
 /* image.c */
 int daxfs_open_image(struct daxfs_sb *sbi, const char **why);
 void daxfs_close_image(struct daxfs_sb *sbi);
@@ -93,6 +163,8 @@ const u8 *daxfs_address(const struct daxfs_sb *sbi, u64 offset, u64 *length);
 struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset);
 
 /* error.c */
+#define DAXFS_WHY_SIZE	160	/* of what is said of a damaged image, terminated */
+
 __printf(2, 3) void daxfs_error(const struct super_block *sb, const char *format, ...);
 __printf(2, 3) void daxfs_refuse(struct fs_context *fc, const char *format, ...);
 
@@ -126,7 +198,10 @@ extern const struct address_space_operations daxfs_aops;
 int daxfs_mmap_init(void);
 void daxfs_mmap_exit(void);
 int daxfs_mmap(struct file *file, struct vm_area_struct *vma);
-vm_fault_t daxfs_insert_pages(struct vm_area_struct *vma, pgoff_t first, struct page **pages,
+
+/* mmap_folio.c or mmap_page.c */
+void daxfs_small_mapping(struct vm_area_struct *vma);
+vm_fault_t daxfs_insert_pages(struct vm_fault *vmf, pgoff_t first, struct page **pages,
 			      unsigned long count);
 
 /* export.c */

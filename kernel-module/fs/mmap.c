@@ -6,51 +6,47 @@
  * them corrupts the text page everybody shares. Every page of a region has a
  * struct page, so pins, copy-on-write, fork and ptrace are the kernel's own.
  *
- * A mapping is of one of two kinds, chosen once at mmap:
- *
- * huge:  congruent to the file modulo 2 MiB and with a full 2 MiB in it. ->fault
- *        returns the page; it belongs to an order-9 compound page, so the kernel
- *        installs a huge entry where the mapping has room for one. Never with
- *        VM_MIXEDMAP: splitting a huge entry would then leak its reference.
- * small: VM_MIXEDMAP; one fault inserts a window of pages around it.
- *
- * The page of a huge mapping must belong to this image with its whole 2 MiB:
- * the kernel maps all of it, whatever the file's size. The builder promises
- * that for HUGE files; here it is checked.
+ * A huge entry shows 2 MiB, whatever the file's size: all of it must belong to this image. The
+ * builder promises that for HUGE files; here it is checked. How entries are made depends on the
+ * kernel: mmap_folio.c from 6.15 on, mmap_page.c before.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
 
 #include "internal.h"
+#include "mmap.h"
+#include "trace.h"
 
-#define CHUNK_PAGES	(1UL << (DAXFS_CHUNK_SHIFT - PAGE_SHIFT))
-#define HUGE_EXTENTS	256	/* in one huge mapping; more would hold up mmap */
-#define WINDOW_PAGES	32UL	/* inserted by one fault of a small mapping; aligned */
+#define WINDOW_PAGES	32UL	/* shown by one fault where there is no huge entry; aligned */
 
 static_assert(PAGE_SIZE == DAXFS_BLOCK_SIZE, "mappings of larger pages are not written yet");
 
 /* What holes show. One page for all images, like any other to the kernel's counters. */
 static struct page *hole_page;
 
-/* What lies at page @pgoff of the file; false and a line in the log if the image is wrong. */
-static bool map_page(struct inode *inode, pgoff_t pgoff, struct daxfs_map *map)
+/** daxfs_map_page() - what lies at page @pgoff of the file; false if the image is wrong, logged */
+bool daxfs_map_page(struct inode *inode, pgoff_t pgoff, struct daxfs_map *map)
 {
 	u64 position = (u64)pgoff << PAGE_SHIFT;
 	const char *why;
 
+	if (daxfs_failed(inode))
+		return false;
 	if (!daxfs_map_at(daxfs_image(inode), &daxfs_node(inode)->attr, position, map, &why))
 		return true;
-	daxfs_error(inode->i_sb, "inode %lu: %s", inode->i_ino, why);
+	daxfs_error(inode->i_sb, "inode %llu: %s", daxfs_node(inode)->attr.ino, why);
 	return false;
 }
 
-static struct page *image_page(const struct inode *inode, u64 offset)
+/** daxfs_file_page() - page @pgoff of the file, which is in @map, data */
+struct page *daxfs_file_page(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff)
 {
-	return daxfs_page(daxfs_sb(inode->i_sb), offset);
+	return daxfs_page(daxfs_sb(inode->i_sb),
+			  map->offset - map->logical + ((u64)pgoff << PAGE_SHIFT));
 }
 
-/* May a fault at @pgoff hand the kernel the whole 2 MiB around the page? */
-static bool chunk_is_ours(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff)
+/** daxfs_chunk_is_ours() - may the whole 2 MiB around page @pgoff of the file be shown? */
+bool daxfs_chunk_is_ours(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff)
 {
 	const struct daxfs_info *info = &daxfs_image(inode)->info;
 	u64 chunk = round_down((u64)pgoff << PAGE_SHIFT, DAXFS_CHUNK_SIZE);
@@ -61,42 +57,8 @@ static bool chunk_is_ours(const struct inode *inode, const struct daxfs_map *map
 	offset = map->offset + (chunk - map->logical);
 	return offset >= info->data_offset &&
 	       offset + DAXFS_CHUNK_SIZE <= info->data_offset + info->data_size &&
-	       daxfs_place_whole(&daxfs_sb(inode->i_sb)->place, offset);
-}
-
-static bool congruent(const struct vm_area_struct *vma)
-{
-	return !(((vma->vm_start >> PAGE_SHIFT) - vma->vm_pgoff) % CHUNK_PAGES);
-}
-
-/*
- * Every chunk with data that the mapping touches must be ours, because a huge
- * mapping has no other way to show a page: each extent is checked at both ends.
- * Holes show the hole page in either kind.
- */
-static bool huge_capable(struct inode *inode, const struct vm_area_struct *vma)
-{
-	u64 position = (u64)vma->vm_pgoff << PAGE_SHIFT;
-	u64 end = min_t(u64, position + (vma->vm_end - vma->vm_start), i_size_read(inode));
-	unsigned int extents = 0;
-	struct daxfs_map map;
-
-	if (!(daxfs_node(inode)->attr.flags & DAXFS_INODE_HUGE) || !congruent(vma))
-		return false;
-	if (ALIGN(vma->vm_start, DAXFS_CHUNK_SIZE) + DAXFS_CHUNK_SIZE > vma->vm_end)
-		return false;
-	for (; position < end && extents < HUGE_EXTENTS; extents++) {
-		u64 last;
-
-		if (!map_page(inode, position >> PAGE_SHIFT, &map))
-			return false;
-		last = min(end, map.logical + map.length) - 1;
-		if (!map.hole && (!chunk_is_ours(inode, &map, position >> PAGE_SHIFT) ||
-				  !chunk_is_ours(inode, &map, last >> PAGE_SHIFT)))
-			return false;
-		position = last + 1;
-	}
-	return position >= end;
+	       daxfs_place_whole(&daxfs_sb(inode->i_sb)->place, offset) &&
+	       daxfs_good(daxfs_sb(inode->i_sb), offset, offset + DAXFS_CHUNK_SIZE);
 }
 
 /* The kernel copies or maps the page it is given and drops the caller's reference. */
@@ -106,43 +68,21 @@ static vm_fault_t show_page(struct vm_fault *vmf, struct page *page)
 	return 0;
 }
 
-static vm_fault_t give_page(struct vm_fault *vmf, struct page *page)
+/** daxfs_give_page() - of ->fault: the kernel copies or maps that page */
+vm_fault_t daxfs_give_page(struct vm_fault *vmf, struct page *page)
 {
 	get_page(page);
 	return show_page(vmf, page);
 }
 
-/**
- * daxfs_insert_pages() - show pages in a small mapping
- * @vma: with VM_MIXEDMAP
- * @first: the first page's offset, in pages
- * @pages: all in the mapping
- * @count: how many
- * Return: VM_FAULT_NOPAGE, or an error of the fault.
- */
-vm_fault_t daxfs_insert_pages(struct vm_area_struct *vma, pgoff_t first, struct page **pages,
-			      unsigned long count)
+static bool good_page(struct page *page)
 {
-	unsigned long left;
-	pgoff_t pgoff;
-	int err;
-
-	for (pgoff = first; pgoff < first + count; pgoff = first + count - left) {
-		left = first + count - pgoff;
-		err = vm_insert_pages(vma, vma->vm_start + ((pgoff - vma->vm_pgoff) << PAGE_SHIFT),
-				      pages + count - left, &left);
-		/* It stops at an entry that is there already; go on behind it. */
-		if (err == -EBUSY && left)
-			left--;
-		else if (err)
-			return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
-	}
-	return VM_FAULT_NOPAGE;
+	return daxfs_good_bytes(PFN_PHYS(page_to_pfn(page)), PAGE_SIZE);
 }
 
-/* Pages around the fault that lie in the mapping, the file and the same extent. */
-static vm_fault_t insert_window(struct vm_fault *vmf, const struct inode *inode,
-				const struct daxfs_map *map)
+/** daxfs_show_window() - pages around the fault, in the mapping, the file and its extent */
+vm_fault_t daxfs_show_window(struct vm_fault *vmf, const struct inode *inode,
+			     const struct daxfs_map *map)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	pgoff_t first = max3(round_down(vmf->pgoff, WINDOW_PAGES), vma->vm_pgoff,
@@ -150,50 +90,62 @@ static vm_fault_t insert_window(struct vm_fault *vmf, const struct inode *inode,
 	pgoff_t end = min3(round_down(vmf->pgoff, WINDOW_PAGES) + WINDOW_PAGES,
 			   vma->vm_pgoff + vma_pages(vma),
 			   (pgoff_t)((map->logical + map->length) >> PAGE_SHIFT));
+	const struct daxfs_region *region = daxfs_sb(inode->i_sb)->region;
+	struct page *wanted = daxfs_file_page(inode, map, vmf->pgoff);
 	struct page *pages[WINDOW_PAGES];
 	pgoff_t pgoff;
 
 	end = min_t(pgoff_t, end, DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
-	for (pgoff = first; pgoff < end; pgoff++)
-		pages[pgoff - first] = image_page(inode, map->offset - map->logical +
-							 ((u64)pgoff << PAGE_SHIFT));
-	return daxfs_insert_pages(vma, first, pages, end - first);
+	for (pgoff = first; pgoff < end; pgoff++) {
+		pages[pgoff - first] = daxfs_file_page(inode, map, pgoff);
+		if (unlikely(!good_page(pages[pgoff - first])))
+			return daxfs_insert_pages(vmf, vmf->pgoff, &wanted, 1);
+	}
+	daxfs_count(region, DAXFS_WINDOW_FAULTS, 1);
+	daxfs_count(region, DAXFS_WINDOW_PAGES, end - first);
+	return daxfs_insert_pages(vmf, first, pages, end - first);
 }
 
-static vm_fault_t daxfs_fault(struct vm_fault *vmf)
+static vm_fault_t fault(struct vm_fault *vmf, struct inode *inode)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	struct inode *inode = file_inode(vma->vm_file);
+	const struct daxfs_region *region = daxfs_sb(inode->i_sb)->region;
 	struct daxfs_map map;
 	struct page *page;
 
 	if ((u64)vmf->pgoff << PAGE_SHIFT >= i_size_read(inode))
 		return VM_FAULT_SIGBUS;
-	if (!map_page(inode, vmf->pgoff, &map))
+	if (!daxfs_map_page(inode, vmf->pgoff, &map))
 		return VM_FAULT_SIGBUS;
-	if (map.hole)
+	if (map.hole) {
+		daxfs_count(region, DAXFS_HOLE_FAULTS, 1);
 		return try_get_page(hole_page) ? show_page(vmf, hole_page) : VM_FAULT_SIGBUS;
-	page = image_page(inode, map.offset - map.logical + ((u64)vmf->pgoff << PAGE_SHIFT));
-	if (vmf->flags & FAULT_FLAG_WRITE)	/* private: the kernel makes the copy */
-		return give_page(vmf, page);
-	if (vma->vm_flags & VM_MIXEDMAP)
-		return insert_window(vmf, inode, &map);
-	if (!chunk_is_ours(inode, &map, vmf->pgoff))	/* the image changed under us */
-		return VM_FAULT_SIGBUS;
-	page_folio(page)->index = round_down(vmf->pgoff, CHUNK_PAGES);
-	return give_page(vmf, page);
+	}
+	page = daxfs_file_page(inode, &map, vmf->pgoff);
+	if (!good_page(page))
+		return VM_FAULT_HWPOISON;
+	if (!(vmf->flags & FAULT_FLAG_WRITE))
+		return daxfs_show(vmf, inode, &map);
+	daxfs_count(region, DAXFS_COPY_FAULTS, 1);	/* private: the kernel makes the copy */
+	return daxfs_give_page(vmf, page);
+}
+
+/** daxfs_fault() - vm_operations.fault */
+vm_fault_t daxfs_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	vm_fault_t done = fault(vmf, inode);
+
+	if (done & VM_FAULT_ERROR)
+		daxfs_count(daxfs_sb(inode->i_sb)->region, DAXFS_REFUSED_FAULTS, 1);
+	trace_daxfs_fault(inode, vmf, 0, done);
+	return done;
 }
 
 /* There is no page cache to map from; that the operation exists keeps faults under the VMA lock. */
-static vm_fault_t daxfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+vm_fault_t daxfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
 {
 	return 0;
 }
-
-static const struct vm_operations_struct daxfs_vm_operations = {
-	.fault = daxfs_fault,
-	.map_pages = daxfs_map_pages,
-};
 
 /**
  * daxfs_mmap() - file_operations.mmap
@@ -207,8 +159,7 @@ int daxfs_mmap(struct file *file, struct vm_area_struct *vma)
 	if ((vma->vm_flags & VM_SHARED) && (vma->vm_flags & VM_MAYWRITE))
 		return -EACCES;
 	vma->vm_ops = &daxfs_vm_operations;
-	if (!huge_capable(file_inode(file), vma))
-		vm_flags_set(vma, VM_MIXEDMAP);
+	daxfs_choose_kind(file_inode(file), vma);
 	return 0;
 }
 

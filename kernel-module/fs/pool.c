@@ -174,6 +174,17 @@ struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *re
 	return bank;
 }
 
+/** daxfs_pools_unmap() - programs' mappings of the 2 MiB at @phys go, of whatever pool it is in */
+void daxfs_pools_unmap(phys_addr_t phys)
+{
+	struct daxfs_member *member;
+
+	mutex_lock(&daxfs_pools_lock);
+	list_for_each_entry(member, &members, list)
+		daxfs_devices_unmap(member, phys);
+	mutex_unlock(&daxfs_pools_lock);
+}
+
 /**
  * daxfs_bank_hold() - one user more of a bank that is there
  * @bank: of a member that cannot go away meanwhile

@@ -110,6 +110,7 @@ struct daxfs_object {
 /* pool.c */
 struct daxfs_bank *daxfs_bank_get(struct fs_context *fc, struct daxfs_region *region);
 bool daxfs_bank_hold(struct daxfs_bank *bank);
+void daxfs_pools_unmap(phys_addr_t phys);
 void daxfs_bank_put(struct daxfs_bank *bank);
 
 /* member.c */

@@ -61,7 +61,7 @@ static int check_free(phys_addr_t phys, u64 size, const char **why)
 		return -EINVAL;
 	}
 	for (at = phys; at < phys + size; at += DAXFS_CHUNK_SIZE) {
-		struct dev_pagemap *pgmap = get_dev_pagemap(PHYS_PFN(at), NULL);
+		struct dev_pagemap *pgmap = daxfs_pagemap_of(PHYS_PFN(at));
 
 		if (pgmap) {
 			put_dev_pagemap(pgmap);
@@ -94,6 +94,7 @@ static int region_map(struct daxfs_region *region, const char **why)
 	pgmap->range.start = region->phys;
 	pgmap->range.end = region->phys + region->size - 1;
 	pgmap->nr_range = 1;
+	pgmap->ops = &daxfs_pagemap_ops;
 	pgmap->vmemmap_shift = DAXFS_CHUNK_SHIFT - PAGE_SHIFT;
 	kaddr = memremap_pages(pgmap, NUMA_NO_NODE);
 	if (IS_ERR(kaddr)) {
@@ -105,12 +106,17 @@ static int region_map(struct daxfs_region *region, const char **why)
 	return 0;
 }
 
+static void region_unmap(struct daxfs_region *region)
+{
+	memunmap_pages(&region->pgmap);
+	release_mem_region(region->phys, region->size);
+}
+
 static void region_destroy(struct daxfs_region *region)
 {
 	list_del(&region->list);
-	memunmap_pages(&region->pgmap);
-	release_mem_region(region->phys, region->size);
-	kfree(region);
+	region_unmap(region);
+	daxfs_region_free(region);
 }
 
 /* Looks again at a parked region; ends when a mount took it back or its pages are idle. */
@@ -157,7 +163,7 @@ static struct daxfs_region *region_find(phys_addr_t phys, u64 size)
 
 static struct daxfs_region *region_create(phys_addr_t phys, u64 size, const char **why)
 {
-	struct daxfs_region *region = kzalloc(sizeof(*region), GFP_KERNEL);
+	struct daxfs_region *region = daxfs_region_alloc();
 	int err;
 
 	if (!region)
@@ -166,13 +172,20 @@ static struct daxfs_region *region_create(phys_addr_t phys, u64 size, const char
 	region->size = size;
 	INIT_DELAYED_WORK(&region->drain, drain_region);
 	err = region_map(region, why);
+	if (err)
+		goto free;
+	err = daxfs_region_show(region);
 	if (err) {
-		kfree(region);
-		return ERR_PTR(err);
+		*why = "it cannot be shown in sysfs";
+		region_unmap(region);
+		goto free;
 	}
 	region->users = 1;
 	list_add(&region->list, &regions);
 	return region;
+free:
+	daxfs_region_free(region);
+	return ERR_PTR(err);
 }
 
 /**

@@ -12,6 +12,7 @@
 #include "daxfs/magic.h"
 #include "internal.h"
 #include "pools.h"
+#include "trace.h"
 
 /* What mount options ask for, before there is a superblock; fc->fs_private. */
 struct daxfs_options {
@@ -167,12 +168,19 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	err = open_image(fc, sbi);
 	if (err)
 		return err;
+	if (!daxfs_image_good(sbi)) {
+		errorf(fc, "daxfs: memory of the image's metadata has failed");
+		return -EIO;
+	}
 	memcpy(&sb->s_uuid, sbi->image.info.uuid, sizeof(sb->s_uuid));
 	root = daxfs_iget(sb, DAXFS_ROOT_INO);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 	sb->s_root = d_make_root(root);
-	return sb->s_root ? 0 : -ENOMEM;
+	if (!sb->s_root)
+		return -ENOMEM;
+	trace_daxfs_mount(sb);
+	return 0;
 }
 
 static void free_sb(struct daxfs_sb *sbi)
@@ -324,7 +332,7 @@ static void daxfs_kill_sb(struct super_block *sb)
 	free_sb(sbi);
 }
 
-static struct file_system_type daxfs_type = {
+struct file_system_type daxfs_type = {
 	.owner = THIS_MODULE,
 	.name = "daxfs",
 	.init_fs_context = daxfs_init_fs_context,
@@ -349,9 +357,12 @@ static int __init daxfs_init(void)
 	err = daxfs_regions_init();
 	if (err)
 		goto exit_mmap;
-	err = daxfs_devices_init();
+	err = daxfs_counters_init();
 	if (err)
 		goto exit_regions;
+	err = daxfs_devices_init();
+	if (err)
+		goto exit_counters;
 	err = register_filesystem(&daxfs_type);
 	if (err)
 		goto exit_devices;
@@ -359,6 +370,8 @@ static int __init daxfs_init(void)
 
 exit_devices:
 	daxfs_devices_exit();
+exit_counters:
+	daxfs_counters_exit();
 exit_regions:
 	daxfs_regions_exit();
 exit_mmap:
@@ -373,6 +386,8 @@ static void __exit daxfs_exit(void)
 	unregister_filesystem(&daxfs_type);
 	daxfs_devices_exit();
 	daxfs_regions_exit();
+	daxfs_counters_exit();
+	daxfs_poison_exit();
 	daxfs_mmap_exit();
 	daxfs_inodes_exit();
 }
@@ -384,3 +399,4 @@ MODULE_ALIAS_FS("daxfs");
 MODULE_DESCRIPTION("Container images in shared memory, mapped by every kernel that sees it");
 MODULE_AUTHOR("The DAXFS developers");
 MODULE_LICENSE("GPL");
+MODULE_INFO(tested, "Debian's 6.1, 6.12 and 7.2 on amd64");

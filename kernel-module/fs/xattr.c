@@ -17,7 +17,7 @@ static int find(struct inode *inode, const char *name, struct daxfs_xattr_entry 
 	err = daxfs_xattr_find(daxfs_image(inode), &daxfs_node(inode)->attr, name, strlen(name),
 			       entry, &why);
 	if (err && err != -ENODATA)
-		daxfs_error(inode->i_sb, "inode %lu: %s", inode->i_ino, why);
+		daxfs_error(inode->i_sb, "inode %llu: %s", daxfs_node(inode)->attr.ino, why);
 	return err;
 }
 
@@ -103,7 +103,7 @@ ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 		total += entry.name_length + 1;
 	}
 	if (more < 0) {
-		daxfs_error(inode->i_sb, "inode %lu: %s", inode->i_ino, why);
+		daxfs_error(inode->i_sb, "inode %llu: %s", daxfs_node(inode)->attr.ino, why);
 		return more;
 	}
 	return total;

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory of an image fails, said by hwpoison-inject: who reads it gets EIO, who has it mapped SIGBUS, everyone else
+goes on; the counters say so. That a processor runs into such memory (a machine check) cannot be had here."""
+
+import random
+import re
+import shutil
+
+import pytest
+
+from e2e.harness import daxfs, kernel_log, module, programs
+
+pytestmark = pytest.mark.every_kernel
+
+PAGE = 4096
+CHUNK = 2 << 20
+# Prints a byte of a mapped file, and again for each line it gets.
+TOUCH = """
+import mmap, os, sys
+file = os.open(sys.argv[1], os.O_RDONLY)
+mapped = mmap.mmap(file, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+at = int(sys.argv[2])
+print(mapped[at], flush=True)
+for line in sys.stdin:
+    print(mapped[at], flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def guest(vm, daxfs_module, tmp_path_factory):
+    """A guest with an image mounted at /image that has a small file, another, and a huge one."""
+    work = tmp_path_factory.mktemp("failure")
+    tree = work / "tree"
+    tree.mkdir()
+    for name, size in (("small", 64 * PAGE), ("other", 64 * PAGE), ("huge", 5 * CHUNK)):
+        (tree / name).write_bytes(random.Random(name).randbytes(size))  # equal pages would be one
+    vm.image_bytes = programs.build_image(f"dir:{tree}", work / "image", "--huge-min", "4M")
+    vm.memory.write(0, (work / "image").read_bytes())
+    module.load(vm, daxfs_module)
+    daxfs.mount(vm, daxfs_module, "/image", vm.nvdimm[0], vm.image_bytes)
+    vm.run("modprobe hwpoison-inject")
+    vm.run(["tee", "/tmp/touch.py"], stdin=TOUCH)
+    vm.tree = tree
+    for path in tree.iterdir():
+        shutil.copy(path, vm.share)
+    yield vm
+    # Only what was asked for is in the log; the rest of the run looks at it again.
+    bad = [line for line in kernel_log.complaints(vm.kernel_log()) if "Memory failure" not in line]
+    assert not bad, bad
+    vm.run("dmesg --clear")
+
+
+def counter(vm, name):
+    return int(vm.read_text(f"/sys/fs/daxfs/{vm.nvdimm[0]:#x}/{name}"))
+
+
+def fail(vm, name, at):
+    """The memory of byte `at` of a file fails."""
+    shown = vm.run(["mapcheck", "pfn", f"/image/{name}", str(at)]).stdout
+    inject(vm, int(shown.split()[0], 16))
+
+
+def inject(vm, frame):
+    vm.run(f"echo {frame:#x} > /sys/kernel/debug/hwpoison/corrupt-pfn")
+
+
+def touching(vm, name, at):
+    """A program that has byte `at` of the file mapped and has touched it."""
+    program = vm.popen(["sh", "-c", f"python3 /tmp/touch.py /image/{name} {at}; echo ended=$?"], stdin=b"")
+    assert program.wait_output("\n", 30)
+    return program
+
+
+def again(program):
+    """What comes of touching it again: a byte, or how the program ended."""
+    before = len(program.stdout.splitlines())
+    program.write(b"again\n")
+    for _ in range(300):
+        lines = program.stdout.splitlines()
+        if len(lines) > before:
+            return lines[before]
+        program.wait(0.1)
+    raise AssertionError("the program says nothing")
+
+
+@pytest.fixture(autouse=True)
+def no_programs_left(guest):
+    yield
+    guest.run("pkill -f touch.py", check=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mapcheck(vm, tmp_path_factory):
+    vm.put(programs.compile_static("mapcheck", tmp_path_factory.mktemp("mapcheck")), "/usr/local/bin/mapcheck")
+
+
+def test_a_page_of_a_small_file(guest):
+    at = 5 * PAGE + 7
+    here, neighbour, other = touching(guest, "small", at), touching(guest, "small", 0), touching(guest, "other", at)
+    fail(guest, "small", at)
+    assert again(here) == f"ended={128 + 7}", "no SIGBUS where the memory has failed"
+    assert again(neighbour) == str((guest.tree / "small").read_bytes()[0])
+    assert again(other) == str((guest.tree / "other").read_bytes()[at])
+    read = guest.run("cat /image/small", check=False)
+    assert read.rc != 0 and "Input/output error" in read.stderr
+    assert len(read.stdout_bytes) == 5 * PAGE, "what lies before it is not read"
+    assert guest.run(f"dd if=/image/small bs={PAGE} skip=6 status=none | sha256sum").stdout == \
+        guest.run(f"dd if=/mnt/share/small bs={PAGE} skip=6 status=none | sha256sum").stdout
+    assert guest.run("cmp /image/other /mnt/share/other").rc == 0
+    assert counter(guest, "memory_failures") == 1 and counter(guest, "bad_pages") == 1
+    assert counter(guest, "refused_faults") >= 1
+
+
+def test_a_page_of_a_huge_file(guest):
+    at = CHUNK + 9 * PAGE
+    here, elsewhere = touching(guest, "huge", at), touching(guest, "huge", 3 * CHUNK)
+    fail(guest, "huge", at)
+    assert again(here) == f"ended={128 + 7}"
+    assert again(elsewhere) == str((guest.tree / "huge").read_bytes()[3 * CHUNK])
+    fresh = touching(guest, "huge", at + PAGE)  # a new mapping loses no more than the page
+    assert again(fresh) == str((guest.tree / "huge").read_bytes()[at + PAGE])
+    assert counter(guest, "memory_failures") == 2 and counter(guest, "bad_pages") == 2
+
+
+def test_it_is_remembered_over_a_mount(guest, daxfs_module):
+    guest.run("umount /image")
+    guest.run("for i in $(seq 100); do grep -q ': daxfs' /proc/iomem || exit 0; sleep 0.1; done; exit 1")
+    daxfs.mount(guest, daxfs_module, "/image", guest.nvdimm[0], guest.image_bytes)
+    assert counter(guest, "bad_pages") == 2 and counter(guest, "memory_failures") == 0
+    assert guest.run("cat /image/small", check=False).rc != 0
+    assert guest.run("cmp /image/other /mnt/share/other").rc == 0
+
+
+def test_metadata(guest, daxfs_module):
+    """Its last page is metadata: nothing of the image is answered any more, and it is not mounted again."""
+    kept = touching(guest, "other", 0)
+    inject(guest, (guest.nvdimm[0] + guest.image_bytes - 1) // PAGE)
+    assert again(kept) == f"ended={128 + 7}"
+    for command in ("ls /image", "cat /image/other", "stat /image/huge"):
+        done = guest.run(f"echo 2 > /proc/sys/vm/drop_caches; {command}", check=False)
+        assert done.rc != 0 and "Input/output error" in done.stderr, command
+    guest.run("umount /image")
+    refused = guest.run(f"mount -i -t daxfs -o phys={guest.nvdimm[0]:#x},size={guest.image_bytes} none /image",
+                        check=False)
+    assert refused.rc != 0
+    assert re.search("daxfs: memory of the image's metadata has failed", guest.kernel_log())
+    module.unload(guest, daxfs_module)
