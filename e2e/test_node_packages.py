@@ -48,10 +48,11 @@ def dpkg_deb(*arguments):
 
 
 def make_packages(folder):
-    """{package: its file} of this checkout."""
+    """{package: its file} of this checkout: those a node installs, but for the module."""
     built = module.REPOSITORY / "build" / PRESET
     subprocess.run(["cpack", "--config", built / "CPackConfig.cmake", "-B", folder], check=True, capture_output=True)
-    return {dpkg_deb("-f", path, "Package").strip(): path for path in folder.glob("*.deb")}
+    found = {dpkg_deb("-f", path, "Package").strip(): path for path in folder.glob("*.deb")}
+    return {name: found[name] for name in NAMES}
 
 
 def make_newer(packages, folder):

@@ -15,6 +15,8 @@ from e2e.harness import daxfs, module, programs
 from e2e.harness.pool import said
 from e2e.harness.pool_story import device, put_device_program, wait_until
 
+pytestmark = pytest.mark.every_kernel
+
 IDS = {"vm-a": "a9a27000-0000-4000-8000-00000000000a", "vm-b": "a9a27000-0000-4000-8000-00000000000b"}
 BESIDE = "a9a27000-0000-4000-8000-00000000000c"  # a host of programs alone, with no kernel in the pool
 STRANGER = "a9a27000-0000-4000-8000-00000000000d"

@@ -12,6 +12,8 @@ from e2e.harness import daxfs, module, programs
 from e2e.harness.pool import CHUNK, DEAD, said
 from e2e.harness.pool_story import HOST_IDS, begin, device, mount, put_device_program, wait_until
 
+pytestmark = pytest.mark.every_kernel
+
 EEXIST, EINVAL, EBUSY, ENODEV, EPERM, ESTALE = 17, 22, 16, 19, 1, 116
 SIGBUS = -7
 

@@ -16,6 +16,8 @@ from e2e.harness import daxfs, module, programs
 from e2e.harness.pool import CHUNK, DEAD, Pool, make_devices, said
 from e2e.harness.pool_story import HOST_IDS, device, make_crowd, put_device_program, wait_until
 
+pytestmark = pytest.mark.every_kernel
+
 MIB = 1 << 20
 PLACES = [(0, 48 * MIB), (64 * MIB, 48 * MIB), (128 * MIB, 16 * MIB)]
 OTHER_PLACES = [(160 * MIB, 16 * MIB), (192 * MIB, 16 * MIB)]

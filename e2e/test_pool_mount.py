@@ -15,6 +15,8 @@ from e2e.harness import module
 from e2e.harness.pool import ATTACHED, CHUNK, GRANULE, NO_CHUNK
 from e2e.harness.pool_story import begin, mount, refused, wait_until
 
+pytestmark = pytest.mark.every_kernel
+
 
 @pytest.fixture(scope="module")
 def story(two_vms, daxfs_module, tmp_path_factory):

@@ -22,6 +22,7 @@
 #include "common/os/signal_watcher.hpp"
 #include "tools/doctor.hpp"
 #include "tools/image_commands.hpp"
+#include "tools/kernel_status.hpp"
 #include "tools/pool_cli.hpp"
 #include "tools/snapshot_cli.hpp"
 #include "tools/text.hpp"
@@ -44,6 +45,7 @@ struct CommandLine {
   SnapshotLine snapshot;
   DoctorCommand doctor;
   bool wants_doctor = false;
+  KernelCommand kernel;
   bool is_long = false;  // shows how far it is, cleans up behind itself when interrupted
 };
 
@@ -132,6 +134,14 @@ void DeclareDoctor(CLI::App& app, CommandLine& line) {
   });
 }
 
+void DeclareKernel(CLI::App& app, CommandLine& line) {
+  CLI::App* kernel = app.add_subcommand("kernel", "what the kernel module does");
+  kernel->require_subcommand(1);
+  CLI::App* status = kernel->add_subcommand("status", "the memory it holds, and its counters");
+  status->add_flag("--json", line.kernel.json, "one object of JSON");
+  status->callback([&line] { line.kernel.wanted = true; });
+}
+
 void Declare(CLI::App& app, CommandLine& line) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "daxfsctl " DAXFS_VERSION_TEXT);
@@ -146,6 +156,7 @@ void Declare(CLI::App& app, CommandLine& line) {
   DeclareWholeImage(*image, line);
   DeclarePool(app, line.pool);
   DeclareSnapshot(app, line.snapshot);
+  DeclareKernel(app, line);
   DeclareDoctor(app, line);
 }
 
@@ -186,9 +197,10 @@ void TellInJson(const Status& status) {
 
 int UsageError(std::string_view message, bool json) {
   if (json) TellInJson(InvalidArgumentError(std::string(message)));
-  fmt::print(stderr,
-             "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image|pool|snapshot COMMAND --help\n",
-             message);
+  fmt::print(
+      stderr,
+      "daxfsctl: {}\nTry: daxfsctl --help, daxfsctl image|pool|snapshot|kernel COMMAND --help\n",
+      message);
   return kUsage;
 }
 
@@ -205,12 +217,14 @@ Status Perform(const CommandLine& line, Context& context) {
   if (line.snapshot.command != nullptr) {
     return line.snapshot.command(line.snapshot.arguments, context);
   }
+  if (line.kernel.wanted) return ShowKernel(line.kernel, context);
   if (line.wants_doctor) return Diagnose(line.doctor, context);
   return line.command(line.arguments, context);
 }
 
 bool TellsErrorsInJson(const CommandLine& line) {
-  return line.pool.arguments.json || line.snapshot.arguments.json || line.doctor.json;
+  return line.pool.arguments.json || line.snapshot.arguments.json || line.kernel.json ||
+         line.doctor.json;
 }
 
 int Run(const CommandLine& line, base::LogOptions options) {
@@ -271,7 +285,7 @@ bool MayTellErrorsInJson(int argc, char** argv) {
   const auto has = [&](std::string_view word) {
     return std::find(words.begin(), words.end(), word) != words.end();
   };
-  return has("--json") && (has("pool") || has("snapshot") || has("doctor"));
+  return has("--json") && (has("pool") || has("snapshot") || has("kernel") || has("doctor"));
 }
 
 int Main(int argc, char** argv) {

@@ -83,9 +83,9 @@ def parts_of(source, release):
     return sorted({name for name in named if name.endswith(release)})
 
 
-def build_root(cache, source, release):
-    """A minimal root folder of that suite with the headers and the compiler they want."""
-    packages = (f"linux-headers-{release}", "make")
+def build_root(cache, source, release, more=()):
+    """A minimal root folder of that suite with the headers and the compiler they want, and `more` packages."""
+    packages = (f"linux-headers-{release}", "make", *more)
 
     def make(folder):
         apt.bootstrap(source, folder, packages)

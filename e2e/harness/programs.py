@@ -24,8 +24,8 @@ def compile_static(name, folder):
     return program
 
 
-ROOMS = {"daxfs-build": "imagebuilder", "daxfs-snapshotter": "snapshotter", "os_test": "common/os",
-         "snapshotter_test": "snapshotter"}
+ROOMS = {"daxfs-build": "imagebuilder", "daxfs-snapshotter": "snapshotter", "golden_test": "tests",
+         "hostile_run": "tests/hostile", "os_test": "common/os", "snapshotter_test": "snapshotter"}
 
 
 def tool(name):

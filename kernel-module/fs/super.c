@@ -174,8 +174,10 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	}
 	memcpy(&sb->s_uuid, sbi->image.info.uuid, sizeof(sb->s_uuid));
 	root = daxfs_iget(sb, DAXFS_ROOT_INO);
-	if (IS_ERR(root))
+	if (IS_ERR(root)) {
+		errorf(fc, "daxfs: the image's root directory cannot be used, the log says why");
 		return PTR_ERR(root);
+	}
 	sb->s_root = d_make_root(root);
 	if (!sb->s_root)
 		return -ENOMEM;

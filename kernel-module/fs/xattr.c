@@ -14,6 +14,9 @@ static int find(struct inode *inode, const char *name, struct daxfs_xattr_entry 
 	const char *why;
 	int err;
 
+	err = daxfs_failed(inode);
+	if (err)
+		return err;
 	err = daxfs_xattr_find(daxfs_image(inode), &daxfs_node(inode)->attr, name, strlen(name),
 			       entry, &why);
 	if (err && err != -ENODATA)
@@ -87,8 +90,10 @@ ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 	u64 position = 0;
 	ssize_t total = 0;
 	const char *why;
-	int more;
+	int more = daxfs_failed(inode);
 
+	if (more)
+		return more;
 	while ((more = daxfs_xattr_next(daxfs_image(inode), &daxfs_node(inode)->attr, &position,
 					&entry, &why)) > 0) {
 		if (name_starts(&entry, XATTR_TRUSTED_PREFIX) &&

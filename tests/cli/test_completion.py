@@ -47,7 +47,7 @@ def make_tab(build, ctl, tmp_path):
 
 
 def test_commands_and_those_below_them(tab):
-    assert tab("daxfsctl", "") == {"image", "pool", "snapshot", "doctor"}
+    assert tab("daxfsctl", "") == {"image", "pool", "snapshot", "kernel", "doctor"}
     assert tab("daxfsctl", "pool", "re") == {"resize"}
     assert {"create", "gc", "check"} <= tab("daxfsctl", "pool", "")
 

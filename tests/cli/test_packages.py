@@ -80,6 +80,22 @@ def test_no_option_is_missing_in_its_manual(variable, doc):
     assert options and not {option for option in options if option not in text}
 
 
+def test_the_source_of_the_module_is_whole(packages, tmp_path):
+    """Every file that Kbuild names, every header, and nothing for tests."""
+    subprocess.run(["dpkg-deb", "-x", packages["daxfs-dkms"], tmp_path], check=True)
+    folder = next(tmp_path.glob("usr/src/daxfs-*"))
+    kernel = MANIFESTS.parent / "kernel-module"
+    shipped = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    wanted = {str(path.relative_to(kernel)) for path in kernel.rglob("*.[ch]") if "testing" not in path.parts}
+    assert shipped == wanted | {"Kbuild", "Makefile", "dkms.conf"}
+    assert f'PACKAGE_VERSION="{folder.name.removeprefix("daxfs-")}"' in (folder / "dkms.conf").read_text()
+    dpkg_deb("-e", packages["daxfs-dkms"], tmp_path / "control")
+    for name in ("postinst", "prerm"):
+        subprocess.run(["sh", "-n", tmp_path / "control" / name], check=True)
+        assert os.access(tmp_path / "control" / name, os.X_OK)
+        assert "@" not in (tmp_path / "control" / name).read_text().replace('"$@"', "")
+
+
 def test_make_install_keeps_what_an_administrator_has_written(tmp_path):
     def install():
         subprocess.run(["cmake", "--install", BUILD, "--prefix", "/usr"], check=True, capture_output=True,
@@ -91,6 +107,7 @@ def test_make_install_keeps_what_an_administrator_has_written(tmp_path):
     written.write_text("pool: mine\n")
     assert install().read_text() == "pool: mine\n"
     assert (tmp_path / "usr/sbin/daxfs-snapshotter").exists()
+    assert not (tmp_path / "usr/src").exists(), "the module's source is for its package"
 
 
 def test_what_an_administrator_changes_is_kept(packages, tmp_path):

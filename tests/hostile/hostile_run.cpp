@@ -4,6 +4,7 @@
 //
 // Inputs are walked in child processes. What a child is at stands in memory it shares with its
 // parent, so that a sanitizer's report, a crash or an endless loop still has an input's number.
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,9 +16,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 #include <memory>
 #include <new>
+#include <system_error>
 
 #include "mutator.hpp"
 #include "testing/walk.hpp"
@@ -41,6 +44,10 @@ struct Options {
   std::vector<std::string> folders;
   unsigned jobs = 1;
   unsigned least_opened_percent = 30;
+  // For a kernel that mounts them: in shared memory, each at a boundary of a chunk.
+  std::string memory;
+  uint64_t offset = 0, bytes = 0, first = 0;
+  unsigned poke_seconds = 0;
 };
 
 // What the children have done; one a child, in shared memory.
@@ -136,6 +143,88 @@ int Replay(const Mutator& mutator, const Options& options) {
   return kCaught;
 }
 
+// A piece of shared memory that others have mapped, and chunks in it.
+class Memory {
+ public:
+  explicit Memory(const Options& options) : size_(options.bytes) {
+    const int file = open(options.memory.c_str(), O_RDWR | O_CLOEXEC);
+    if (file < 0) throw std::system_error(errno, std::generic_category(), options.memory);
+    bytes_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, file,
+                  static_cast<off_t>(options.offset));
+    close(file);
+    if (bytes_ == MAP_FAILED)
+      throw std::system_error(errno, std::generic_category(), options.memory);
+  }
+  ~Memory() { munmap(bytes_, size_); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  static uint64_t ChunksOf(const Bytes& image) {
+    return (std::max<uint64_t>(image.size(), 1) + DAXFS_CHUNK_SIZE - 1) / DAXFS_CHUNK_SIZE *
+           DAXFS_CHUNK_SIZE;
+  }
+  // Behind the image come zeros, to the end of its last chunk; false: there is no room.
+  bool Put(uint64_t at, const Bytes& image) {
+    if (ChunksOf(image) > size_ - at) return false;
+    std::memcpy(At(at), image.data(), image.size());
+    std::memset(At(at + image.size()), 0, ChunksOf(image) - image.size());
+    return true;
+  }
+  uint8_t* At(uint64_t at) { return static_cast<uint8_t*>(bytes_) + at; }
+  uint64_t size() const { return size_; }
+
+ private:
+  void* bytes_ = nullptr;
+  uint64_t size_;
+};
+
+// Inputs from number `first` on, as many as `count` or there is room for; a line each:
+// number, offset and bytes of its place, whether it is one that is to change while it is read.
+int Place(const Mutator& mutator, const Options& options) {
+  Memory memory(options);
+  uint64_t at = 0;
+  for (uint64_t index = options.first; index < options.first + options.count; ++index) {
+    const Mutated input = mutator.Make(index);
+    if (!memory.Put(at, input.bytes)) break;
+    std::printf("%llu %llu %llu %d\n", static_cast<unsigned long long>(index),
+                static_cast<unsigned long long>(options.offset + at),
+                static_cast<unsigned long long>(Memory::ChunksOf(input.bytes)), input.live ? 1 : 0);
+    at += Memory::ChunksOf(input.bytes);
+  }
+  return 0;
+}
+
+// What a misbehaving host does: images that were good change all the time, and are good again now
+// and then. A line for each before it begins, as Place() has it.
+int Poke(const std::vector<SeedImage>& seeds, const Options& options) {
+  Memory memory(options);
+  std::vector<uint64_t> places;
+  std::vector<const SeedImage*> placed;
+  uint64_t at = 0;
+  for (size_t i = options.first; i < seeds.size(); ++i) {
+    if (!memory.Put(at, seeds[i].bytes)) continue;
+    std::printf("%zu %llu %llu 1\n", i, static_cast<unsigned long long>(options.offset + at),
+                static_cast<unsigned long long>(Memory::ChunksOf(seeds[i].bytes)));
+    places.push_back(at);
+    placed.push_back(&seeds[i]);
+    at += Memory::ChunksOf(seeds[i].bytes);
+  }
+  std::printf("placed\n");
+  std::fflush(stdout);
+  Random random(options.seed);
+  uint64_t changes = 0;
+  const std::time_t end = std::time(nullptr) + options.poke_seconds;
+  while (std::time(nullptr) < end) {
+    const uint64_t which = random.Below(placed.size());
+    Bytes copy = placed[which]->bytes;
+    if (!random.OneIn(4))
+      for (uint64_t i = random.Below(8) + 1; i > 0; --i, ++changes) Mutator::Poke(copy, random);
+    std::memcpy(memory.At(places[which]), copy.data(), copy.size());
+  }
+  std::printf("changes %llu\n", static_cast<unsigned long long>(changes));
+  return 0;
+}
+
 // Appends a line of figures where scripts/target looks for them.
 void Report(const Tally& sum, const Options& options) {
   std::string line = "{\"hostile_inputs\": " + std::to_string(sum.inputs) +
@@ -221,6 +310,10 @@ int Run(const Mutator& mutator, const Options& options) {
   return Judge(sum, options);
 }
 
+std::string IsChunk(const std::string& text) {
+  return std::strtoull(text.c_str(), nullptr, 0) % DAXFS_CHUNK_SIZE == 0 ? "" : "not a multiple";
+}
+
 int Main(int argc, char** argv) {
   Options options;
   CLI::App app("Walks mutated images through every function of core.", "hostile_run");
@@ -230,6 +323,13 @@ int Main(int argc, char** argv) {
   app.add_option("--save", options.save, "with --replay: a file for its bytes");
   app.add_option("--images", options.folders, "folders of images to start from, beside own ones");
   app.add_option("--jobs", options.jobs, "processes")->check(CLI::Range(1, 64));
+  app.add_option("--place", options.memory, "a file of shared memory that inputs are put into");
+  app.add_option("--offset", options.offset, "with --place: where to begin")
+      ->check(CLI::Validator(IsChunk, "multiple of 2 MiB"));
+  app.add_option("--bytes", options.bytes, "with --place: how much of it");
+  app.add_option("--first", options.first, "with --place: number of the first input");
+  app.add_option("--poke", options.poke_seconds,
+                 "with --place: put the images themselves, and change them for so many seconds");
   app.add_option("--least-opened", options.least_opened_percent,
                  "percent of inputs that core opens");
   try {
@@ -248,7 +348,9 @@ int Main(int argc, char** argv) {
   }
   std::fprintf(stderr, "hostile: seed %llu, %zu images to start from\n",
                static_cast<unsigned long long>(options.seed), images.size());
+  if (options.poke_seconds > 0) return Poke(images, options);
   const Mutator mutator(std::move(images), options.seed);
+  if (!options.memory.empty()) return Place(mutator, options);
   return options.replay >= 0 ? Replay(mutator, options) : Run(mutator, options);
 }
 
