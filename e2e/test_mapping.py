@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program maps files of an image: huge and small pages, copies, pins, debuggers, exec. tmpfs is the control."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,9 +10,10 @@ import pytest
 
 from e2e.harness import daxfs, module, programs
 
-pytestmark = pytest.mark.every_kernel(quick=True)
+pytestmark = pytest.mark.every_kernel
 
 CHUNK = 2 << 20
+MIB = 1 << 20
 # mapcheck's files, and programs that really start: static, dynamic, and one of some size.
 GUEST_PROGRAMS = ["/usr/bin/busybox", "/bin/bash", "/usr/bin/python3.11"]
 
@@ -65,12 +67,38 @@ def test_every_kind_of_mapping(story, where):
     done = vm.run(["mapcheck", "run", where, "/scratch"], check=False, timeout=180)
     print(f"{where}:\n{done.stdout}")
     assert done.rc == 0 and "FAIL" not in done.stdout, done.stdout + done.stderr
-    assert len(re.findall(r"^ok ", done.stdout, re.M)) == 15
+    assert len(re.findall(r"^ok ", done.stdout, re.M)) == 19
     faults = int(re.search(r"^ok huge-faults .*faults=(\d+)", done.stdout, re.M).group(1))
     small = int(re.search(r"^ok small-faults .*faults=(\d+)", done.stdout, re.M).group(1))
     if where != "/control":
         assert faults == 5, f"{faults} faults for 5 chunks: not mapped by huge pages"
         assert small <= 769 // 16, f"{small} faults for 769 pages: no fault-around"
+
+
+def counters(vm):
+    """What the module counts of the range, and what daxfsctl shows of it."""
+    shown = json.loads(vm.run("daxfsctl kernel status --json").stdout)
+    found = shown["ranges"][0]
+    assert len(shown["ranges"]) == 1 and found.pop("phys") == vm.nvdimm[0]
+    folder = f"/sys/fs/daxfs/{vm.nvdimm[0]:#x}"
+    assert sorted(found) == vm.run(["ls", folder]).stdout.split()
+    return found
+
+
+def test_counters_and_events(story):
+    vm, _ = story
+    programs.install_tool(vm, "daxfsctl")
+    size = int(vm.run("stat -c %s /image/small").stdout)
+    events = "/sys/kernel/tracing/events/daxfs/enable"
+    before = counters(vm)
+    vm.run(f"echo 1 > {events} && mapcheck pfn /image/small 0 && dd if=/image/small of=/dev/null bs=1M && "
+           f"echo 0 > {events}")
+    after = counters(vm)
+    changed = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    assert changed == {"reads": size // MIB + 2, "read_bytes": size, "window_faults": 1, "window_pages": 32}
+    trace = vm.read_text("/sys/kernel/tracing/trace")
+    assert re.search(r"daxfs_fault: dev \d+:\d+ ino \d+ address 0x[0-9a-f]+ pgoff 0x0 order 0 result NOPAGE\n", trace)
+    assert "it holds no memory" not in vm.run("daxfsctl kernel status").stdout
 
 
 @pytest.mark.parametrize("where", ["/image", "/overlay"])
@@ -82,6 +110,43 @@ def test_programs_start_from_it(story, where):
     assert len(vm.run([f"{where}/python3.11", "-c", text]).stdout.strip()) == 66
     shown = vm.run([f"{where}/python3.11", "-c", "print(open('/proc/self/maps').read())"]).stdout
     assert f"{where}/python3.11" in shown
+
+
+@pytest.mark.parametrize("where", ["/control", "/image", "/overlay"])
+def test_core_dump(story, where):
+    vm, _ = story
+    vm.run("echo /tmp/core > /proc/sys/kernel/core_pattern; rm -f /tmp/core*")
+    done = vm.run(f"ulimit -c unlimited; echo 0x7f > /proc/self/coredump_filter; mapcheck dump {where}/small",
+                  check=False)
+    assert done.rc == 128 + 6
+    find = (f"bytes = open('{where}/small', 'rb').read(64 * 4096)\n"
+            "import glob\nprint(open(glob.glob('/tmp/core*')[0], 'rb').read().count(bytes))")
+    assert vm.run(["python3", "-c", find]).stdout == "1\n", "its pages are not in the dump"
+
+
+@pytest.mark.parametrize("where", ["/control", "/image", "/overlay"])
+def test_uprobe(story, where):
+    """A breakpoint of the kernel's in a program's entry: its page alone is copied, in that process."""
+    vm, _ = story
+    elf = "import struct, sys\n" \
+          "head = open(sys.argv[1], 'rb').read(4096)\n" \
+          "entry, table = struct.unpack_from('<QQ', head, 24)\n" \
+          "count = struct.unpack_from('<H', head, 56)[0]\n" \
+          "parts = [struct.unpack_from('<IIQQQQ', head, table + 56 * i) for i in range(count)]\n" \
+          "print(*(entry - p[3] + p[2] for p in parts if p[0] == 1 and p[3] <= entry < p[3] + p[5]))"
+    offset = int(vm.run(["python3", "-c", elf, f"{where}/bash"]).stdout)
+    tracing = "/sys/kernel/tracing"
+    vm.run(f"echo 'p:daxfs_test {where}/bash:{offset:#x}' > {tracing}/uprobe_events && "
+           f"echo 1 > {tracing}/events/uprobes/daxfs_test/enable")
+    try:
+        for _ in range(3):
+            assert vm.run([f"{where}/bash", "-c", "echo $((6 * 7))"]).stdout == "42\n"
+    finally:
+        vm.run(f"echo 0 > {tracing}/events/uprobes/daxfs_test/enable; echo > {tracing}/uprobe_events")
+    hits = vm.run(f"grep daxfs_test {tracing}/uprobe_profile; grep -c ' daxfs_test: ' {tracing}/trace", check=False)
+    assert int(hits.stdout.split()[-1]) == 3, hits.stdout
+    vm.run(f"echo > {tracing}/trace")
+    assert vm.run(["cmp", f"{where}/bash", "/control/bash"]).rc == 0
 
 
 @pytest.mark.parametrize("where", ["/control", "/image", "/overlay"])

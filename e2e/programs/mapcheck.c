@@ -6,6 +6,7 @@
  *   mapcheck generate DIR [BYTES]   make the files the checks use
  *   mapcheck run DIR SCRATCH        run every check; SCRATCH on a filesystem with O_DIRECT
  *   mapcheck pfn FILE OFFSET        page frame of a byte of a mapped file (root)
+ *   mapcheck dump FILE              map it, and die of an abort
  *   mapcheck hold FILE PIPE         pin a page in a pipe, drop the mapping, wait for a line, print it
  *
  * A line a check: "ok NAME [figures]", "FAIL NAME: reason". Exit 1 if any failed.
@@ -13,6 +14,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,7 +25,9 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -471,6 +475,85 @@ static void check_syscalls(void)
 	munmap(map, HUGE_BYTES);
 }
 
+/* The kernel writes into the copy of a mapping, past any page cache of the file it reads. */
+static void check_direct_read(void)
+{
+	uint8_t *huge = map_aligned("huge", HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	int out = open_file(scratch, "direct", O_RDWR | O_CREAT | O_TRUNC | O_DIRECT);
+	uint8_t *page = aligned_alloc(PAGE, 4 * PAGE);
+	int fd = open_file(dir, "huge", O_RDONLY | O_DIRECT);
+	uint8_t byte = 0;
+
+	memset(page, 0x5a, 4 * PAGE);
+	EXPECT(pwrite(out, page, 4 * PAGE, 0) == 4 * (ssize_t)PAGE, "O_DIRECT write: %s", strerror(errno));
+	touch(huge, HUGE_BYTES);
+	EXPECT(pread(out, huge + CHUNK - 2 * PAGE, 4 * PAGE, 0) == 4 * (ssize_t)PAGE, "read: %s", strerror(errno));
+	EXPECT(!memcmp(huge + CHUNK - 2 * PAGE, page, 4 * PAGE), "other bytes came in");
+	EXPECT(same(huge, 0, CHUNK - 2 * PAGE) && same(huge + CHUNK + 2 * PAGE, CHUNK + 2 * PAGE, CHUNK), "neighbours");
+	if (fd >= 0) {	/* not on tmpfs of every kernel */
+		EXPECT(pread(fd, page, PAGE, CHUNK) == (ssize_t)PAGE && same(page, CHUNK, PAGE), "O_DIRECT open");
+		close(fd);
+	}
+	fd = open_file(dir, "huge", O_RDONLY);
+	EXPECT(pread(fd, &byte, 1, CHUNK) == 1 && byte == byte_at(CHUNK), "the file changed");
+	close(fd);
+	close(out);
+	free(page);
+	munmap(huge, HUGE_BYTES);
+}
+
+static void check_sendfile(void)
+{
+	int in = open_file(dir, "small", O_RDONLY), out = open_file(scratch, "sent", O_RDWR | O_CREAT | O_TRUNC);
+	uint8_t *back = malloc(SMALL_BYTES);
+	off_t at = 0, to = 0;
+	int pipes[2];
+	ssize_t got;
+
+	while (at < (off_t)SMALL_BYTES / 2 && (got = sendfile(out, in, &at, SMALL_BYTES / 2 - at)) > 0)
+		;
+	to = at;
+	EXPECT(at == SMALL_BYTES / 2, "sendfile: %s", strerror(errno));
+	EXPECT(!pipe(pipes), "pipe");
+	while (at < (off_t)SMALL_BYTES && (got = splice(in, &at, pipes[1], NULL, 16 * PAGE, 0)) > 0)
+		EXPECT(splice(pipes[0], NULL, out, &to, got, 0) == got, "splice out: %s", strerror(errno));
+	EXPECT(at == SMALL_BYTES && to == SMALL_BYTES, "splice: %s", strerror(errno));
+	EXPECT(pread(out, back, SMALL_BYTES, 0) == SMALL_BYTES && same(back, 0, SMALL_BYTES), "bytes differ");
+	free(back);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(in);
+	close(out);
+}
+
+/* io_uring pins buffers for as long as it likes. 6.1 takes no mapping of a file but tmpfs's, whatever file system. */
+static void check_long_pin(void)
+{
+	uint8_t *huge = map_aligned("huge", HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	struct io_uring_params parameters = { 0 };
+	struct iovec part = { huge + CHUNK - 2 * PAGE, 4 * PAGE };
+	int ring = syscall(SYS_io_uring_setup, 4, &parameters);
+
+	EXPECT(ring >= 0, "io_uring: %s", strerror(errno));
+	touch(huge, HUGE_BYTES);
+	if (syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &part, 1) && errno != EOPNOTSUPP)
+		fail("register: %s", strerror(errno));
+	EXPECT(same(huge, 0, HUGE_BYTES), "bytes differ while they are pinned");
+	munmap(huge, HUGE_BYTES);
+	close(ring);
+}
+
+static void check_proc_mem(void)
+{
+	uint8_t *small = map_at("small", SMALL_BYTES, PROT_READ, MAP_PRIVATE, NULL), page[PAGE];
+	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+
+	EXPECT(pread(mem, page, PAGE, (off_t)(uintptr_t)(small + 9 * PAGE)) == PAGE, "%s", strerror(errno));
+	EXPECT(same(page, 9 * PAGE, PAGE), "bytes differ");
+	close(mem);
+	munmap(small, SMALL_BYTES);
+}
+
 static const struct { const char *name; void (*run)(void); } checks[] = {
 	{ "read", check_read },
 	{ "small-faults", check_small_faults },
@@ -487,6 +570,10 @@ static const struct { const char *name; void (*run)(void); } checks[] = {
 	{ "vmsplice", check_vmsplice },
 	{ "shared-write-refused", check_shared_write_refused },
 	{ "syscalls", check_syscalls },
+	{ "direct-read", check_direct_read },
+	{ "sendfile", check_sendfile },
+	{ "long-pin", check_long_pin },
+	{ "proc-mem", check_proc_mem },
 };
 
 static int run(void)
@@ -576,6 +663,17 @@ static int hold(const char *path)
 	return 0;
 }
 
+static int dump(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	uint8_t *map = mmap(NULL, 64 * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	if (map == MAP_FAILED)
+		return 1;
+	(void)*(volatile uint8_t *)map;	/* one fault: the dump brings in the rest */
+	abort();
+}
+
 int main(int argc, char **argv)
 {
 	dir = argc > 2 ? argv[2] : NULL;
@@ -587,8 +685,11 @@ int main(int argc, char **argv)
 	}
 	if (argc == 4 && !strcmp(argv[1], "pfn"))
 		return print_frame(argv[2], strtoull(argv[3], NULL, 0));
+	if (argc == 3 && !strcmp(argv[1], "dump"))
+		return dump(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "hold"))
 		return hold(argv[2]);
-	fprintf(stderr, "usage: mapcheck generate DIR [BYTES] | run DIR SCRATCH | pfn FILE OFFSET | hold FILE\n");
+	fprintf(stderr, "usage: mapcheck generate DIR [BYTES] | run DIR SCRATCH | pfn FILE OFFSET | dump FILE | "
+		"hold FILE\n");
 	return 2;
 }

@@ -7,9 +7,6 @@
 #define DAXFS_COMPAT_H
 
 #include <linux/fs.h>
-#if __has_include(<linux/hex.h>)
-#include <linux/hex.h>
-#endif
 #include <linux/memremap.h>
 #include <linux/mm.h>
 #include <linux/version.h>
@@ -17,6 +14,10 @@
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
 #error "daxfs needs Linux 6.1 or newer"
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#include <linux/hex.h>
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What happened in a region, for whoever watches: /sys/fs/daxfs/0xPHYS/. Each file has one
- * number. They begin with the region's first mount and end with it.
+ * number. They begin when the region is claimed and end when it is given back.
  */
 #include <linux/kobject.h>
 #include <linux/slab.h>
@@ -135,7 +135,8 @@ int daxfs_region_show(struct daxfs_region *region)
 /** daxfs_region_free() - what shows it is waited for */
 void daxfs_region_free(struct daxfs_region *region)
 {
-	kobject_del(&region->kobject);
+	if (region->kobject.state_in_sysfs)
+		kobject_del(&region->kobject);
 	kobject_put(&region->kobject);
 }
 

@@ -144,23 +144,25 @@ static bool may_write(struct daxfs_device_file *file, u64 at)
 	       is_same_pool(file->device->bank->member);
 }
 
-static vm_fault_t device_mkwrite(struct vm_fault *vmf)
-{
-	struct daxfs_device_file *file = vmf->vma->vm_file->private_data;
-
-	lock_page(vmf->page);
-	if (may_write(file, (u64)vmf->pgoff << PAGE_SHIFT))
-		return VM_FAULT_LOCKED;
-	unlock_page(vmf->page);
-	return VM_FAULT_SIGBUS;
-}
-
 static bool good_pages(const struct daxfs_device *device, pgoff_t first, unsigned long count)
 {
 	u64 length = (u64)count << PAGE_SHIFT;
 
 	return daxfs_good_bytes(device->bank->region->phys + ((u64)first << PAGE_SHIFT),
 				length) == length;
+}
+
+static vm_fault_t device_mkwrite(struct vm_fault *vmf)
+{
+	struct daxfs_device_file *file = vmf->vma->vm_file->private_data;
+
+	if (!good_pages(file->device, vmf->pgoff, 1))
+		return VM_FAULT_HWPOISON;
+	lock_page(vmf->page);
+	if (may_write(file, (u64)vmf->pgoff << PAGE_SHIFT))
+		return VM_FAULT_LOCKED;
+	unlock_page(vmf->page);
+	return VM_FAULT_SIGBUS;
 }
 
 static vm_fault_t device_fault(struct vm_fault *vmf)

@@ -21,6 +21,9 @@ static int check_once(struct inode *dir)
 	if (err || READ_ONCE(node->dir_checked))
 		return err;
 	for (first = 0; first < node->attr.data_count; first += CHECK_BATCH) {
+		err = daxfs_failed(dir);
+		if (err)
+			return err;
 		err = daxfs_dir_check(daxfs_image(dir), &node->attr, first, CHECK_BATCH, &why);
 		if (err) {
 			daxfs_error(dir->i_sb, "directory %llu: %s", node->attr.ino, why);

@@ -57,7 +57,7 @@ static void *map_pages(const struct daxfs_sb *sbi, u64 offset, u64 end)
  * daxfs_open_image() - check the image at sbi->place, and make its metadata readable
  * @sbi: region and place are set
  * @why: static text on failure
- * Return: as daxfs_image_read_super(); -ENOMEM.
+ * Return: as daxfs_image_read_super(); -EIO its memory has failed; -ENOMEM.
  */
 int daxfs_open_image(struct daxfs_sb *sbi, const char **why)
 {
@@ -67,9 +67,15 @@ int daxfs_open_image(struct daxfs_sb *sbi, const char **why)
 	u64 meta_bytes;
 	int err;
 
+	*why = "memory of the image's superblock or metadata has failed";
+	if (!daxfs_good(sbi, 0, DAXFS_BLOCK_SIZE))
+		return -EIO;
 	err = daxfs_image_read_super(image, super, sbi->place.size, why);
 	if (err)
 		return err;
+	*why = "memory of the image's superblock or metadata has failed";
+	if (!daxfs_image_good(sbi))
+		return -EIO;
 	meta_bytes = image->info.image_size - image->info.meta_offset;
 	length = meta_bytes;
 	image->meta = daxfs_address(sbi, image->info.meta_offset, &length);

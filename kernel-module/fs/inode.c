@@ -28,13 +28,17 @@ void daxfs_free_inode(struct inode *inode)
 	kmem_cache_free(daxfs_node_cache, daxfs_node(inode));
 }
 
-static int check_extents(const struct daxfs_image *image, const struct daxfs_attr *attr,
+static int check_extents(const struct daxfs_image *image, struct inode *inode,
 			 const char **why)
 {
+	const struct daxfs_attr *attr = &daxfs_node(inode)->attr;
 	u64 first, allocated = 0;
 	int err;
 
 	for (first = 0; first < attr->data_count; first += CHECK_BATCH) {
+		err = daxfs_failed(inode);
+		if (err)
+			return err;
 		err = daxfs_extents_check(image, attr, first, CHECK_BATCH, &allocated, why);
 		if (err)
 			return err;
@@ -75,7 +79,7 @@ static int set_type(const struct daxfs_image *image, struct inode *inode, const 
 		inode->i_op = &daxfs_file_inode_operations;
 		inode->i_fop = &daxfs_file_operations;
 		inode->i_mapping->a_ops = &daxfs_aops;
-		return check_extents(image, attr, why);
+		return check_extents(image, inode, why);
 	case S_IFLNK:
 		return load_symlink(image, inode, why);
 	default:
@@ -92,6 +96,10 @@ static int fill_inode(struct inode *inode, u64 ino)
 	const char *why = "no such inode";
 	int err;
 
+	inode->i_mode = 0;
+	err = daxfs_failed(inode);
+	if (err)
+		return err;
 	err = daxfs_inode_get(image, ino, attr, &why);
 	if (!err) {
 		inode->i_mode = attr->mode;

@@ -91,7 +91,6 @@ vm_fault_t daxfs_show_window(struct vm_fault *vmf, const struct inode *inode,
 			   vma->vm_pgoff + vma_pages(vma),
 			   (pgoff_t)((map->logical + map->length) >> PAGE_SHIFT));
 	const struct daxfs_region *region = daxfs_sb(inode->i_sb)->region;
-	struct page *wanted = daxfs_file_page(inode, map, vmf->pgoff);
 	struct page *pages[WINDOW_PAGES];
 	pgoff_t pgoff;
 
@@ -99,7 +98,12 @@ vm_fault_t daxfs_show_window(struct vm_fault *vmf, const struct inode *inode,
 	for (pgoff = first; pgoff < end; pgoff++) {
 		pages[pgoff - first] = daxfs_file_page(inode, map, pgoff);
 		if (unlikely(!good_page(pages[pgoff - first])))
-			return daxfs_insert_pages(vmf, vmf->pgoff, &wanted, 1);
+			break;
+	}
+	if (unlikely(pgoff < end)) {	/* beside a page that has failed */
+		first = vmf->pgoff;
+		end = first + 1;
+		pages[0] = daxfs_file_page(inode, map, first);
 	}
 	daxfs_count(region, DAXFS_WINDOW_FAULTS, 1);
 	daxfs_count(region, DAXFS_WINDOW_PAGES, end - first);

@@ -32,6 +32,9 @@ vm_fault_t daxfs_insert_pages(struct vm_fault *vmf, pgoff_t first, struct page *
 	vm_fault_t shown = VM_FAULT_NOPAGE;
 	unsigned long i;
 
+	/* Two faults of an image that changes meanwhile: the other one has shown all of it. */
+	if (pmd_trans_huge(READ_ONCE(*vmf->pmd)))
+		return VM_FAULT_NOPAGE;
 	/* An entry that is there already stays, and is no error. */
 	for (i = 0; i < count && shown == VM_FAULT_NOPAGE; i++) {
 		struct vm_fault at = {
@@ -73,7 +76,6 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, struct inode *inode, unsigned
 		return VM_FAULT_SIGBUS;
 	if (map.hole || !daxfs_chunk_is_ours(inode, &map, vmf->pgoff))
 		return VM_FAULT_FALLBACK;
-	daxfs_count(daxfs_sb(inode->i_sb)->region, DAXFS_HUGE_FAULTS, 1);
 	page = daxfs_file_page(inode, &map, vmf->pgoff);
 	return vmf_insert_folio_pmd(vmf, page_folio(page), false);
 }
@@ -82,8 +84,13 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, struct inode *inode, unsigned
 static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
+	const struct daxfs_region *region = daxfs_sb(inode->i_sb)->region;
 	vm_fault_t done = huge_fault(vmf, inode, order);
 
+	if (done & VM_FAULT_ERROR)
+		daxfs_count(region, DAXFS_REFUSED_FAULTS, 1);
+	else if (!(done & VM_FAULT_FALLBACK))
+		daxfs_count(region, DAXFS_HUGE_FAULTS, 1);
 	trace_daxfs_fault(inode, vmf, order, done);
 	return done;
 }

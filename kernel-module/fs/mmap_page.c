@@ -94,6 +94,8 @@ void daxfs_choose_kind(struct inode *inode, struct vm_area_struct *vma)
 /** daxfs_show() - of ->fault for reading: shows what @map, which is data, has there */
 vm_fault_t daxfs_show(struct vm_fault *vmf, struct inode *inode, const struct daxfs_map *map)
 {
+	const struct daxfs_region *region = daxfs_sb(inode->i_sb)->region;
+	unsigned long chunk;
 	struct page *page;
 
 	if (vmf->vma->vm_flags & VM_MIXEDMAP)
@@ -101,7 +103,14 @@ vm_fault_t daxfs_show(struct vm_fault *vmf, struct inode *inode, const struct da
 	/* The image changed under us, or a page of the chunk has failed. */
 	if (!daxfs_chunk_is_ours(inode, map, vmf->pgoff))
 		return VM_FAULT_SIGBUS;
-	daxfs_count(daxfs_sb(inode->i_sb)->region, DAXFS_HUGE_FAULTS, 1);
+	/* At the mapping's ends there is no room for 2 MiB, the kernel shows the page alone. */
+	chunk = round_down(vmf->address, DAXFS_CHUNK_SIZE);
+	if (chunk >= vmf->vma->vm_start && chunk + DAXFS_CHUNK_SIZE <= vmf->vma->vm_end) {
+		daxfs_count(region, DAXFS_HUGE_FAULTS, 1);
+	} else {
+		daxfs_count(region, DAXFS_WINDOW_FAULTS, 1);
+		daxfs_count(region, DAXFS_WINDOW_PAGES, 1);
+	}
 	page = daxfs_file_page(inode, map, vmf->pgoff);
 	page_folio(page)->index = round_down(vmf->pgoff, CHUNK_PAGES);
 	return daxfs_give_page(vmf, page);

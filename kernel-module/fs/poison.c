@@ -3,8 +3,8 @@
  * Pages whose memory has failed. They are remembered by number for as long as the module is
  * loaded, and consulted before anything is read or mapped: a struct page of ours could not hold
  * the mark, because those of a chunk's tails are one. Who has such a page mapped loses it and
- * gets SIGBUS when it comes again; a reader gets EIO; an image whose metadata is hit answers
- * nothing any more.
+ * gets SIGBUS when it comes again; a reader gets EIO; an image whose metadata is hit is not
+ * asked any more, only what the kernel has of it is shown.
  */
 #define pr_fmt(fmt) "daxfs: " fmt
 
@@ -15,6 +15,9 @@
 #include "internal.h"
 #include "pools.h"
 #include "trace.h"
+
+#define FINISH_DELAY	(HZ / 10)	/* longer than a fault takes from its look to its entry */
+#define UNFINISHED	XA_MARK_0
 
 static DEFINE_XARRAY(bad_pages);	/* page frame number -> itself */
 
@@ -66,17 +69,28 @@ bool daxfs_image_good(const struct daxfs_sb *sbi)
 	       daxfs_good(sbi, info->meta_offset, info->image_size);
 }
 
-/* All mappings of all files of a superblock go; who still wants them faults again. */
-static void forget_mappings(struct super_block *sb, void *unused)
+/* Does a byte of the image lie in that page? */
+static bool image_has(const struct daxfs_sb *sbi, phys_addr_t page)
+{
+	u64 offset, length, at;
+
+	for (offset = 0; offset < sbi->image.info.image_size; offset += length) {
+		length = daxfs_place_at(&sbi->place, offset, sbi->image.info.image_size - offset,
+					&at);
+		if (!length)
+			return false;
+		if (at < page + PAGE_SIZE && page < at + length)
+			return true;
+		cond_resched();
+	}
+	return false;
+}
+
+/* All mappings of an image's files go; who still wants them faults again. */
+static void forget_mappings(struct super_block *sb)
 {
 	struct inode *inode, *last = NULL;
-	struct daxfs_sb *sbi = daxfs_sb(sb);
 
-	if (!daxfs_image_good(sbi) && !sbi->failed) {
-		WRITE_ONCE(sbi->failed, true);
-		pr_err("image %pU (%s): memory of its metadata has failed\n",
-		       sbi->image.info.uuid, sb->s_id);
-	}
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		if (!S_ISREG(inode->i_mode) || !igrab(inode))
@@ -92,33 +106,59 @@ static void forget_mappings(struct super_block *sb, void *unused)
 	iput(last);
 }
 
-/* By a worker: who holds daxfs_pools_lock may be waiting for the one that says a page failed. */
-static void forget_device_mappings(struct work_struct *work)
+static void page_of_image(struct super_block *sb, void *page)
 {
+	struct daxfs_sb *sbi = daxfs_sb(sb);
+
+	if (!image_has(sbi, *(const phys_addr_t *)page))
+		return;
+	if (!daxfs_image_good(sbi) && !sbi->failed) {
+		WRITE_ONCE(sbi->failed, true);
+		pr_err("image %pU (%s): memory of its metadata has failed\n",
+		       sbi->image.info.uuid, sb->s_id);
+	}
+	forget_mappings(sb);
+}
+
+/*
+ * A fault that had looked for bad pages before there was one may have shown it behind the first
+ * removal of mappings, so there is a second one; and programs' mappings of devices go here, not in
+ * the report: who holds daxfs_pools_lock may be waiting for that.
+ */
+static void finish_failures(struct work_struct *work)
+{
+	phys_addr_t page;
 	unsigned long frame;
 	void *entry;
 
-	xa_for_each(&bad_pages, frame, entry)
-		daxfs_pools_unmap(round_down(PFN_PHYS(frame), DAXFS_CHUNK_SIZE));
+	xa_for_each_marked(&bad_pages, frame, entry, UNFINISHED) {
+		xa_clear_mark(&bad_pages, frame, UNFINISHED);
+		page = PFN_PHYS(frame);
+		iterate_supers_type(&daxfs_type, page_of_image, &page);
+		daxfs_pools_unmap(round_down(page, DAXFS_CHUNK_SIZE));
+	}
 }
 
-static DECLARE_WORK(device_mappings, forget_device_mappings);
+static DECLARE_DELAYED_WORK(failures, finish_failures);
 
 static int region_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 				 unsigned long nr_pages, int flags)
 {
 	struct daxfs_region *region = container_of(pgmap, struct daxfs_region, pgmap);
 	unsigned long frame;
+	phys_addr_t page;
 
 	for (frame = pfn; frame < pfn + nr_pages; frame++) {
 		if (xa_err(xa_store(&bad_pages, frame, xa_mk_value(frame), GFP_KERNEL)))
 			return -ENOMEM;
-		pr_err("memory at 0x%llx has failed\n", (u64)PFN_PHYS(frame));
-		trace_daxfs_memory_failure(PFN_PHYS(frame));
+		xa_set_mark(&bad_pages, frame, UNFINISHED);
+		page = PFN_PHYS(frame);
+		pr_err("memory at %pa has failed\n", &page);
+		trace_daxfs_memory_failure(page);
+		iterate_supers_type(&daxfs_type, page_of_image, &page);
 	}
 	daxfs_count(region, DAXFS_MEMORY_FAILURES, nr_pages);
-	iterate_supers_type(&daxfs_type, forget_mappings, NULL);
-	queue_work(daxfs_queue, &device_mappings);
+	queue_delayed_work(daxfs_queue, &failures, FINISH_DELAY);
 	return 0;
 }
 
@@ -126,8 +166,9 @@ const struct dev_pagemap_ops daxfs_pagemap_ops = {
 	.memory_failure = region_memory_failure,
 };
 
-/** daxfs_poison_exit() - at module unload: what has failed is forgotten */
+/** daxfs_poison_exit() - at module unload, before the queue goes: what has failed is forgotten */
 void daxfs_poison_exit(void)
 {
+	cancel_delayed_work_sync(&failures);
 	xa_destroy(&bad_pages);
 }

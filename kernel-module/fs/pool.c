@@ -101,6 +101,9 @@ static struct daxfs_member *member_of_region(struct fs_context *fc,
 
 	if (!fresh)
 		return ERR_PTR(-ENOMEM);
+	err = -EIO;
+	if (daxfs_good_bytes(region->phys, DAXFS_BLOCK_SIZE) != DAXFS_BLOCK_SIZE)
+		goto free;
 	err = read_super(fc, region, &fresh->info);
 	if (err)
 		goto free;

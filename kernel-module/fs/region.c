@@ -10,6 +10,7 @@
  */
 #define pr_fmt(fmt) "daxfs: " fmt
 
+#include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
@@ -20,6 +21,7 @@
 #include "internal.h"
 
 #define DRAIN_INTERVAL	(HZ / 4)
+#define DRAIN_POLL_MS	20
 #define IDLE_REFERENCES	1	/* what memremap_pages() leaves on a GENERIC page */
 
 static LIST_HEAD(regions);
@@ -174,13 +176,13 @@ static struct daxfs_region *region_create(phys_addr_t phys, u64 size, const char
 	err = region_map(region, why);
 	if (err)
 		goto free;
+	region->users = 1;
 	err = daxfs_region_show(region);
 	if (err) {
 		*why = "it cannot be shown in sysfs";
 		region_unmap(region);
 		goto free;
 	}
-	region->users = 1;
 	list_add(&region->list, &regions);
 	return region;
 free:
@@ -250,8 +252,15 @@ int daxfs_regions_init(void)
 	return daxfs_queue ? 0 : -ENOMEM;
 }
 
-/** daxfs_regions_exit() - at module unload; nothing is parked, a worker may be on its last line */
+/**
+ * daxfs_regions_exit() - at module unload; a worker may be on its last line
+ *
+ * What was attached went just now; while a page of it is pinned, the module has to stay.
+ */
 void daxfs_regions_exit(void)
 {
+	while (!list_empty_careful(&regions))
+		msleep(DRAIN_POLL_MS);
+	daxfs_poison_exit();	/* no page of ours is left that could fail */
 	destroy_workqueue(daxfs_queue);
 }

@@ -168,10 +168,6 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	err = open_image(fc, sbi);
 	if (err)
 		return err;
-	if (!daxfs_image_good(sbi)) {
-		errorf(fc, "daxfs: memory of the image's metadata has failed");
-		return -EIO;
-	}
 	memcpy(&sb->s_uuid, sbi->image.info.uuid, sizeof(sb->s_uuid));
 	root = daxfs_iget(sb, DAXFS_ROOT_INO);
 	if (IS_ERR(root)) {
@@ -356,15 +352,15 @@ static int __init daxfs_init(void)
 	err = daxfs_mmap_init();
 	if (err)
 		goto exit_inodes;
-	err = daxfs_regions_init();
-	if (err)
-		goto exit_mmap;
 	err = daxfs_counters_init();
 	if (err)
-		goto exit_regions;
-	err = daxfs_devices_init();
+		goto exit_mmap;
+	err = daxfs_regions_init();
 	if (err)
 		goto exit_counters;
+	err = daxfs_devices_init();
+	if (err)
+		goto exit_regions;
 	err = register_filesystem(&daxfs_type);
 	if (err)
 		goto exit_devices;
@@ -372,10 +368,10 @@ static int __init daxfs_init(void)
 
 exit_devices:
 	daxfs_devices_exit();
-exit_counters:
-	daxfs_counters_exit();
 exit_regions:
 	daxfs_regions_exit();
+exit_counters:
+	daxfs_counters_exit();
 exit_mmap:
 	daxfs_mmap_exit();
 exit_inodes:
@@ -389,7 +385,6 @@ static void __exit daxfs_exit(void)
 	daxfs_devices_exit();
 	daxfs_regions_exit();
 	daxfs_counters_exit();
-	daxfs_poison_exit();
 	daxfs_mmap_exit();
 	daxfs_inodes_exit();
 }

@@ -10,6 +10,8 @@
 
 #include "internal.h"
 
+#define DAXFS_RESULT(name)	{ (__force unsigned long)VM_FAULT_##name, #name }
+
 TRACE_EVENT(daxfs_mount,
 	TP_PROTO(const struct super_block *sb),
 	TP_ARGS(sb),
@@ -57,7 +59,9 @@ TRACE_EVENT(daxfs_fault,
 	TP_printk("dev %d:%d ino %llu address 0x%lx pgoff 0x%lx order %u%s result %s",
 		  MAJOR(__entry->dev), MINOR(__entry->dev), __entry->ino, __entry->address,
 		  __entry->pgoff, __entry->order, __entry->write ? " write" : "",
-		  __print_flags(__entry->result, "|", VM_FAULT_RESULT_TRACE))
+		  __print_flags(__entry->result, "|", DAXFS_RESULT(OOM), DAXFS_RESULT(SIGBUS),
+				DAXFS_RESULT(HWPOISON), DAXFS_RESULT(NOPAGE),
+				DAXFS_RESULT(FALLBACK)))
 );
 
 TRACE_EVENT(daxfs_corruption,

@@ -202,7 +202,10 @@ int Poke(const std::vector<SeedImage>& seeds, const Options& options) {
   std::vector<const SeedImage*> placed;
   uint64_t at = 0;
   for (size_t i = options.first; i < seeds.size(); ++i) {
-    if (!memory.Put(at, seeds[i].bytes)) continue;
+    // What would be refused untouched says nothing about changing.
+    const Exact exact(seeds[i].bytes);
+    const WalkResult good = core_testing::Walk(exact.bytes, exact.size, kMaxInodes, kMaxBytes);
+    if (good.error != 0 || !memory.Put(at, seeds[i].bytes)) continue;
     std::printf("%zu %llu %llu 1\n", i, static_cast<unsigned long long>(options.offset + at),
                 static_cast<unsigned long long>(Memory::ChunksOf(seeds[i].bytes)));
     places.push_back(at);
