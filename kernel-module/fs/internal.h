@@ -148,13 +148,18 @@ struct daxfs_region *daxfs_region_alloc(void);
 int daxfs_region_show(struct daxfs_region *region);
 void daxfs_region_free(struct daxfs_region *region);
 
-/* poison.c */
+/* failure.c */
 extern const struct dev_pagemap_ops daxfs_pagemap_ops;
+void daxfs_failures_exit(void);
+
+/* bad_pages.c */
 u64 daxfs_good_bytes(phys_addr_t phys, u64 length);
 u64 daxfs_bad_pages(phys_addr_t phys, u64 size);
 bool daxfs_good(const struct daxfs_sb *sbi, u64 offset, u64 end);
 bool daxfs_image_good(const struct daxfs_sb *sbi);
-void daxfs_poison_exit(void);
+int daxfs_bad_page_add(unsigned long frame);
+bool daxfs_bad_page_finish(unsigned long *frame);
+void daxfs_bad_pages_exit(void);
 
 /* image.c */
 int daxfs_open_image(struct daxfs_sb *sbi, const char **why);

@@ -261,6 +261,6 @@ void daxfs_regions_exit(void)
 {
 	while (!list_empty_careful(&regions))
 		msleep(DRAIN_POLL_MS);
-	daxfs_poison_exit();	/* no page of ours is left that could fail */
+	daxfs_failures_exit();	/* no page of ours is left that could fail */
 	destroy_workqueue(daxfs_queue);
 }

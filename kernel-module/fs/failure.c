@@ -1,73 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Pages whose memory has failed. They are remembered by number for as long as the module is
- * loaded, and consulted before anything is read or mapped: a struct page of ours could not hold
- * the mark, because those of a chunk's tails are one. Who has such a page mapped loses it and
- * gets SIGBUS when it comes again; a reader gets EIO; an image whose metadata is hit is not
- * asked any more, only what the kernel has of it is shown.
+ * What comes of a page that the kernel says has failed: who has it mapped loses it and gets SIGBUS
+ * when it comes again; a reader gets EIO; an image whose metadata is hit is not asked any more,
+ * only what the kernel has of it is shown.
  */
 #define pr_fmt(fmt) "daxfs: " fmt
 
 #include <linux/fs.h>
 #include <linux/mm.h>
-#include <linux/xarray.h>
+#include <linux/workqueue.h>
 
 #include "internal.h"
 #include "pools.h"
 #include "trace.h"
 
 #define FINISH_DELAY	(HZ / 10)	/* longer than a fault takes from its look to its entry */
-#define UNFINISHED	XA_MARK_0
-
-static DEFINE_XARRAY(bad_pages);	/* page frame number -> itself */
-
-/** daxfs_good_bytes() - how many of @length bytes at @phys come before a page that has failed */
-u64 daxfs_good_bytes(phys_addr_t phys, u64 length)
-{
-	unsigned long frame = PHYS_PFN(phys);
-
-	if (likely(xa_empty(&bad_pages)) || !length ||
-	    !xa_find(&bad_pages, &frame, PHYS_PFN(phys + length - 1), XA_PRESENT))
-		return length;
-	return PFN_PHYS(frame) <= phys ? 0 : PFN_PHYS(frame) - phys;
-}
-
-/** daxfs_bad_pages() - how many pages of a range have failed */
-u64 daxfs_bad_pages(phys_addr_t phys, u64 size)
-{
-	unsigned long frame;
-	u64 count = 0;
-	void *entry;
-
-	xa_for_each_range(&bad_pages, frame, entry, PHYS_PFN(phys), PHYS_PFN(phys + size - 1))
-		count++;
-	return count;
-}
-
-/** daxfs_good() - is no page of bytes @offset to @end of the image known to have failed? */
-bool daxfs_good(const struct daxfs_sb *sbi, u64 offset, u64 end)
-{
-	u64 length, at;
-
-	if (likely(xa_empty(&bad_pages)))
-		return true;
-	for (; offset < end; offset += length) {
-		length = daxfs_place_at(&sbi->place, offset, end - offset, &at);
-		if (!length || daxfs_good_bytes(at, length) != length)
-			return false;
-		cond_resched();
-	}
-	return true;
-}
-
-/** daxfs_image_good() - the same of all that is needed to answer anything about the image */
-bool daxfs_image_good(const struct daxfs_sb *sbi)
-{
-	const struct daxfs_info *info = &sbi->image.info;
-
-	return daxfs_good(sbi, 0, DAXFS_BLOCK_SIZE) &&
-	       daxfs_good(sbi, info->meta_offset, info->image_size);
-}
 
 /* Does a byte of the image lie in that page? */
 static bool image_has(const struct daxfs_sb *sbi, phys_addr_t page)
@@ -129,10 +76,8 @@ static void finish_failures(struct work_struct *work)
 {
 	phys_addr_t page;
 	unsigned long frame;
-	void *entry;
 
-	xa_for_each_marked(&bad_pages, frame, entry, UNFINISHED) {
-		xa_clear_mark(&bad_pages, frame, UNFINISHED);
+	while (daxfs_bad_page_finish(&frame)) {
 		page = PFN_PHYS(frame);
 		iterate_supers_type(&daxfs_type, page_of_image, &page);
 		daxfs_pools_unmap(round_down(page, DAXFS_CHUNK_SIZE));
@@ -149,9 +94,8 @@ static int region_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 	phys_addr_t page;
 
 	for (frame = pfn; frame < pfn + nr_pages; frame++) {
-		if (xa_err(xa_store(&bad_pages, frame, xa_mk_value(frame), GFP_KERNEL)))
+		if (daxfs_bad_page_add(frame))
 			return -ENOMEM;
-		xa_set_mark(&bad_pages, frame, UNFINISHED);
 		page = PFN_PHYS(frame);
 		pr_err("memory at %pa has failed\n", &page);
 		trace_daxfs_memory_failure(page);
@@ -166,9 +110,9 @@ const struct dev_pagemap_ops daxfs_pagemap_ops = {
 	.memory_failure = region_memory_failure,
 };
 
-/** daxfs_poison_exit() - at module unload, before the queue goes: what has failed is forgotten */
-void daxfs_poison_exit(void)
+/** daxfs_failures_exit() - at module unload, before the queue goes */
+void daxfs_failures_exit(void)
 {
 	cancel_delayed_work_sync(&failures);
-	xa_destroy(&bad_pages);
+	daxfs_bad_pages_exit();
 }
