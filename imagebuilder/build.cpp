@@ -204,11 +204,13 @@ Result<std::unique_ptr<oci::ImageSource>> OpenImages(const Options& options,
 // Which layers would have to be made. Nothing of them is read.
 Result<BuildReport> PlanImage(const oci::ImageRef& source, Destination& out, bool pool) {
   BuildReport report;
-  for (const oci::LayerRef& layer : source.layers) {
+  const std::vector<oci::Digest> chains = ChainsOf(source);
+  for (std::size_t i = 0; i < source.layers.size(); ++i) {
+    const oci::LayerRef& layer = source.layers[i];
     ImageReport image;
     image.summary.source = {layer.diff_id.bytes, 0};
     image.stored_bytes = layer.size_bytes;
-    ASSIGN_OR_RETURN(const bool there, out.HasLayer(layer.diff_id));
+    ASSIGN_OR_RETURN(const bool there, out.HasLayer(chains[i], layer.diff_id));
     if (pool) image.how = there ? "found" : "missing";
     report.images.push_back(std::move(image));
   }

@@ -27,6 +27,8 @@ class BuiltLayer {
   BuiltLayer& operator=(const BuiltLayer&) = delete;
 
   virtual const format::Image& image() const = 0;
+  // Whether it was found as what it is over the very layers below it.
+  virtual bool is_of_chain() const { return false; }
   const ImageReport& report() const { return report_; }
 
  private:
@@ -48,8 +50,11 @@ class Destination {
                                                         const convert::PlaceLayerRequest& layer,
                                                         const convert::Below& below,
                                                         convert::Monitor& monitor) = 0;
+  // The last layer of that chain, if there is one; else nullptr. Thread safe.
+  virtual Result<std::unique_ptr<BuiltLayer>> FindLayer(const oci::Digest& chain,
+                                                        const oci::Digest& diff_id) = 0;
   // Whether the image of that layer would be found there.
-  virtual Result<bool> HasLayer(const oci::Digest& diff_id) = 0;
+  virtual Result<bool> HasLayer(const oci::Digest& chain, const oci::Digest& diff_id) = 0;
   // The next layer of the image, the lowest first: the last of the chain of that name, the ones
   // before it being `parent`.
   virtual Status AddLayer(const BuiltLayer& layer, const oci::Digest& chain,

@@ -43,7 +43,13 @@ class Files final : public Destination {
     return std::unique_ptr<BuiltLayer>(
         std::make_unique<LayerFile>(std::move(report), std::move(image)));
   }
-  Result<bool> HasLayer(const oci::Digest& /*diff_id*/) override { return false; }
+  Result<std::unique_ptr<BuiltLayer>> FindLayer(const oci::Digest& /*chain*/,
+                                                const oci::Digest& /*diff_id*/) override {
+    return std::unique_ptr<BuiltLayer>();
+  }
+  Result<bool> HasLayer(const oci::Digest& /*chain*/, const oci::Digest& /*diff_id*/) override {
+    return false;
+  }
   Status AddLayer(const BuiltLayer& /*layer*/, const oci::Digest& /*chain*/,
                   const std::optional<oci::Digest>& /*parent*/) override {
     return Status::Ok();
@@ -101,7 +107,13 @@ class Nowhere final : public Destination {
                                                 convert::Monitor& /*monitor*/) override {
     return InternalError("no layer is made in a dry run");
   }
-  Result<bool> HasLayer(const oci::Digest& diff_id) override { return there_->HasLayer(diff_id); }
+  Result<std::unique_ptr<BuiltLayer>> FindLayer(const oci::Digest& chain,
+                                                const oci::Digest& diff_id) override {
+    return there_->FindLayer(chain, diff_id);
+  }
+  Result<bool> HasLayer(const oci::Digest& chain, const oci::Digest& diff_id) override {
+    return there_->HasLayer(chain, diff_id);
+  }
   Status AddLayer(const BuiltLayer& /*layer*/, const oci::Digest& /*chain*/,
                   const std::optional<oci::Digest>& /*parent*/) override {
     return InternalError("no layer is made in a dry run");

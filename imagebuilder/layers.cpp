@@ -195,6 +195,14 @@ convert::BuildOptions ToBuildOptions(const Options& options) {
   return out;
 }
 
+std::vector<oci::Digest> ChainsOf(const oci::ImageRef& source) {
+  std::vector<oci::Digest> chains;
+  for (const oci::LayerRef& layer : source.layers) {
+    chains.push_back(chains.empty() ? layer.diff_id : oci::ChainId(chains.back(), layer.diff_id));
+  }
+  return chains;
+}
+
 std::string LayerFileName(std::size_t index, const oci::Digest& diff_id) {
   return fmt::format("{:02}-{}.daxfs", index, diff_id.Hex());
 }
@@ -206,6 +214,7 @@ Result<std::vector<ImageReport>> BuildLayers(const Options& options, const oci::
                                              const std::string& directory, Destination& out,
                                              Progress& progress) {
   const std::size_t count = source.layers.size();
+  const std::vector<oci::Digest> chains = ChainsOf(source);
   const auto make = [&](std::size_t index, const convert::Below& below, convert::Monitor& monitor) {
     const oci::LayerRef& layer = source.layers[index];
     convert::PlaceLayerRequest request;
@@ -222,7 +231,9 @@ Result<std::vector<ImageReport>> BuildLayers(const Options& options, const oci::
   const unsigned jobs = options.jobs > 0 ? options.jobs : DefaultJobs();
   Makers makers(
       count, jobs,
-      [&](std::size_t index, convert::Monitor& monitor) {
+      [&](std::size_t index, convert::Monitor& monitor) -> Result<Built> {
+        ASSIGN_OR_RETURN(Built there, out.FindLayer(chains[index], source.layers[index].diff_id));
+        if (there != nullptr) return there;
         convert::Below below;
         below.nothing = index == 0;
         return make(index, below, monitor);
@@ -235,10 +246,9 @@ Result<std::vector<ImageReport>> BuildLayers(const Options& options, const oci::
   };
   std::vector<Built> layers;
   std::vector<ImageReport> reports;
-  std::optional<oci::Digest> parent;
   for (std::size_t i = 0; i < count; ++i) {
     ASSIGN_OR_RETURN(Built layer, makers.Take(i, progress));
-    if (i > 0) {
+    if (i > 0 && !layer->is_of_chain()) {
       const convert::Below below = BelowOf(layers, own);
       const Result<bool> differs = convert::DiffersOver(layer->image(), below);
       if (!differs.ok()) return failed(differs.status(), i);
@@ -254,10 +264,8 @@ Result<std::vector<ImageReport>> BuildLayers(const Options& options, const oci::
           format::Verify(layer->image(), format::VerifyLevel::kFull, watch);
       if (!verified.ok()) return failed(verified.status(), i);
     }
-    const oci::Digest& diff_id = source.layers[i].diff_id;
-    const oci::Digest chain = parent ? oci::ChainId(*parent, diff_id) : diff_id;
-    RETURN_IF_ERROR(out.AddLayer(*layer, chain, parent));
-    parent = chain;
+    RETURN_IF_ERROR(
+        out.AddLayer(*layer, chains[i], i > 0 ? std::optional(chains[i - 1]) : std::nullopt));
     reports.push_back(layer->report());
     reports.back().stored_bytes = source.layers[i].size_bytes;
     layers.push_back(std::move(layer));

@@ -20,6 +20,9 @@ std::string StepName(std::size_t index, std::size_t count);
 convert::BuildOptions ToBuildOptions(const Options& options);
 
 // "NN-DIFFID.daxfs": a layer's file name among those of its image.
+// What each layer is over those below it, as containerd names its snapshot.
+std::vector<oci::Digest> ChainsOf(const oci::ImageRef& source);
+
 std::string LayerFileName(std::size_t index, const oci::Digest& diff_id);
 
 // Makes an image a layer, several at once, each as containerd would have unpacked it over those

@@ -14,6 +14,7 @@
 #include "common/os/clock.hpp"
 #include "common/os/file_io.hpp"
 #include "common/os/signal_watcher.hpp"
+#include "common/os/system.hpp"
 #include "imagebuilder/build.hpp"
 #include "imagebuilder/options.hpp"
 #include "imagebuilder/progress.hpp"
@@ -109,6 +110,7 @@ int Run(const Options& options) {
 }
 
 int Main(int argc, char** argv) {
+  os::OccupyStandardFiles();
   // A file size limit is an error like a full disk, not a death that leaves things behind.
   std::signal(SIGXFSZ, SIG_IGN);
   const std::variant<Options, Leave> parsed = ParseOptions(argc, argv);

@@ -14,14 +14,19 @@ namespace {
 
 class LayerInPool final : public BuiltLayer {
  public:
-  LayerInPool(ImageReport report, pool::Mapped mapped, format::Image image)
-      : BuiltLayer(std::move(report)), mapped_(std::move(mapped)), image_(std::move(image)) {}
+  LayerInPool(ImageReport report, pool::Mapped mapped, format::Image image, bool of_chain)
+      : BuiltLayer(std::move(report)),
+        mapped_(std::move(mapped)),
+        image_(std::move(image)),
+        of_chain_(of_chain) {}
+  bool is_of_chain() const override { return of_chain_; }
   const format::Image& image() const override { return image_; }
   const pool::Use& use() const { return mapped_.use(); }
 
  private:
   const pool::Mapped mapped_;
   const format::Image image_;
+  const bool of_chain_;
 };
 
 class InPool final : public Destination {
@@ -57,11 +62,32 @@ class InPool final : public Destination {
     report.how = pool::HowText(placed.how);
     ASSIGN_OR_RETURN(pool::Mapped mapped, pool::Mapped::Open(*participant_, std::move(placed.use)));
     ASSIGN_OR_RETURN(format::Image image, format::Image::FromBytes(mapped.bytes()));
-    return std::unique_ptr<BuiltLayer>(
-        std::make_unique<LayerInPool>(std::move(report), std::move(mapped), std::move(image)));
+    return std::unique_ptr<BuiltLayer>(std::make_unique<LayerInPool>(
+        std::move(report), std::move(mapped), std::move(image), false));
   }
-  Result<bool> HasLayer(const oci::Digest& diff_id) override {
-    if (options_.huge_min_given) return false;  // it is made for these options
+  // One that is another over what is below can be found by its chain alone.
+  Result<std::unique_ptr<BuiltLayer>> FindLayer(const oci::Digest& chain,
+                                                const oci::Digest& diff_id) override {
+    if (options_.huge_min_given) return std::unique_ptr<BuiltLayer>();  // made for these options
+    ASSIGN_OR_RETURN(std::optional<pool::Use> use,
+                     participant_->Find({pool::AliasKind::kChain, chain.bytes}));
+    if (!use) return std::unique_ptr<BuiltLayer>();
+    ImageReport report;
+    report.summary.image_bytes = ImageBytes(*use);
+    ASSIGN_OR_RETURN(pool::Mapped mapped, pool::Mapped::Open(*participant_, *std::move(use)));
+    ASSIGN_OR_RETURN(format::Image image, format::Image::FromBytes(mapped.bytes()));
+    const format::ImageInfo info = image.Info();
+    if (!info.source || info.source->digest != diff_id.bytes) return std::unique_ptr<BuiltLayer>();
+    report.summary.root.bytes = info.root;
+    report.summary.source = *info.source;
+    report.how = pool::HowText(pool::How::kFound);
+    return std::unique_ptr<BuiltLayer>(std::make_unique<LayerInPool>(
+        std::move(report), std::move(mapped), std::move(image), true));
+  }
+  Result<bool> HasLayer(const oci::Digest& chain, const oci::Digest& diff_id) override {
+    if (options_.huge_min_given) return false;
+    ASSIGN_OR_RETURN(const bool there, participant_->Has({pool::AliasKind::kChain, chain.bytes}));
+    if (there) return true;
     return participant_->Has({pool::AliasKind::kDiffId, diff_id.bytes});
   }
   Status VerifyPlaced(const ImageReport& /*report*/, const format::Advance& advance) override {

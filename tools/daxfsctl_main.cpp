@@ -20,6 +20,7 @@
 #include "common/os/file_io.hpp"
 #include "common/os/progress.hpp"
 #include "common/os/signal_watcher.hpp"
+#include "common/os/system.hpp"
 #include "tools/doctor.hpp"
 #include "tools/image_commands.hpp"
 #include "tools/kernel_status.hpp"
@@ -289,6 +290,7 @@ bool MayTellErrorsInJson(int argc, char** argv) {
 }
 
 int Main(int argc, char** argv) {
+  os::OccupyStandardFiles();
   CLI::App app("Looks at DAXFS images, and keeps pools of them.", "daxfsctl");
   CommandLine line;
   Declare(app, line);

@@ -61,6 +61,21 @@ Status MakeDirectories(const std::string& path) {
   return error ? Status::FromErrno(error.value(), path) : Status::Ok();
 }
 
+void OccupyStandardFiles() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // What is closed at exec was not inherited: a library has opened it before main().
+    const int flags = ::fcntl(fd, F_GETFD);
+    if (flags >= 0 ? (flags & FD_CLOEXEC) == 0 : errno != EBADF) continue;
+    // Opened so that its use fails as that of a closed one.
+    UniqueFd unusable(::open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC));
+    if (unusable.get() == fd) {
+      static_cast<void>(unusable.Release());
+    } else if (unusable.valid()) {
+      ::dup3(unusable.get(), fd, O_CLOEXEC);
+    }
+  }
+}
+
 std::uint32_t ProcessId() { return static_cast<std::uint32_t>(::getpid()); }
 
 std::string Environment(const char* name) {

@@ -28,6 +28,10 @@ Result<std::string> ReadLine(const std::string& path);
 // The directory and those above it, as mkdir -p; what is there stays. Errors: by errno.
 Status MakeDirectories(const std::string& path);
 
+// What is closed of standard input, output and error stays of no use, but no file that is opened
+// later takes its number and is read or written in its place. For the first line of a program.
+void OccupyStandardFiles();
+
 // This process's number.
 std::uint32_t ProcessId();
 

@@ -34,7 +34,8 @@ Result<Uuid> HostId() {
   if (text.ok()) return ParseUuid(*text).WithContext(kHostIdFile);
   return FailedPreconditionError(
       std::string("this host has no id that survives a boot: its firmware has no UUID (or only "
-                  "root may read it); write one with: cat /proc/sys/kernel/random/uuid > ") +
+                  "root may read it); write one with: mkdir -p /etc/daxfs && cat "
+                  "/proc/sys/kernel/random/uuid > ") +
       kHostIdFile);
 }
 

@@ -142,6 +142,14 @@ def test_wrong_usage(build, world, args, message):
     assert sorted(world["tree"].parent.rglob("*")) == before
 
 
+def test_standard_input_that_is_closed_is_refused(build, tmp_path):
+    """And nothing that the program opens itself is taken for it."""
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", build.path, "tar:-", "-o", tmp_path / "out"],
+                          capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1 and "Bad file descriptor" in done.stderr, done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("args, message", FAILED, ids=lambda value: value[:50] if isinstance(value, str) else "")
 def test_failures_say_why_and_leave_nothing(build, world, args, message):
     before = sorted(world["tree"].parent.rglob("*"))

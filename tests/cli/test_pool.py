@@ -106,6 +106,17 @@ def test_chains_are_found_over_what_lies_below(pool, tmp_path):
     pool.build_program.ok(source, "-o", tmp_path / "files", "--per-layer")
     for path, image in zip(sorted((tmp_path / "files").glob("*.daxfs")), first):
         assert image["root"] in pool.ctl_program.ok("image", "info", path), "files are the same"
+    # Nothing is read any more, and nothing made: not even what serves other chains, which has gone meanwhile.
+    for layer in layout.layers:
+        path = layout.blob_path(layer)
+        path.write_bytes(bytes(path.stat().st_size))
+    pool.ok("gc")
+    before = pool.json("ls"), pool.room()
+    found = pool.build(source, "--json", host=2)
+    assert [i["how"] for i in json.loads(found.stdout)["images"]] == ["found"] * 3, found.stderr
+    assert [i["diff_id"] for i in json.loads(found.stdout)["images"]] == [i["diff_id"] for i in first]
+    assert pool.build(source, "--dry-run").stdout.count("was there") == 3
+    assert (pool.json("ls"), pool.room()) == before
 
 
 def place_layers(pool, folder, count):
