@@ -95,7 +95,7 @@ def test_counters_and_events(story):
            f"echo 0 > {events}")
     after = counters(vm)
     changed = {name: after[name] - before[name] for name in after if after[name] != before[name]}
-    assert changed == {"reads": size // MIB + 2, "read_bytes": size, "window_faults": 1, "window_pages": 32}
+    assert changed == {"reads": size // MIB + 2, "read_bytes": size, "window_faults": 1, "window_pages": 1}
     trace = vm.read_text("/sys/kernel/tracing/trace")
     assert re.search(r"daxfs_fault: dev \d+:\d+ ino \d+ address 0x[0-9a-f]+ pgoff 0x0 order 0 result NOPAGE\n", trace)
     assert "it holds no memory" not in vm.run("daxfsctl kernel status").stdout
@@ -118,7 +118,7 @@ def test_core_dump(story, where):
     vm.run("echo /tmp/core > /proc/sys/kernel/core_pattern; rm -f /tmp/core*")
     done = vm.run(f"ulimit -c unlimited; echo 0x7f > /proc/self/coredump_filter; mapcheck dump {where}/small",
                   check=False)
-    assert done.rc == 128 + 6
+    assert done.rc in (-6, 128 + 6), done.stderr
     find = (f"bytes = open('{where}/small', 'rb').read(64 * 4096)\n"
             "import glob\nprint(open(glob.glob('/tmp/core*')[0], 'rb').read().count(bytes))")
     assert vm.run(["python3", "-c", find]).stdout == "1\n", "its pages are not in the dump"
@@ -141,11 +141,11 @@ def test_uprobe(story, where):
     try:
         for _ in range(3):
             assert vm.run([f"{where}/bash", "-c", "echo $((6 * 7))"]).stdout == "42\n"
+        hits = vm.run(f"grep -c ' daxfs_test: ' {tracing}/trace", check=False).stdout
     finally:
-        vm.run(f"echo 0 > {tracing}/events/uprobes/daxfs_test/enable; echo > {tracing}/uprobe_events")
-    hits = vm.run(f"grep daxfs_test {tracing}/uprobe_profile; grep -c ' daxfs_test: ' {tracing}/trace", check=False)
-    assert int(hits.stdout.split()[-1]) == 3, hits.stdout
-    vm.run(f"echo > {tracing}/trace")
+        vm.run(f"echo 0 > {tracing}/events/uprobes/daxfs_test/enable; echo > {tracing}/uprobe_events; "
+               f"echo > {tracing}/trace")
+    assert int(hits) == 3
     assert vm.run(["cmp", f"{where}/bash", "/control/bash"]).rc == 0
 
 
