@@ -232,7 +232,7 @@ def test_every_kind_of_mapping_and_all_metadata(attached):
     mount(vm, "mixed")
     done = vm.run(["mapcheck", "run", "/image", "/scratch"], check=False, timeout=180)
     assert done.rc == 0 and "FAIL" not in done.stdout, done.stdout + done.stderr
-    assert len(re.findall(r"^ok ", done.stdout, re.M)) == 15
+    assert len(re.findall(r"^ok ", done.stdout, re.M)) == 19
     faults = int(re.search(r"^ok huge-faults .*faults=(\d+)", done.stdout, re.M).group(1))
     assert faults == 5, f"{faults} faults for 5 chunks: not mapped by huge pages"
     text = vm.run("python3 /mnt/share/collect.py /image", timeout=180).stdout
