@@ -59,7 +59,7 @@ def test_every_kind_of_mapping(story, mounted, name):
     done = vms[0].run(["mapcheck", "run", mounted(name), "/scratch"], check=False, timeout=180)
     print(f"{name}:\n{done.stdout}")
     assert done.rc == 0 and "FAIL" not in done.stdout, done.stdout + done.stderr
-    assert len(re.findall(r"^ok ", done.stdout, re.M)) == 15
+    assert len(re.findall(r"^ok ", done.stdout, re.M)) == 19
     faults = int(re.search(r"^ok huge-faults .*faults=(\d+)", done.stdout, re.M).group(1))
     assert faults == 5, f"{faults} faults for 5 chunks: not mapped by huge pages"
 
