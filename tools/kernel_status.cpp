@@ -9,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "common/base/units.hpp"
@@ -23,7 +24,8 @@ using Json = nlohmann::ordered_json;
 using Counters = std::map<std::string, std::uint64_t>;
 
 struct Range {
-  std::uint64_t phys = 0;
+  std::string kind;  // "phys" or "dma_buf"
+  std::uint64_t number = 0;
   Counters counters;
 };
 
@@ -49,23 +51,39 @@ std::vector<fs::path> Entries(const std::string& folder) {
   return found;
 }
 
+// Of a folder's name; a kernel module of another version may have others.
+std::optional<Range> RangeNamed(const std::string& name) {
+  constexpr std::string_view kPhys = "0x";
+  constexpr std::string_view kBuffer = "dma-buf-";
+  const bool is_phys = name.starts_with(kPhys);
+  if (!is_phys && !name.starts_with(kBuffer)) return std::nullopt;
+  const std::string_view digits =
+      std::string_view(name).substr(is_phys ? kPhys.size() : kBuffer.size());
+  const std::optional<std::uint64_t> number = NumberOf(digits, is_phys ? 16 : 10);
+  if (!number) return std::nullopt;
+  return Range{is_phys ? "phys" : "dma_buf", *number, {}};
+}
+
+std::string NameOf(const Range& range) {
+  return range.kind == "phys" ? fmt::format("0x{:x}", range.number)
+                              : fmt::format("dma-buf {}", range.number);
+}
+
 // A range that goes away meanwhile has fewer counters, or none.
 std::vector<Range> ReadRanges(const std::string& root) {
   std::vector<Range> ranges;
   for (const fs::path& folder : Entries(root + "/sys/fs/daxfs")) {
-    const std::string name = folder.filename();
-    const std::optional<std::uint64_t> phys =
-        name.starts_with("0x") ? NumberOf(std::string_view(name).substr(2), 16) : std::nullopt;
-    if (!phys) continue;
-    Range range{*phys, {}};
+    std::optional<Range> range = RangeNamed(folder.filename());
+    if (!range) continue;
     for (const fs::path& file : Entries(folder)) {
       const std::optional<std::uint64_t> value = NumberOf(LineOf(file), 10);
-      if (value) range.counters[file.filename()] = *value;
+      if (value) range->counters[file.filename()] = *value;
     }
-    if (!range.counters.empty()) ranges.push_back(std::move(range));
+    if (!range->counters.empty()) ranges.push_back(std::move(*range));
   }
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Range& a, const Range& b) { return a.phys < b.phys; });
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
+    return std::tie(b.kind, a.number) < std::tie(a.kind, b.number);  // dma-bufs last
+  });
   return ranges;
 }
 
@@ -84,7 +102,7 @@ std::uint64_t Of(const Range& range, const char* name) {
 
 std::string TextOf(const Range& range) {
   std::string text = fmt::format(
-      "0x{:x}  {}, {}\n", range.phys, base::HumanSize(Of(range, "size")),
+      "{}  {}, {}\n", NameOf(range), base::HumanSize(Of(range, "size")),
       Of(range, "users") == 0 ? "held by pinned pages alone" : Counted(Of(range, "users"), "user"));
   text += fmt::format("  reads        {}, {}\n", Of(range, "reads"),
                       base::HumanSize(Of(range, "read_bytes")));
@@ -92,6 +110,7 @@ std::string TextOf(const Range& range) {
                       Of(range, "huge_faults"), Counted(Of(range, "window_faults"), "window"),
                       Counted(Of(range, "window_pages"), "page"), Of(range, "copy_faults"),
                       Of(range, "hole_faults"), Of(range, "refused_faults"));
+  text += fmt::format("  verified     {}\n", Counted(Of(range, "verified_pieces"), "piece"));
   text += fmt::format("  corruptions  {}\n", Of(range, "corruptions"));
   text += fmt::format("  memory       {}, {} known to have failed\n",
                       Counted(Of(range, "memory_failures"), "failure"),
@@ -114,7 +133,7 @@ Status ShowKernel(const KernelCommand& command, Context& context) {
     Json json = {{"kernel", release}, {"srcversion", source}, {"attached", attached}};
     json["ranges"] = Json::array();
     for (const Range& range : ranges) {
-      Json one = {{"phys", range.phys}};
+      Json one = {{range.kind, range.number}};
       for (const auto& [name, value] : range.counters) one[name] = value;
       json["ranges"].push_back(one);
     }

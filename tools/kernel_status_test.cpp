@@ -81,6 +81,7 @@ TEST_F(KernelStatusTest, Ranges) {
   };
   range("0x100000000", "1");
   range("0x40000000", "0");
+  range("dma-buf-17", "2");
   Put("sys/fs/daxfs/other/size", "1\n");
   Put("sys/fs/daxfs/0xzz/size", "1\n");
   ASSERT_TRUE(Show().ok());
@@ -89,18 +90,27 @@ TEST_F(KernelStatusTest, Ranges) {
             "0x40000000  2.0 MiB, held by pinned pages alone\n"
             "  reads        3, 4.0 KiB\n"
             "  faults       5 huge, 1 window of 32 pages, 0 copied, 0 in holes, 0 refused\n"
+            "  verified     0 pieces\n"
             "  corruptions  0\n"
             "  memory       0 failures, 0 pages known to have failed\n"
             "0x100000000  2.0 MiB, 1 user\n"
             "  reads        3, 4.0 KiB\n"
             "  faults       5 huge, 1 window of 32 pages, 0 copied, 0 in holes, 0 refused\n"
+            "  verified     0 pieces\n"
+            "  corruptions  0\n"
+            "  memory       0 failures, 0 pages known to have failed\n"
+            "dma-buf 17  2.0 MiB, 2 users\n"
+            "  reads        3, 4.0 KiB\n"
+            "  faults       5 huge, 1 window of 32 pages, 0 copied, 0 in holes, 0 refused\n"
+            "  verified     0 pieces\n"
             "  corruptions  0\n"
             "  memory       0 failures, 0 pages known to have failed\n");
   command_.json = true;
   ASSERT_TRUE(Show().ok());
   const auto json = nlohmann::json::parse(text_);
   EXPECT_EQ(json["attached"], nlohmann::json::array({"images"}));
-  ASSERT_EQ(json["ranges"].size(), 2U);
+  ASSERT_EQ(json["ranges"].size(), 3U);
+  EXPECT_EQ(json["ranges"][2]["dma_buf"], 17);
   EXPECT_EQ(json["ranges"][0]["phys"], 0x40000000U);
   EXPECT_EQ(json["ranges"][1]["window_pages"], 32);
   EXPECT_FALSE(json["ranges"][1].contains("bad_pages"));

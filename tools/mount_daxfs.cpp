@@ -28,6 +28,8 @@ OPTIONS:
   size=BYTES    bytes of the range (K, M, G, T), rounded up to 2 MiB;
                 for a device: all of it unless given
   image=IMAGE   out of a pool: a name, or sha256: and a digest of the image, its layer or chain
+  verify=LEVEL  compare with the image's digests: none, meta, lazy (data when it is
+                first used) or full
   nosuid nodev noexec noatime relatime ...  as for every mount
 
   -f  do everything but mount      -v  say what is done

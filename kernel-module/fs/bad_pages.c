@@ -36,12 +36,24 @@ u64 daxfs_bad_pages(phys_addr_t phys, u64 size)
 	return count;
 }
 
+/** daxfs_good_length() - the same of bytes of an image, contiguous from @offset on */
+u64 daxfs_good_length(const struct daxfs_sb *sbi, u64 offset, u64 length)
+{
+	u64 at = 0;
+
+	if (likely(xa_empty(&bad_pages)) || sbi->region->buffer)
+		return length;
+	length = daxfs_place_at(&sbi->place, offset, length, &at);
+	return daxfs_good_bytes(at, length);
+}
+
 /** daxfs_good() - is no page of bytes @offset to @end of the image known to have failed? */
 bool daxfs_good(const struct daxfs_sb *sbi, u64 offset, u64 end)
 {
 	u64 length, at;
 
-	if (likely(xa_empty(&bad_pages)))
+	/* Pages of a dma-buf are its exporter's matter. */
+	if (likely(xa_empty(&bad_pages)) || sbi->region->buffer)
 		return true;
 	for (; offset < end; offset += length) {
 		length = daxfs_place_at(&sbi->place, offset, end - offset, &at);

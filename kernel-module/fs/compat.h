@@ -88,4 +88,17 @@ typedef const struct xattr_handler * const daxfs_xattr_handlers_t[];
 #define get_inode_acl get_acl
 #endif
 
+/* They took no lock, now the names without a word more want it to be held. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define dma_buf_vmap_unlocked dma_buf_vmap
+#define dma_buf_vunmap_unlocked dma_buf_vunmap
+#endif
+
+/* A namespace of symbols is named by a string since then. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define DAXFS_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#else
+#define DAXFS_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
+#endif
+
 #endif /* DAXFS_COMPAT_H */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What happened in a region, for whoever watches: /sys/fs/daxfs/0xPHYS/. Each file has one
- * number. They begin when the region is claimed and end when it is given back.
+ * What happened in a region, for whoever watches: /sys/fs/daxfs/0xPHYS/, or dma-buf-NUMBER/.
+ * Each file has one number. They begin when the region is claimed and end when it is given back.
  */
+#include <linux/dma-buf.h>
 #include <linux/kobject.h>
 #include <linux/slab.h>
 #include <linux/sysfs.h>
@@ -39,7 +40,7 @@ static u64 users_of(const struct daxfs_region *region, enum daxfs_counter counte
 
 static u64 bad_pages_of(const struct daxfs_region *region, enum daxfs_counter counter)
 {
-	return daxfs_bad_pages(region->phys, region->size);
+	return region->buffer ? 0 : daxfs_bad_pages(region->phys, region->size);
 }
 
 #define ATTRIBUTE(_name, _value, _counter)					\
@@ -62,6 +63,7 @@ ATTRIBUTE(hole_faults, counted, DAXFS_HOLE_FAULTS);
 ATTRIBUTE(refused_faults, counted, DAXFS_REFUSED_FAULTS);
 ATTRIBUTE(corruptions, counted, DAXFS_CORRUPTIONS);
 ATTRIBUTE(memory_failures, counted, DAXFS_MEMORY_FAILURES);
+ATTRIBUTE(verified_pieces, counted, DAXFS_VERIFIED_PIECES);
 
 static struct attribute *region_attrs[] = {
 	&size_attribute.attr,
@@ -77,6 +79,7 @@ static struct attribute *region_attrs[] = {
 	&refused_faults_attribute.attr,
 	&corruptions_attribute.attr,
 	&memory_failures_attribute.attr,
+	&verified_pieces_attribute.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(region);
@@ -129,6 +132,9 @@ struct daxfs_region *daxfs_region_alloc(void)
 /** daxfs_region_show() - from now on it is in sysfs; until daxfs_region_free() */
 int daxfs_region_show(struct daxfs_region *region)
 {
+	if (region->buffer)
+		return kobject_add(&region->kobject, daxfs_kobject, "dma-buf-%lu",
+				   (unsigned long)file_inode(region->buffer->file)->i_ino);
 	return kobject_add(&region->kobject, daxfs_kobject, "0x%llx", (u64)region->phys);
 }
 

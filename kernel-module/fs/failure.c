@@ -21,6 +21,8 @@ static bool image_has(const struct daxfs_sb *sbi, phys_addr_t page)
 {
 	u64 offset, length, at;
 
+	if (sbi->region->buffer)
+		return false;
 	for (offset = 0; offset < sbi->image.info.image_size; offset += length) {
 		length = daxfs_place_at(&sbi->place, offset, sbi->image.info.image_size - offset,
 					&at);

@@ -2,7 +2,6 @@
 /* Reading: one copy from the memory to the reader; no page cache. */
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/io.h>
 #include <linux/pagemap.h>
 #include <linux/uio.h>
 
@@ -43,8 +42,10 @@ static int find_bytes(struct inode *inode, u64 position, const u8 **source, u64 
 	*source = daxfs_address(daxfs_sb(inode->i_sb), map.offset + skip, length);
 	if (!*length)
 		return -EUCLEAN;
-	*length = daxfs_good_bytes(virt_to_phys((void *)*source), *length);
-	return *length ? 0 : -EIO;
+	*length = daxfs_good_length(daxfs_sb(inode->i_sb), map.offset + skip, *length);
+	if (!*length)
+		return -EIO;
+	return daxfs_verify_data(inode->i_sb, map.offset + skip, length);
 }
 
 /* A copy fell short: is the memory bad, or the reader's buffer? */
@@ -159,5 +160,7 @@ const struct file_operations daxfs_file_operations = {
 	.read_iter = daxfs_read_iter,
 	.splice_read = copy_splice_read,
 	.mmap = daxfs_mmap,
+	.unlocked_ioctl = daxfs_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.get_unmapped_area = thp_get_unmapped_area,
 };

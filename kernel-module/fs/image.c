@@ -23,8 +23,12 @@ const u8 *daxfs_address(const struct daxfs_sb *sbi, u64 offset, u64 *length)
 	u64 at;
 
 	*length = daxfs_place_at(&sbi->place, offset, *length, &at);
-	/* Regions are in the kernel's linear map: that is where memremap_pages() shows them. */
-	return *length ? phys_to_virt(at) : NULL;
+	if (!*length)
+		return NULL;
+	if (sbi->region->buffer)
+		return sbi->region->kaddr + at;
+	/* Ranges are in the kernel's linear map: that is where memremap_pages() shows them. */
+	return phys_to_virt(at);
 }
 
 /** daxfs_page() - the page of byte @offset of the image, which core has said is data of it */
@@ -33,6 +37,8 @@ struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset)
 	u64 at = 0;
 
 	daxfs_place_at(&sbi->place, offset, PAGE_SIZE, &at);
+	if (sbi->region->buffer)
+		return vmalloc_to_page(sbi->region->kaddr + at);
 	return pfn_to_page(PHYS_PFN(at));
 }
 

@@ -32,6 +32,7 @@
  * @DAXFS_REFUSED_FAULTS: by SIGBUS
  * @DAXFS_CORRUPTIONS: times an image's bytes were found wrong
  * @DAXFS_MEMORY_FAILURES: pages that the kernel said have failed
+ * @DAXFS_VERIFIED_PIECES: pieces of data whose digest was looked at
  */
 enum daxfs_counter {
 	DAXFS_READS,
@@ -44,6 +45,7 @@ enum daxfs_counter {
 	DAXFS_REFUSED_FAULTS,
 	DAXFS_CORRUPTIONS,
 	DAXFS_MEMORY_FAILURES,
+	DAXFS_VERIFIED_PIECES,
 	DAXFS_COUNTERS
 };
 
@@ -52,13 +54,24 @@ struct daxfs_counts {
 	u64 of[DAXFS_COUNTERS];
 };
 
+/* What of an image is compared with its digests; each level does what those before it do. */
+enum daxfs_verify {
+	DAXFS_VERIFY_NONE,
+	DAXFS_VERIFY_META,	/* metadata, when it is mounted */
+	DAXFS_VERIFY_LAZY,	/* each piece of data, when it is first used */
+	DAXFS_VERIFY_FULL,	/* all of it, when it is mounted */
+};
+
 /**
- * struct daxfs_region - one physical range that this kernel holds
+ * struct daxfs_region - memory that images are in: one physical range that this kernel holds,
+ *	or a dma-buf of somebody else's
  * @list: in the list of all regions
- * @phys: physical address of its first byte, multiple of 2 MiB
- * @size: bytes, multiple of 2 MiB
+ * @phys: physical address of its first byte, multiple of 2 MiB; of a dma-buf 0
+ * @size: bytes, multiple of 2 MiB; of a dma-buf any
  * @kaddr: where the kernel sees it
  * @pgmap: its struct pages; order-9 compound, idle reference count 1
+ * @buffer: the dma-buf, or NULL
+ * @mappable: of a dma-buf: its pages may be shown to programs
  * @bank: what it is in the pool it holds a device of, or NULL; under daxfs_pools_lock
  * @users: mounts that use it, and @bank; 0 while parked: waiting for references to its
  *	pages to go, and holding the module
@@ -73,6 +86,8 @@ struct daxfs_region {
 	u64 size;
 	void *kaddr;
 	struct dev_pagemap pgmap;
+	struct dma_buf *buffer;
+	bool mappable;
 	struct daxfs_bank *bank;
 	unsigned int users;
 	bool draining;
@@ -85,10 +100,14 @@ struct daxfs_region {
  * struct daxfs_sb - one mounted image; sb->s_fs_info
  * @region: the range it lies in; in a pool that of its tables; a user of it
  * @object: what it is in a pool; NULL if the range is one image
- * @place: its physical addresses; read by daxfs_address() and daxfs_page() alone
+ * @place: its physical addresses, or bytes of the dma-buf; daxfs_address() and daxfs_page() know
  * @image: opened by core
  * @mapped_meta: its metadata area, where that is not contiguous; else NULL
  * @failed: memory of its metadata has failed: it answers -EIO
+ * @name: what the first mount called it, or NULL
+ * @verify: under s_umount
+ * @verified: a bit a piece of data that needs no further look; NULL: none needs one
+ * @sha256: NULL where nothing is verified
  */
 struct daxfs_sb {
 	struct daxfs_region *region;
@@ -97,6 +116,10 @@ struct daxfs_sb {
 	struct daxfs_image image;
 	void *mapped_meta;
 	bool failed;
+	char *name;
+	enum daxfs_verify verify;
+	unsigned long __rcu *verified;
+	struct crypto_shash *sha256;
 };
 
 /**
@@ -155,6 +178,7 @@ void daxfs_failures_exit(void);
 /* bad_pages.c */
 u64 daxfs_good_bytes(phys_addr_t phys, u64 length);
 u64 daxfs_bad_pages(phys_addr_t phys, u64 size);
+u64 daxfs_good_length(const struct daxfs_sb *sbi, u64 offset, u64 length);
 bool daxfs_good(const struct daxfs_sb *sbi, u64 offset, u64 end);
 bool daxfs_image_good(const struct daxfs_sb *sbi);
 int daxfs_bad_page_add(unsigned long frame);
@@ -167,6 +191,12 @@ void daxfs_close_image(struct daxfs_sb *sbi);
 const u8 *daxfs_address(const struct daxfs_sb *sbi, u64 offset, u64 *length);
 struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset);
 
+/* verify.c */
+int daxfs_verify_data(struct super_block *sb, u64 offset, u64 *length);
+int daxfs_verify_range(struct super_block *sb, u64 offset, u64 end);
+int daxfs_verify_raise(struct super_block *sb, enum daxfs_verify level);
+void daxfs_verify_end(struct daxfs_sb *sbi);
+
 /* error.c */
 #define DAXFS_WHY_SIZE	160	/* of what is said of a damaged image, terminated */
 
@@ -178,9 +208,17 @@ extern struct workqueue_struct *daxfs_queue;
 int daxfs_regions_init(void);
 void daxfs_regions_exit(void);
 struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **why);
+struct daxfs_region *daxfs_region_get_buffer(struct dma_buf *buffer, const char **why);
 void daxfs_region_hold(struct daxfs_region *region);
 bool daxfs_chunk_idle(phys_addr_t phys);
 void daxfs_region_put(struct daxfs_region *region);
+
+/* dma_buf_import.c */
+int daxfs_buffer_map(struct daxfs_region *region, struct dma_buf *buffer, const char **why);
+void daxfs_buffer_unmap(struct daxfs_region *region);
+
+/* dma_buf_export.c */
+long daxfs_ioctl(struct file *file, unsigned int command, unsigned long argument);
 
 /* inode.c */
 extern const struct inode_operations daxfs_file_inode_operations;

@@ -45,6 +45,24 @@ struct page *daxfs_file_page(const struct inode *inode, const struct daxfs_map *
 			  map->offset - map->logical + ((u64)pgoff << PAGE_SHIFT));
 }
 
+/* 0, or what is wrong with page @pgoff of the file, which is in @map, data. */
+static int verify_page(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff)
+{
+	u64 length = PAGE_SIZE;
+
+	return daxfs_verify_data(inode->i_sb,
+				 map->offset - map->logical + ((u64)pgoff << PAGE_SHIFT), &length);
+}
+
+/** daxfs_verify_chunk() - the same of the 2 MiB around it, which are ours */
+int daxfs_verify_chunk(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff)
+{
+	u64 offset = map->offset - map->logical +
+		     round_down((u64)pgoff << PAGE_SHIFT, DAXFS_CHUNK_SIZE);
+
+	return daxfs_verify_range(inode->i_sb, offset, offset + DAXFS_CHUNK_SIZE);
+}
+
 /** daxfs_chunk_is_ours() - may the whole 2 MiB around page @pgoff of the file be shown? */
 bool daxfs_chunk_is_ours(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff)
 {
@@ -52,7 +70,8 @@ bool daxfs_chunk_is_ours(const struct inode *inode, const struct daxfs_map *map,
 	u64 chunk = round_down((u64)pgoff << PAGE_SHIFT, DAXFS_CHUNK_SIZE);
 	u64 offset;
 
-	if ((map->offset - map->logical) % DAXFS_CHUNK_SIZE || chunk < map->logical)
+	if ((map->offset - map->logical) % DAXFS_CHUNK_SIZE || chunk < map->logical ||
+	    daxfs_sb(inode->i_sb)->region->buffer)
 		return false;
 	offset = map->offset + (chunk - map->logical);
 	return offset >= info->data_offset &&
@@ -97,10 +116,11 @@ vm_fault_t daxfs_show_window(struct vm_fault *vmf, const struct inode *inode,
 	end = min_t(pgoff_t, end, DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE));
 	for (pgoff = first; pgoff < end; pgoff++) {
 		pages[pgoff - first] = daxfs_file_page(inode, map, pgoff);
-		if (unlikely(!good_page(pages[pgoff - first])))
+		if (unlikely(!good_page(pages[pgoff - first]) ||
+			     verify_page(inode, map, pgoff)))
 			break;
 	}
-	if (unlikely(pgoff < end)) {	/* beside a page that has failed */
+	if (unlikely(pgoff < end)) {	/* beside a page that has failed or is wrong */
 		first = vmf->pgoff;
 		end = first + 1;
 		pages[0] = daxfs_file_page(inode, map, first);
@@ -127,6 +147,8 @@ static vm_fault_t fault(struct vm_fault *vmf, struct inode *inode)
 	page = daxfs_file_page(inode, &map, vmf->pgoff);
 	if (!good_page(page))
 		return VM_FAULT_HWPOISON;
+	if (verify_page(inode, &map, vmf->pgoff))
+		return VM_FAULT_SIGBUS;
 	if (!(vmf->flags & FAULT_FLAG_WRITE))
 		return daxfs_show(vmf, inode, &map);
 	daxfs_count(region, DAXFS_COPY_FAULTS, 1);	/* private: the kernel makes the copy */
@@ -156,12 +178,16 @@ vm_fault_t daxfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
  * @file: a regular file of an image
  * @vma: the new mapping, set up on success
  *
- * Return: 0; -EACCES for a shared mapping that may become writable.
+ * Return: 0; -EACCES for a shared mapping that may become writable; -ENODEV of a dma-buf whose
+ * pages nobody may map.
  */
 int daxfs_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	if ((vma->vm_flags & VM_SHARED) && (vma->vm_flags & VM_MAYWRITE))
 		return -EACCES;
+	if (daxfs_sb(file_inode(file)->i_sb)->region->buffer &&
+	    !daxfs_sb(file_inode(file)->i_sb)->region->mappable)
+		return -ENODEV;
 	vma->vm_ops = &daxfs_vm_operations;
 	daxfs_choose_kind(file_inode(file), vma);
 	return 0;

@@ -22,6 +22,7 @@ static inline bool daxfs_congruent(const struct vm_area_struct *vma)
 bool daxfs_map_page(struct inode *inode, pgoff_t pgoff, struct daxfs_map *map);
 struct page *daxfs_file_page(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff);
 bool daxfs_chunk_is_ours(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff);
+int daxfs_verify_chunk(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff);
 vm_fault_t daxfs_give_page(struct vm_fault *vmf, struct page *page);
 vm_fault_t daxfs_show_window(struct vm_fault *vmf, const struct inode *inode,
 			     const struct daxfs_map *map);

@@ -74,7 +74,8 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, struct inode *inode, unsigned
 		return VM_FAULT_FALLBACK;
 	if (!daxfs_map_page(inode, vmf->pgoff, &map))
 		return VM_FAULT_SIGBUS;
-	if (map.hole || !daxfs_chunk_is_ours(inode, &map, vmf->pgoff))
+	if (map.hole || !daxfs_chunk_is_ours(inode, &map, vmf->pgoff) ||
+	    daxfs_verify_chunk(inode, &map, vmf->pgoff))
 		return VM_FAULT_FALLBACK;
 	page = daxfs_file_page(inode, &map, vmf->pgoff);
 	return vmf_insert_folio_pmd(vmf, page_folio(page), false);

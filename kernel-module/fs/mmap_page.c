@@ -100,8 +100,9 @@ vm_fault_t daxfs_show(struct vm_fault *vmf, struct inode *inode, const struct da
 
 	if (vmf->vma->vm_flags & VM_MIXEDMAP)
 		return daxfs_show_window(vmf, inode, map);
-	/* The image changed under us, or a page of the chunk has failed. */
-	if (!daxfs_chunk_is_ours(inode, map, vmf->pgoff))
+	/* The image changed under us, or a page of the chunk has failed or is wrong. */
+	if (!daxfs_chunk_is_ours(inode, map, vmf->pgoff) ||
+	    daxfs_verify_chunk(inode, map, vmf->pgoff))
 		return VM_FAULT_SIGBUS;
 	/* At the mapping's ends there is no room for 2 MiB, the kernel shows the page alone. */
 	chunk = round_down(vmf->address, DAXFS_CHUNK_SIZE);

@@ -117,7 +117,10 @@ static void region_unmap(struct daxfs_region *region)
 static void region_destroy(struct daxfs_region *region)
 {
 	list_del(&region->list);
-	region_unmap(region);
+	if (region->buffer)
+		daxfs_buffer_unmap(region);
+	else
+		region_unmap(region);
 	daxfs_region_free(region);
 }
 
@@ -158,9 +161,34 @@ static struct daxfs_region *region_find(phys_addr_t phys, u64 size)
 	struct daxfs_region *region;
 
 	list_for_each_entry(region, &regions, list)
-		if (phys < region->phys + region->size && region->phys < phys + size)
+		if (!region->buffer && phys < region->phys + region->size &&
+		    region->phys < phys + size)
 			return region;
 	return NULL;
+}
+
+static struct daxfs_region *region_of_buffer(const struct dma_buf *buffer)
+{
+	struct daxfs_region *region;
+
+	list_for_each_entry(region, &regions, list)
+		if (region->buffer == buffer)
+			return region;
+	return NULL;
+}
+
+/* It has its memory, and its first user. */
+static int region_add(struct daxfs_region *region, const char **why)
+{
+	int err;
+
+	region->users = 1;
+	err = daxfs_region_show(region);
+	if (err)
+		*why = "it cannot be shown in sysfs";
+	else
+		list_add(&region->list, &regions);
+	return err;
 }
 
 static struct daxfs_region *region_create(phys_addr_t phys, u64 size, const char **why)
@@ -176,15 +204,29 @@ static struct daxfs_region *region_create(phys_addr_t phys, u64 size, const char
 	err = region_map(region, why);
 	if (err)
 		goto free;
-	region->users = 1;
-	err = daxfs_region_show(region);
-	if (err) {
-		*why = "it cannot be shown in sysfs";
-		region_unmap(region);
+	err = region_add(region, why);
+	if (!err)
+		return region;
+	region_unmap(region);
+free:
+	daxfs_region_free(region);
+	return ERR_PTR(err);
+}
+
+static struct daxfs_region *buffer_create(struct dma_buf *buffer, const char **why)
+{
+	struct daxfs_region *region = daxfs_region_alloc();
+	int err;
+
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	err = daxfs_buffer_map(region, buffer, why);
+	if (err)
 		goto free;
-	}
-	list_add(&region->list, &regions);
-	return region;
+	err = region_add(region, why);
+	if (!err)
+		return region;
+	daxfs_buffer_unmap(region);
 free:
 	daxfs_region_free(region);
 	return ERR_PTR(err);
@@ -219,6 +261,29 @@ struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **w
 	return region;
 }
 
+/**
+ * daxfs_region_get_buffer() - become a user of a dma-buf
+ * @buffer: kept until the last user goes; one region for each
+ * @why: static text on failure
+ *
+ * Its pages are counted by whoever they belong to: it is never parked.
+ * Return: the region, or -EINVAL, -EOPNOTSUPP, -ENOMEM, or what the exporter says.
+ */
+struct daxfs_region *daxfs_region_get_buffer(struct dma_buf *buffer, const char **why)
+{
+	struct daxfs_region *region;
+
+	*why = "out of memory";
+	mutex_lock(&daxfs_regions_lock);
+	region = region_of_buffer(buffer);
+	if (region)
+		region->users++;
+	else
+		region = buffer_create(buffer, why);
+	mutex_unlock(&daxfs_regions_lock);
+	return region;
+}
+
 /** daxfs_region_hold() - become a user of a region as somebody who is one already */
 void daxfs_region_hold(struct daxfs_region *region)
 {
@@ -237,7 +302,7 @@ void daxfs_region_put(struct daxfs_region *region)
 {
 	mutex_lock(&daxfs_regions_lock);
 	if (!--region->users) {
-		if (!region->draining && region_idle(region))
+		if (region->buffer || (!region->draining && region_idle(region)))
 			region_destroy(region);
 		else
 			region_park(region);

@@ -2,6 +2,8 @@
 /* Superblock: mount options, the image's life, statfs, module entry and exit. */
 #define pr_fmt(fmt) "daxfs: " fmt
 
+#include <linux/dma-buf.h>
+#include <linux/fdtable.h>
 #include <linux/fs_context.h>
 #include <linux/fs_parser.h>
 #include <linux/module.h>
@@ -19,17 +21,31 @@ struct daxfs_options {
 	phys_addr_t phys;
 	u64 size;
 	char *image;
+	char *name;
+	struct dma_buf *buffer;
+	enum daxfs_verify verify;
 	bool phys_given;
 };
 
 #define POOL_PREFIX	"pool:"
 
-enum { OPT_PHYS, OPT_SIZE, OPT_IMAGE };
+enum { OPT_PHYS, OPT_SIZE, OPT_IMAGE, OPT_DMABUF, OPT_NAME, OPT_VERIFY };
+
+static const struct constant_table verify_names[] = {
+	{ "none", DAXFS_VERIFY_NONE },
+	{ "meta", DAXFS_VERIFY_META },
+	{ "lazy", DAXFS_VERIFY_LAZY },
+	{ "full", DAXFS_VERIFY_FULL },
+	{}
+};
 
 static const struct fs_parameter_spec daxfs_parameters[] = {
 	fsparam_string("phys", OPT_PHYS),
 	fsparam_string("size", OPT_SIZE),
 	fsparam_string("image", OPT_IMAGE),
+	fsparam_fd("dmabuf", OPT_DMABUF),
+	fsparam_string("name", OPT_NAME),
+	fsparam_enum("verify", OPT_VERIFY, verify_names),
 	{}
 };
 
@@ -46,6 +62,30 @@ static int parse_bytes(struct fs_context *fc, const struct fs_parameter *param, 
 	return 0;
 }
 
+static int is_file(const void *wanted, struct file *file, unsigned int fd)
+{
+	return file == wanted ? fd + 1 : 0;
+}
+
+/* fsconfig() gives the open file, and only newer kernels the number that dma_buf_get() wants. */
+static int take_buffer(struct fs_context *fc, const struct fs_parameter *param, int fd)
+{
+	struct daxfs_options *options = fc->fs_private;
+	struct dma_buf *buffer;
+
+	if (param->type == fs_value_is_file)
+		fd = iterate_fd(current->files, 0, is_file, param->file) - 1;
+	buffer = dma_buf_get(fd);
+	if (IS_ERR(buffer)) {
+		errorf(fc, "daxfs: dmabuf: descriptor %d is no dma-buf", fd);
+		return PTR_ERR(buffer);
+	}
+	if (options->buffer)
+		dma_buf_put(options->buffer);
+	options->buffer = buffer;
+	return 0;
+}
+
 static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
 	struct daxfs_options *options = fc->fs_private;
@@ -56,8 +96,17 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	opt = fs_parse(fc, daxfs_parameters, param, &result);
 	if (opt < 0)
 		return opt;
-	if (opt == OPT_IMAGE) {
+	switch (opt) {
+	case OPT_IMAGE:
 		swap(options->image, param->string);	/* the caller frees the other one */
+		return 0;
+	case OPT_NAME:
+		swap(options->name, param->string);
+		return 0;
+	case OPT_DMABUF:
+		return take_buffer(fc, param, result.uint_32);
+	case OPT_VERIFY:
+		options->verify = result.uint_32;
 		return 0;
 	}
 	err = parse_bytes(fc, param, &bytes);
@@ -96,9 +145,15 @@ static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 {
 	const struct daxfs_sb *sbi = daxfs_sb(root->d_sb);
 
-	seq_printf(seq, ",phys=0x%llx,size=%llu", (u64)sbi->region->phys, sbi->region->size);
+	if (!sbi->region->buffer)
+		seq_printf(seq, ",phys=0x%llx,size=%llu", (u64)sbi->region->phys,
+			   sbi->region->size);
 	if (sbi->object)
 		seq_printf(seq, ",image=sha256:%*phN", DAXFS_DIGEST_SIZE, sbi->object->digest);
+	if (sbi->name)
+		seq_show_option(seq, "name", sbi->name);
+	if (sbi->verify != DAXFS_VERIFY_NONE)
+		seq_printf(seq, ",verify=%s", verify_names[sbi->verify].name);
 	return 0;
 }
 
@@ -130,7 +185,7 @@ static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
 	else
 		daxfs_place_range(&sbi->place, region->phys, region->size);
 	err = daxfs_open_image(sbi, &why);
-	if (err == -EINVAL && !sbi->object && holds_pool(region))
+	if (err == -EINVAL && !sbi->object && !region->buffer && holds_pool(region))
 		why = "it holds a pool, say which image of it: image=NAME or image=sha256:DIGEST";
 	if (!err && sbi->object &&
 	    memcmp(image->info.root, sbi->object->digest, sizeof(image->info.root))) {
@@ -138,15 +193,29 @@ static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
 		err = -EUCLEAN;
 	}
 	if (err == -EFBIG)
-		errorf(fc, "daxfs: image at 0x%llx has %llu bytes, %s%llu is too small",
-		       (u64)region->phys, image->info.image_size,
+		errorf(fc, "daxfs: image at %s has %llu bytes, %s%llu is too small",
+		       kobject_name(&region->kobject), image->info.image_size,
 		       sbi->object ? "its place in the pool of " : "size=", sbi->place.size);
 	else if (err)
-		errorf(fc, "daxfs: range at 0x%llx: %s", (u64)region->phys, why);
+		errorf(fc, "daxfs: range at %s: %s", kobject_name(&region->kobject), why);
 	if (!err && 1U << image->info.data_align_shift < PAGE_SIZE) {
 		errorf(fc, "daxfs: image's data is aligned for pages smaller than this kernel's");
 		err = -EINVAL;
 	}
+	return err;
+}
+
+/* s_umount is held; what the mount or remount asks for, beyond what others did. */
+static int verify_super(struct super_block *sb, struct fs_context *fc)
+{
+	const struct daxfs_options *options = fc->fs_private;
+	int err = daxfs_verify_raise(sb, options->verify);
+
+	if (err)
+		errorf(fc, "daxfs: verify=%s: %s", verify_names[options->verify].name,
+		       err == -EUCLEAN ? "the image is damaged, the log says where" :
+		       err == -EIO ? "memory of the image has failed" :
+		       "could not be done");
 	return err;
 }
 
@@ -169,6 +238,9 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (err)
 		return err;
 	memcpy(&sb->s_uuid, sbi->image.info.uuid, sizeof(sb->s_uuid));
+	err = verify_super(sb, fc);
+	if (err)
+		return err;
 	root = daxfs_iget(sb, DAXFS_ROOT_INO);
 	if (IS_ERR(root)) {
 		errorf(fc, "daxfs: the image's root directory cannot be used, the log says why");
@@ -185,10 +257,12 @@ static void free_sb(struct daxfs_sb *sbi)
 {
 	if (!sbi)
 		return;
+	daxfs_verify_end(sbi);
 	daxfs_close_image(sbi);
 	if (sbi->object)
 		daxfs_object_put(sbi->object);
 	daxfs_region_put(sbi->region);
+	kfree(sbi->name);
 	kfree(sbi);
 }
 
@@ -206,6 +280,11 @@ static int find_range(struct fs_context *fc)
 	struct daxfs_options *options = fc->fs_private;
 	const char *name = fc->source;
 
+	if (options->buffer) {
+		if (options->phys_given || options->size || options->image)
+			return invalf(fc, "daxfs: phys=, size= and image= contradict dmabuf");
+		return 0;
+	}
 	if (!name || strncmp(name, POOL_PREFIX, strlen(POOL_PREFIX))) {
 		if (!options->phys_given || !options->size)
 			return invalf(fc, "daxfs: give the image's place: phys=ADDRESS,size=BYTES");
@@ -232,6 +311,13 @@ static int get_memory(struct fs_context *fc, struct daxfs_sb *sbi)
 	const char *why;
 	int err = 0;
 
+	if (options->buffer) {
+		sbi->region = daxfs_region_get_buffer(options->buffer, &why);
+		if (!IS_ERR(sbi->region))
+			return 0;
+		errorf(fc, "daxfs: %s", why);
+		return PTR_ERR(sbi->region);
+	}
 	sbi->region = daxfs_region_get(options->phys, options->size, &why);
 	if (IS_ERR(sbi->region)) {
 		errorf(fc, "daxfs: phys=0x%llx,size=%llu: %s", (u64)options->phys, options->size,
@@ -255,6 +341,7 @@ static int get_memory(struct fs_context *fc, struct daxfs_sb *sbi)
 /* One superblock an image, however often it is mounted. */
 static int daxfs_get_tree(struct fs_context *fc)
 {
+	struct daxfs_options *options = fc->fs_private;
 	struct super_block *sb;
 	struct daxfs_sb *sbi;
 	int err;
@@ -270,19 +357,18 @@ static int daxfs_get_tree(struct fs_context *fc)
 		kfree(sbi);
 		return err;
 	}
+	swap(sbi->name, options->name);
 	fc->s_fs_info = sbi;
 	fc->sb_flags |= SB_RDONLY;
 	sb = sget_fc(fc, same_image, set_anon_super_fc);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
-	if (!sb->s_root) {
-		err = daxfs_fill_super(sb, fc);
-		if (err) {
-			deactivate_locked_super(sb);
-			return err;
-		}
-		sb->s_flags |= SB_ACTIVE;
+	err = sb->s_root ? verify_super(sb, fc) : daxfs_fill_super(sb, fc);
+	if (err) {
+		deactivate_locked_super(sb);
+		return err;
 	}
+	sb->s_flags |= SB_ACTIVE;
 	fc->root = dget(sb->s_root);
 	return 0;
 }
@@ -292,14 +378,17 @@ static void daxfs_free_context(struct fs_context *fc)
 	struct daxfs_options *options = fc->fs_private;
 
 	free_sb(fc->s_fs_info);
+	if (options->buffer)
+		dma_buf_put(options->buffer);
 	kfree(options->image);
+	kfree(options->name);
 	kfree(options);
 }
 
 static int daxfs_reconfigure(struct fs_context *fc)
 {
 	if (fc->sb_flags & SB_RDONLY)
-		return 0;
+		return verify_super(fc->root->d_sb, fc);
 	errorf(fc, "daxfs: an image is read-only");
 	return -EROFS;
 }
@@ -396,4 +485,5 @@ MODULE_ALIAS_FS("daxfs");
 MODULE_DESCRIPTION("Container images in shared memory, mapped by every kernel that sees it");
 MODULE_AUTHOR("The DAXFS developers");
 MODULE_LICENSE("GPL");
+DAXFS_IMPORT_DMA_BUF;
 MODULE_INFO(tested, "Debian's 6.1, 6.12 and 7.2 on amd64");

@@ -59,11 +59,41 @@ struct daxfs_ioc_seal {
 };
 DAXFS_ASSERT_SIZE(struct daxfs_ioc_seal, 16);
 
+/**
+ * struct daxfs_ioc_dma_buf - bytes of a file, or of the whole image, for a device
+ * @offset: multiple of 4096
+ * @length: multiple of 4096; 0: all that is behind @offset, to the end of the last page
+ * @flags: DAXFS_DMA_BUF_*
+ *
+ * Asked of a regular file open for reading, or by CAP_SYS_ADMIN of a mount's root directory, which
+ * stands for the image from its superblock on. Answered by the descriptor of a dma-buf, which keeps
+ * the memory as it is when the mount has gone. Devices may read it, and importers' kernels; it has
+ * no mmap, the file has. Errors: EINVAL, EISDIR another directory, ENXIO there is a hole, EUCLEAN
+ * the image is damaged, EIO its memory has failed, EOPNOTSUPP it is in a dma-buf itself, EPERM.
+ */
+struct daxfs_ioc_dma_buf {
+	__u64 offset;
+	__u64 length;
+	__u32 flags;
+	__u32 reserved;		/* 0 */
+};
+DAXFS_ASSERT_SIZE(struct daxfs_ioc_dma_buf, 24);
+
+#define DAXFS_DMA_BUF_CLOEXEC	1U	/* the descriptor is closed by exec */
+/*
+ * Drivers that know only buffers for both directions may have it: CAP_SYS_RAWIO. Who writes to it
+ * changes what everybody reads.
+ */
+#define DAXFS_DMA_BUF_WRITABLE	2U
+
 /* Of /dev/daxfs/control. */
 #define DAXFS_IOC_ATTACH	_IOW(0xda, 1, struct daxfs_ioc_attach)
 #define DAXFS_IOC_DETACH	_IOW(0xda, 2, struct daxfs_ioc_detach)
 /* Of /dev/daxfs/NAME. */
 #define DAXFS_IOC_SLOT		_IOW(0xda, 3, struct daxfs_ioc_slot)
 #define DAXFS_IOC_SEAL		_IOW(0xda, 4, struct daxfs_ioc_seal)
+
+/* Of files and root directories. */
+#define DAXFS_IOC_DMA_BUF	_IOW(0xda, 5, struct daxfs_ioc_dma_buf)
 
 #endif /* DAXFS_IOCTL_H */
