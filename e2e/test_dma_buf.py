@@ -33,7 +33,7 @@ def guest(vm, daxfs_module, stock_kernel, tmp_path_factory):
         if path.is_file():
             shutil.copy(path, vm.share)
     vm.run("mkdir -p /scratch /buffer")
-    module.load(vm, daxfs_module)
+    module.load(vm, daxfs_module, "dma_buf_mappable=system,daxfs_test_buffers")
     module.load(vm, module.build_test_module("buffers", stock_kernel, work))
     vm.run("chmod 0666 /dev/daxfs_test_buffers")
     daxfs.mount(vm, daxfs_module, "/image", vm.nvdimm[0], vm.size)
@@ -103,16 +103,27 @@ def test_pages_of_a_page_cache_are_read_alone(guest):
 
 
 def test_a_page_outlives_the_buffer(guest):
-    assert mount(guest, "test").rc == 0
-    held = guest.popen(["mapcheck", "hold", "/buffer/small"], stdin=b"")
-    assert held.wait_output("held\n", 30)
+    for kind in kinds_of_memory(guest):
+        assert mount(guest, kind).rc == 0
+        held = guest.popen(["mapcheck", "hold", "/buffer/small"], stdin=b"")
+        assert held.wait_output("held\n", 30)
+        guest.run("umount /buffer")
+        assert buffers(guest) == 0
+        held.write(b"go\n")
+        assert held.wait(30) and "intact" in held.stdout, held.stdout + held.stderr
+
+
+def test_one_buffer_mounted_twice(guest):
+    guest.run("mkdir -p /second")
+    done = mount(guest, "test", "twice=/second")
+    assert done.rc == 0, done.stderr
+    assert guest.run("stat -c %d /buffer /second | uniq | wc -l").stdout == "1\n"
     guest.run("umount /buffer")
-    assert buffers(guest) == 0
-    held.write(b"go\n")
-    assert held.wait(30) and "intact" in held.stdout, held.stdout + held.stderr
+    assert guest.run(["cmp", "/second/huge", "/mnt/share/huge"]).rc == 0
+    guest.run("umount /second")
 
 
-def test_one_superblock_and_what_is_refused(guest):
+def test_what_is_refused(guest):
     for options, words in ((["phys=0x100000000"], "contradict dmabuf"), (["image=name"], "contradict dmabuf"),
                            (["verify=what"], "verify"), (["dmabuf=0"], "is no dma-buf"),
                            (["dmabuf=77"], "is no dma-buf")):
@@ -138,16 +149,30 @@ def rounded(data):
     return data + bytes(-len(data) % PAGE)
 
 
-@pytest.mark.parametrize("how", ["device", "kernel"])
+@pytest.mark.parametrize("how", [("device", ), ("both", "writable"), ("kernel", "writable")])
 def test_an_importer_has_the_bytes(guest, how):
     for name in ("odd", "small", "huge", "busybox"):
         data = rounded((guest.share / name).read_bytes())
-        done = export(guest, f"/image/{name}", how=how)
+        done = export(guest, f"/image/{name}", 0, 0, *how)
         assert done.rc == 0, done.stderr
         assert done.stdout_bytes == data, name
-        assert export(guest, f"/image/{name}", PAGE, 2 * PAGE, how).stdout_bytes == data[PAGE:3 * PAGE]
+        assert export(guest, f"/image/{name}", PAGE, 2 * PAGE, *how).stdout_bytes == data[PAGE:3 * PAGE]
     image = (guest.share / "image.daxfs").read_bytes()
-    assert export(guest, "/image", how=how).stdout_bytes == image
+    assert export(guest, "/image", 0, 0, *how).stdout_bytes == image
+
+
+def test_nothing_damaged_is_exported(guest):
+    image = bytearray((guest.share / "image.daxfs").read_bytes())
+    at = image.index((guest.share / "odd").read_bytes()[:PAGE]) + PAGE
+    guest.run("mkdir -p /verified")
+    options = f"ro,phys={guest.nvdimm[0] + (256 << 20):#x},size={guest.size},verify=lazy"
+    guest.memory.write((256 << 20), bytes(image))
+    guest.memory.write((256 << 20) + at, bytes([image[at] ^ 1]))
+    guest.run(["mount", "-i", "-t", "daxfs", "-o", options, "none", "/verified"])
+    assert export(guest, "/verified/huge").stdout_bytes == rounded((guest.share / "huge").read_bytes())
+    for path in ("/verified/odd", "/verified"):
+        assert "Structure needs cleaning" in export(guest, path).stderr
+    guest.run("umount /verified")
 
 
 def test_what_is_not_exported(guest):
@@ -156,7 +181,8 @@ def test_what_is_not_exported(guest):
             (("/image/small", 1 << 40), "Invalid argument"), (("/image/small", 0, 1 << 40), "Invalid argument"),
             (("/image/small", (1 << 64) - PAGE, 2 * PAGE), "Invalid argument"),
             (("/image/sparse", ), "No such device or address"), (("/image/folder", ), "Is a directory"),
-            (("/image/small", 0, 0, "both"), "import: Permission denied")):
+            (("/image/small", 0, 0, "both"), "import: Permission denied"),
+            (("/image/small", 0, 0, "kernel"), "import: Permission denied")):
         done = export(guest, *arguments)
         assert done.rc != 0 and words in done.stderr, (arguments, done.stderr)
         assert buffers(guest) == 0
@@ -172,12 +198,11 @@ def test_who_may(guest):
     assert export(guest, "/image/odd", user="nobody").stdout_bytes == data
     assert "Operation not permitted" in export(guest, "/image", user="nobody").stderr
     assert "Operation not permitted" in export(guest, "/image/odd", 0, 0, "both", "writable", user="nobody").stderr
-    assert export(guest, "/image/odd", 0, 0, "both", "writable").stdout_bytes == data
 
 
 def test_a_dma_buf_outlives_the_mount(guest, daxfs_module):
     """Last in this file: unmounted, and the module asked to go, under it."""
-    held = guest.popen(["dmabuf", "hold", "/image/huge", "1000"])
+    held = guest.popen(["dmabuf", "hold", "/image/huge"], stdin=b"")
     assert held.wait_output("held\n", 30)
     assert buffers(guest) == 1
     guest.run("umount /image")
@@ -185,7 +210,10 @@ def test_a_dma_buf_outlives_the_mount(guest, daxfs_module):
     assert guest.run(["rmmod", "daxfs"], check=False).rc != 0
     daxfs.mount(guest, daxfs_module, "/image", guest.nvdimm[0], guest.size)  # the parked range is taken back
     assert guest.run(["cmp", "/image/small", "/mnt/share/small"]).rc == 0
-    guest.run("umount /image; pkill -x dmabuf")
+    guest.run("umount /image")
+    held.write(b"go\n")
+    assert held.wait(30) and held.rc == 0, held.stderr
+    assert held.stdout_bytes == b"held\n" + rounded((guest.share / "huge").read_bytes())
     guest.run("for i in $(seq 100); do grep -q ': daxfs' /proc/iomem || exit 0; sleep 0.1; done; exit 1")
     module.unload(guest, daxfs_module)
     guest.assert_clean_log()

@@ -41,8 +41,10 @@ def guest(vm, daxfs_module, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def good_again(guest):
-    """Each test begins with a good image, and leaves nothing mounted."""
+    """Each test begins with a good image and an empty log, and leaves nothing mounted."""
     guest.memory.write(0, guest.image)
+    guest.assert_clean_log()
+    guest.run("dmesg --clear; sleep 1")
     yield
     guest.run("umount /image /again", check=False)
     assert guest.run("grep -c ': daxfs' /proc/iomem", check=False).stdout == "0\n"
@@ -111,7 +113,6 @@ def test_damaged_metadata(guest, level):
         assert done.rc == 0
         return
     assert done.rc != 0
-    assert "image is damaged" in done.stderr + guest.kernel_log()
     assert "metadata is not what the root digest says" in guest.kernel_log()
 
 
@@ -128,8 +129,8 @@ def test_damaged_data_and_full(guest):
     assert mount(guest, "meta").rc == 0
     guest.run("umount /image")
     assert mount(guest, "full").rc != 0
-    piece = (guest.start["small"] + 100 * PAGE) // PIECE * PIECE
-    assert f"data at {piece:#x}, {PIECE} bytes: not what their digest says" in guest.kernel_log()
+    piece = (guest.start["small"] + 100 * PAGE) // PIECE
+    assert f"data of piece {piece}, at {piece * PIECE:#x}: not what its digest says" in guest.kernel_log()
 
 
 def test_damaged_data_and_lazy(guest):
@@ -172,12 +173,39 @@ def test_raised_by_another_mount(guest):
     assert guest.run(["cat", "/image/small"], check=False).stdout_bytes == guest.content["small"][:begin]
 
 
-def test_raised_by_remount(guest):
-    assert mount(guest, "none").rc == 0
-    guest.run("mount -i -o remount,ro,verify=full /image")
-    assert level_of(guest) == "full" and pieces(guest) > 100
+def test_what_is_looked_at_again(guest):
+    """Each mount with `full` looks at everything, whoever has done so before."""
+    assert mount(guest, "full").rc == 0
+    damaged_data(guest, "small", 0)
+    assert mount(guest, "lazy", "/again").rc == 0 and level_of(guest, "/again") == "full"
+    guest.run("umount /again")
+    assert mount(guest, "full", "/again").rc != 0
+    assert "not what its digest says" in guest.kernel_log()
+
+
+def test_remount(guest):
+    assert mount(guest, "lazy").rc == 0
+    guest.run("mount -i -o remount,ro,noexec /image")
     guest.run("mount -i -o remount,ro,verify=meta /image")
-    assert level_of(guest) == "full", "what has been looked at stays looked at"
+    assert level_of(guest) == "lazy", "weakened by a remount"
+    assert guest.run("mount -i -o remount,ro,verify=full /image", check=False).rc != 0
+    assert "raised by mounting the image once more" in guest.kernel_log()
+
+
+def test_other_ways_to_the_bytes(guest):
+    """A private write, sendfile: neither shows what is damaged."""
+    damaged_data(guest, "small", 100 * PAGE)
+    assert mount(guest, "lazy").rc == 0
+    write = "import mmap, os, sys\n" \
+        "m = mmap.mmap(os.open('/image/small', os.O_RDONLY), 0, flags=mmap.MAP_PRIVATE)\n" \
+        "m[100 * 4096] = 1\nprint('written')"
+    done = guest.run(["sh", "-c", f'python3 -c "{write}"; echo ended=$?'], check=False)
+    assert done.stdout == f"ended={128 + 7}\n", done.stdout
+    send = "import os\n" \
+        "i, o = os.open('/image/small', os.O_RDONLY), os.open('/tmp/sent', os.O_WRONLY | os.O_CREAT)\n" \
+        "os.sendfile(o, i, 100 * 4096, 4096)"
+    done = guest.run(["python3", "-c", send], check=False)
+    assert done.rc != 0 and "Structure needs cleaning" in done.stderr, done.stderr
 
 
 def test_words_that_are_no_level(guest):

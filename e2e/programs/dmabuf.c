@@ -2,9 +2,10 @@
 /*
  * dma-bufs from a program's side:
  *
- *   dmabuf mount heap|udmabuf|test IMAGE DIR [OPTION=VALUE...]   mounts the image from a dma-buf
+ *   dmabuf mount heap|udmabuf|test IMAGE DIR [OPTION=VALUE...]   mounts the image from a dma-buf;
+ *                                  twice=DIR: and once more
  *   dmabuf export FILE OFFSET LENGTH device|both|kernel [writable]   its bytes, as an importer has them
- *   dmabuf hold FILE SECONDS       keeps all of it in a dma-buf and says "held"
+ *   dmabuf hold FILE       keeps all of it in a dma-buf, says "held", and after a line what is in it
  *
  * Of a directory `export` and `hold` ask for the image. What fails is said, and errno's name is not.
  */
@@ -124,29 +125,41 @@ static void print_log(int context)
 		fprintf(stderr, "%.*s\n", (int)got, line);
 }
 
-static int mount_buffer(int count, char **words)
+static int mount_at(int buffer, const char *where, int count, char **words)
 {
-	int buffer = filled(words[0], words[1]);
-	int context, mounted, i;
+	const int context = syscall(SYS_fsopen, "daxfs", 0);
+	int mounted, i;
 
-	if (buffer < 0) return 1;
-	context = syscall(SYS_fsopen, "daxfs", 0);
 	if (context < 0) return fail("fsopen"), 1;
 	if (syscall(SYS_fsconfig, context, FSCONFIG_SET_FD, "dmabuf", NULL, buffer))
 		return fail("fsconfig dmabuf"), print_log(context), 1;
-	for (i = 3; i < count; i++) {
-		char *value = strchr(words[i], '=');
+	for (i = 0; i < count; i++) {
+		char *name = strdup(words[i]), *value = strchr(name, '=');
 		*value++ = 0;
-		if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, words[i], value, 0))
-			return fail(words[i]), print_log(context), 1;
+		if (!strcmp(name, "twice")) continue;
+		if (syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, name, value, 0))
+			return fail(name), print_log(context), 1;
 	}
 	if (syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return fail("fsconfig create"), print_log(context), 1;
 	mounted = syscall(SYS_fsmount, context, 0, 0);
 	if (mounted < 0) return fail("fsmount"), print_log(context), 1;
-	if (syscall(SYS_move_mount, mounted, "", AT_FDCWD, words[2], MOVE_MOUNT_F_EMPTY_PATH))
+	if (syscall(SYS_move_mount, mounted, "", AT_FDCWD, where, MOVE_MOUNT_F_EMPTY_PATH))
 		return fail("move_mount"), 1;
 	return 0;
+}
+
+static int mount_buffer(int count, char **words)
+{
+	const int buffer = filled(words[0], words[1]);
+	int i, bad;
+
+	if (buffer < 0) return 1;
+	bad = mount_at(buffer, words[2], count - 3, words + 3);
+	for (i = 3; i < count && !bad; i++)
+		if (!strncmp(words[i], "twice=", 6))
+			bad = mount_at(buffer, words[i] + 6, count - 3, words + 3);
+	return bad;
 }
 
 static int ask(const char *path, uint64_t offset, uint64_t length, uint32_t flags)
@@ -161,37 +174,47 @@ static int ask(const char *path, uint64_t offset, uint64_t length, uint32_t flag
 	return made;
 }
 
-static int export_file(int count, char **words)
+/* Imports it and writes what it has to standard output; the descriptor is closed. */
+static int print_bytes(int buffer, uint32_t how)
 {
-	const int writable = count > 4 ? DMA_BUF_WRITABLE : 0;
-	struct import_request request = {.how = !strcmp(words[3], "kernel") ? 2 : !strcmp(words[3], "both")};
-	int importer = open(BUFFERS, O_RDONLY);
+	struct import_request request = {.fd = buffer, .how = how};
+	const int importer = open(BUFFERS, O_RDONLY);
 	static char bytes[1 << 16];
 	ssize_t got;
 
-	request.fd = ask(words[0], strtoull(words[1], NULL, 0), strtoull(words[2], NULL, 0), writable);
-	if (request.fd < 0) return 1;
 	if (importer < 0 || ioctl(importer, BUFFERS_IMPORT, &request)) return fail("import"), 1;
-	close(request.fd);
+	close(buffer);
 	while ((got = read(importer, bytes, sizeof(bytes))) > 0)
 		if (write(1, bytes, got) != got) return fail("write"), 1;
 	return got ? (fail("read"), 1) : 0;
 }
 
-static int hold_file(char **words)
+static int export_file(int count, char **words)
 {
-	if (ask(words[0], 0, 0, 0) < 0) return 1;
+	const int writable = count > 4 ? DMA_BUF_WRITABLE : 0;
+	const uint32_t how = !strcmp(words[3], "kernel") ? 2 : !strcmp(words[3], "both");
+	const int buffer =
+		ask(words[0], strtoull(words[1], NULL, 0), strtoull(words[2], NULL, 0), writable);
+
+	return buffer < 0 ? 1 : print_bytes(buffer, how);
+}
+
+static int hold_file(const char *path)
+{
+	const int buffer = ask(path, 0, 0, 0);
+
+	if (buffer < 0) return 1;
 	puts("held");
 	fflush(stdout);
-	sleep(strtoul(words[1], NULL, 0));
-	return 0;
+	getchar();
+	return print_bytes(buffer, 0);
 }
 
 int main(int argc, char **argv)
 {
 	if (argc >= 5 && !strcmp(argv[1], "mount")) return mount_buffer(argc - 2, argv + 2);
 	if (argc >= 6 && !strcmp(argv[1], "export")) return export_file(argc - 2, argv + 2);
-	if (argc == 4 && !strcmp(argv[1], "hold")) return hold_file(argv + 2);
+	if (argc == 3 && !strcmp(argv[1], "hold")) return hold_file(argv[2]);
 	fprintf(stderr, "dmabuf: see its source\n");
 	return 2;
 }

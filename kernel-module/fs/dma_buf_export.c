@@ -17,6 +17,7 @@
 #include "internal.h"
 
 #define RUN_MAX		SZ_1G	/* a length in a scatterlist has 32 bits */
+#define RUNS_MAX	65536	/* 1 MiB of them */
 
 /* Contiguous bytes. */
 struct run {
@@ -29,7 +30,7 @@ struct run {
  * @run: the bytes, in order
  * @count: of them
  * @pinned: pages with a reference of ours: of each run, one in each chunk that it is in
- * @writable: devices may map it for both directions
+ * @writable: devices may map it for both directions, and the kernel at all
  */
 struct shown {
 	struct run *run;
@@ -53,7 +54,8 @@ static bool pin(struct shown *shown)
 		const struct run *run = &shown->run[i];
 
 		for (at = run->phys; at < run->phys + run->length; at = next_chunk(at)) {
-			if (!try_get_page(pfn_to_page(PHYS_PFN(at))))
+			if (fatal_signal_pending(current) ||
+			    !try_get_page(pfn_to_page(PHYS_PFN(at))))
 				return false;
 			shown->pinned++;
 		}
@@ -121,6 +123,10 @@ static void unmap_dma_buf(struct dma_buf_attachment *attachment, struct sg_table
 	kfree(table);
 }
 
+/*
+ * Not what may only be read: there are drivers that write to what they map this way, and a write to
+ * a read-only mapping would be the kernel's end.
+ */
 static int vmap_dma_buf(struct dma_buf *buffer, struct iosys_map *map)
 {
 	const struct shown *shown = buffer->priv;
@@ -130,6 +136,8 @@ static int vmap_dma_buf(struct dma_buf *buffer, struct iosys_map *map)
 	void *mapped;
 	u64 at;
 
+	if (!shown->writable)
+		return -EACCES;
 	pages = kvmalloc_array(buffer->size >> PAGE_SHIFT, sizeof(*pages),
 			       GFP_KERNEL | __GFP_NOWARN);
 	if (!pages)
@@ -137,7 +145,7 @@ static int vmap_dma_buf(struct dma_buf *buffer, struct iosys_map *map)
 	for (i = 0; i < shown->count; i++)
 		for (at = 0; at < shown->run[i].length; at += PAGE_SIZE)
 			pages[count++] = pfn_to_page(PHYS_PFN(shown->run[i].phys + at));
-	mapped = vmap(pages, count, VM_MAP, PAGE_KERNEL_RO);
+	mapped = vmap(pages, count, VM_MAP, PAGE_KERNEL);
 	kvfree(pages);
 	if (!mapped)
 		return -ENOMEM;
@@ -218,6 +226,8 @@ static int find_runs(struct inode *inode, u64 start, u64 end, struct shown *show
 			return err;
 		if (*count == room)	/* the image changes meanwhile */
 			return -EUCLEAN;
+		if (*count == RUNS_MAX)
+			return -EFBIG;
 		if (shown)
 			shown->run[*count] = run;
 		++*count;
@@ -288,7 +298,8 @@ static int check_request(const struct file *file, const struct daxfs_ioc_dma_buf
 	if (wanted->offset % PAGE_SIZE || wanted->length % PAGE_SIZE || *end > size ||
 	    wanted->offset >= *end)
 		return -EINVAL;
-	return 0;
+	/* Holes, or bytes that are in it twice. */
+	return *end - wanted->offset > daxfs_image(inode)->info.image_size ? -EFBIG : 0;
 }
 
 static long export_dma_buf(struct file *file, const struct daxfs_ioc_dma_buf *wanted)

@@ -8,10 +8,31 @@
 #include <linux/dma-buf.h>
 #include <linux/hugetlb.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 
 #include "internal.h"
+
+/*
+ * That a page has references does not mean that its owner minds them (TTM does not), so the owner
+ * is one that is known to.
+ */
+static char *dma_buf_mappable = "system";
+module_param(dma_buf_mappable, charp, 0444);
+MODULE_PARM_DESC(dma_buf_mappable,
+		 "exporters of dma-bufs whose pages may be mapped, with commas between them");
+
+static bool is_mappable(const struct dma_buf *buffer)
+{
+	const char *name = buffer->exp_name, *at = dma_buf_mappable;
+	size_t length = strlen(name);
+
+	for (; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
+		if (!strncmp(at, name, length) && (!at[length] || at[length] == ','))
+			return true;
+	return false;
+}
 
 static bool may_map(const void *address)
 {
@@ -31,10 +52,10 @@ static bool may_map_all(const struct daxfs_region *region)
 {
 	u64 at;
 
-	if (!is_vmalloc_addr(region->kaddr))
+	if (!is_mappable(region->buffer) || !is_vmalloc_addr(region->kaddr))
 		return false;
 	for (at = 0; at < region->size; at += PAGE_SIZE) {
-		if (!may_map(region->kaddr + at))
+		if (!may_map(region->kaddr + at) || fatal_signal_pending(current))
 			return false;
 		cond_resched();
 	}
@@ -60,9 +81,9 @@ int daxfs_buffer_map(struct daxfs_region *region, struct dma_buf *buffer, const 
 	err = dma_buf_vmap_unlocked(buffer, &map);
 	if (err)
 		return err;
-	if (map.is_iomem) {
+	if (map.is_iomem || !PAGE_ALIGNED(map.vaddr)) {
 		dma_buf_vunmap_unlocked(buffer, &map);
-		*why = "dma-buf is of device registers, not of memory";
+		*why = "dma-buf is not of whole pages of memory";
 		return -EOPNOTSUPP;
 	}
 	*why = "dma-buf's exporter does not give it to processors";

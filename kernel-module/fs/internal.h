@@ -194,7 +194,8 @@ struct page *daxfs_page(const struct daxfs_sb *sbi, u64 offset);
 /* verify.c */
 int daxfs_verify_data(struct super_block *sb, u64 offset, u64 *length);
 int daxfs_verify_range(struct super_block *sb, u64 offset, u64 end);
-int daxfs_verify_raise(struct super_block *sb, enum daxfs_verify level);
+int daxfs_verify_image(struct fs_context *fc, struct daxfs_sb *sbi, enum daxfs_verify level);
+void daxfs_verify_raise(struct daxfs_sb *there, struct daxfs_sb *mine);
 void daxfs_verify_end(struct daxfs_sb *sbi);
 
 /* error.c */

@@ -117,10 +117,7 @@ static void region_unmap(struct daxfs_region *region)
 static void region_destroy(struct daxfs_region *region)
 {
 	list_del(&region->list);
-	if (region->buffer)
-		daxfs_buffer_unmap(region);
-	else
-		region_unmap(region);
+	region_unmap(region);
 	daxfs_region_free(region);
 }
 
@@ -213,25 +210,6 @@ free:
 	return ERR_PTR(err);
 }
 
-static struct daxfs_region *buffer_create(struct dma_buf *buffer, const char **why)
-{
-	struct daxfs_region *region = daxfs_region_alloc();
-	int err;
-
-	if (!region)
-		return ERR_PTR(-ENOMEM);
-	err = daxfs_buffer_map(region, buffer, why);
-	if (err)
-		goto free;
-	err = region_add(region, why);
-	if (!err)
-		return region;
-	daxfs_buffer_unmap(region);
-free:
-	daxfs_region_free(region);
-	return ERR_PTR(err);
-}
-
 /**
  * daxfs_region_get() - become a user of a physical range
  * @phys: first byte, multiple of 2 MiB
@@ -271,17 +249,30 @@ struct daxfs_region *daxfs_region_get(phys_addr_t phys, u64 size, const char **w
  */
 struct daxfs_region *daxfs_region_get_buffer(struct dma_buf *buffer, const char **why)
 {
-	struct daxfs_region *region;
+	struct daxfs_region *there, *region = daxfs_region_alloc();
+	int err;
 
 	*why = "out of memory";
+	if (!region)
+		return ERR_PTR(-ENOMEM);
+	/* Not under the lock: the exporter may wait for its device. */
+	err = daxfs_buffer_map(region, buffer, why);
+	if (err) {
+		daxfs_region_free(region);
+		return ERR_PTR(err);
+	}
 	mutex_lock(&daxfs_regions_lock);
-	region = region_of_buffer(buffer);
-	if (region)
-		region->users++;
+	there = region_of_buffer(buffer);
+	if (there)
+		there->users++;
 	else
-		region = buffer_create(buffer, why);
+		err = region_add(region, why);
 	mutex_unlock(&daxfs_regions_lock);
-	return region;
+	if (!there && !err)
+		return region;
+	daxfs_buffer_unmap(region);
+	daxfs_region_free(region);
+	return there ? there : ERR_PTR(err);
 }
 
 /** daxfs_region_hold() - become a user of a region as somebody who is one already */
@@ -300,14 +291,24 @@ void daxfs_region_hold(struct daxfs_region *region)
  */
 void daxfs_region_put(struct daxfs_region *region)
 {
+	bool last_of_buffer = false;
+
 	mutex_lock(&daxfs_regions_lock);
-	if (!--region->users) {
-		if (region->buffer || (!region->draining && region_idle(region)))
-			region_destroy(region);
-		else
-			region_park(region);
+	if (--region->users) {
+		/* others use it */
+	} else if (region->buffer) {
+		list_del(&region->list);
+		last_of_buffer = true;
+	} else if (!region->draining && region_idle(region)) {
+		region_destroy(region);
+	} else {
+		region_park(region);
 	}
 	mutex_unlock(&daxfs_regions_lock);
+	if (last_of_buffer) {
+		daxfs_buffer_unmap(region);
+		daxfs_region_free(region);
+	}
 }
 
 /** daxfs_regions_init() - at module load */

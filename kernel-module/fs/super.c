@@ -205,25 +205,10 @@ static int open_image(struct fs_context *fc, struct daxfs_sb *sbi)
 	return err;
 }
 
-/* s_umount is held; what the mount or remount asks for, beyond what others did. */
-static int verify_super(struct super_block *sb, struct fs_context *fc)
-{
-	const struct daxfs_options *options = fc->fs_private;
-	int err = daxfs_verify_raise(sb, options->verify);
-
-	if (err)
-		errorf(fc, "daxfs: verify=%s: %s", verify_names[options->verify].name,
-		       err == -EUCLEAN ? "the image is damaged, the log says where" :
-		       err == -EIO ? "memory of the image has failed" :
-		       "could not be done");
-	return err;
-}
-
 static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct daxfs_sb *sbi = daxfs_sb(sb);
 	struct inode *root;
-	int err;
 
 	sb->s_magic = DAXFS_SUPER_MAGIC;
 	sb->s_op = &daxfs_super_operations;
@@ -234,13 +219,7 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_flags |= SB_RDONLY | SB_NOATIME | SB_POSIXACL;
 	sb->s_blocksize_bits = DAXFS_BLOCK_SHIFT;
 	sb->s_blocksize = DAXFS_BLOCK_SIZE;
-	err = open_image(fc, sbi);
-	if (err)
-		return err;
 	memcpy(&sb->s_uuid, sbi->image.info.uuid, sizeof(sb->s_uuid));
-	err = verify_super(sb, fc);
-	if (err)
-		return err;
 	root = daxfs_iget(sb, DAXFS_ROOT_INO);
 	if (IS_ERR(root)) {
 		errorf(fc, "daxfs: the image's root directory cannot be used, the log says why");
@@ -360,15 +339,25 @@ static int daxfs_get_tree(struct fs_context *fc)
 	swap(sbi->name, options->name);
 	fc->s_fs_info = sbi;
 	fc->sb_flags |= SB_RDONLY;
+	/* Before anybody else can see it, for that may take minutes. */
+	err = open_image(fc, sbi);
+	if (!err)
+		err = daxfs_verify_image(fc, sbi, options->verify);
+	if (err)
+		return err;
 	sb = sget_fc(fc, same_image, set_anon_super_fc);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
-	err = sb->s_root ? verify_super(sb, fc) : daxfs_fill_super(sb, fc);
-	if (err) {
-		deactivate_locked_super(sb);
-		return err;
+	if (sb->s_root) {
+		daxfs_verify_raise(daxfs_sb(sb), sbi);
+	} else {
+		err = daxfs_fill_super(sb, fc);
+		if (err) {
+			deactivate_locked_super(sb);
+			return err;
+		}
+		sb->s_flags |= SB_ACTIVE;
 	}
-	sb->s_flags |= SB_ACTIVE;
 	fc->root = dget(sb->s_root);
 	return 0;
 }
@@ -387,10 +376,15 @@ static void daxfs_free_context(struct fs_context *fc)
 
 static int daxfs_reconfigure(struct fs_context *fc)
 {
-	if (fc->sb_flags & SB_RDONLY)
-		return verify_super(fc->root->d_sb, fc);
-	errorf(fc, "daxfs: an image is read-only");
-	return -EROFS;
+	const struct daxfs_options *options = fc->fs_private;
+
+	if (!(fc->sb_flags & SB_RDONLY)) {
+		errorf(fc, "daxfs: an image is read-only");
+		return -EROFS;
+	}
+	if (options->verify > daxfs_sb(fc->root->d_sb)->verify)
+		return invalf(fc, "daxfs: verify= is raised by mounting the image once more");
+	return 0;
 }
 
 static const struct fs_context_operations daxfs_context_operations = {

@@ -67,9 +67,10 @@ DAXFS_ASSERT_SIZE(struct daxfs_ioc_seal, 16);
  *
  * Asked of a regular file open for reading, or by CAP_SYS_ADMIN of a mount's root directory, which
  * stands for the image from its superblock on. Answered by the descriptor of a dma-buf, which keeps
- * the memory as it is when the mount has gone. Devices may read it, and importers' kernels; it has
- * no mmap, the file has. Errors: EINVAL, EISDIR another directory, ENXIO there is a hole, EUCLEAN
- * the image is damaged, EIO its memory has failed, EOPNOTSUPP it is in a dma-buf itself, EPERM.
+ * the memory as it is when the mount has gone. Devices may read it; it has no mmap, the file has.
+ * Errors: EINVAL, EISDIR another directory, ENXIO there is a hole, EFBIG it is in more than 65536
+ * places or longer than the image, EUCLEAN the image is damaged, EIO its memory has failed,
+ * EOPNOTSUPP it is in a dma-buf itself, EPERM.
  */
 struct daxfs_ioc_dma_buf {
 	__u64 offset;
@@ -81,8 +82,8 @@ DAXFS_ASSERT_SIZE(struct daxfs_ioc_dma_buf, 24);
 
 #define DAXFS_DMA_BUF_CLOEXEC	1U	/* the descriptor is closed by exec */
 /*
- * Drivers that know only buffers for both directions may have it: CAP_SYS_RAWIO. Who writes to it
- * changes what everybody reads.
+ * Drivers that know only buffers for both directions may have it, or that map it into the kernel:
+ * CAP_SYS_RAWIO. Who writes to it changes what everybody reads.
  */
 #define DAXFS_DMA_BUF_WRITABLE	2U
 
