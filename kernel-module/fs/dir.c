@@ -118,6 +118,7 @@ const struct inode_operations daxfs_dir_inode_operations = {
 
 const struct file_operations daxfs_dir_operations = {
 	.llseek = generic_file_llseek,
+	.setlease = generic_setlease,
 	.read = generic_read_dir,
 	.iterate_shared = daxfs_iterate,
 	.unlocked_ioctl = daxfs_ioctl,

@@ -123,10 +123,6 @@ static void unmap_dma_buf(struct dma_buf_attachment *attachment, struct sg_table
 	kfree(table);
 }
 
-/*
- * Not what may only be read: there are drivers that write to what they map this way, and a write to
- * a read-only mapping would be the kernel's end.
- */
 static int vmap_dma_buf(struct dma_buf *buffer, struct iosys_map *map)
 {
 	const struct shown *shown = buffer->priv;
@@ -136,8 +132,6 @@ static int vmap_dma_buf(struct dma_buf *buffer, struct iosys_map *map)
 	void *mapped;
 	u64 at;
 
-	if (!shown->writable)
-		return -EACCES;
 	pages = kvmalloc_array(buffer->size >> PAGE_SHIFT, sizeof(*pages),
 			       GFP_KERNEL | __GFP_NOWARN);
 	if (!pages)
@@ -163,7 +157,17 @@ static void release_dma_buf(struct dma_buf *buffer)
 	free_shown(buffer->priv);
 }
 
-static const struct dma_buf_ops daxfs_dma_buf_ops = {
+/*
+ * No vmap, which has no direction: there are drivers that write to what they map so, and a write to
+ * a read-only mapping would be the kernel's end.
+ */
+static const struct dma_buf_ops read_only_ops = {
+	.map_dma_buf = map_dma_buf,
+	.unmap_dma_buf = unmap_dma_buf,
+	.release = release_dma_buf,
+};
+
+static const struct dma_buf_ops writable_ops = {
 	.map_dma_buf = map_dma_buf,
 	.unmap_dma_buf = unmap_dma_buf,
 	.vmap = vmap_dma_buf,
@@ -317,7 +321,7 @@ static long export_dma_buf(struct file *file, const struct daxfs_ioc_dma_buf *wa
 	if (IS_ERR(shown))
 		return PTR_ERR(shown);
 	shown->writable = wanted->flags & DAXFS_DMA_BUF_WRITABLE;
-	info.ops = &daxfs_dma_buf_ops;
+	info.ops = shown->writable ? &writable_ops : &read_only_ops;
 	info.size = end - wanted->offset;
 	info.flags = O_RDONLY;
 	info.priv = shown;

@@ -157,6 +157,7 @@ const struct address_space_operations daxfs_aops = {
 const struct file_operations daxfs_file_operations = {
 	.open = daxfs_open,
 	.llseek = daxfs_llseek,
+	.setlease = generic_setlease,
 	.read_iter = daxfs_read_iter,
 	.splice_read = copy_splice_read,
 	.mmap = daxfs_mmap,

@@ -70,7 +70,8 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, struct inode *inode, unsigned
 
 	if (order != DAXFS_CHUNK_SHIFT - PAGE_SHIFT || vmf->flags & FAULT_FLAG_WRITE ||
 	    !(daxfs_node(inode)->attr.flags & DAXFS_INODE_HUGE) || !daxfs_congruent(vmf->vma) ||
-	    (u64)vmf->pgoff << PAGE_SHIFT >= i_size_read(inode))
+	    round_down(vmf->pgoff, CHUNK_PAGES) + CHUNK_PAGES >
+		    DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE))
 		return VM_FAULT_FALLBACK;
 	if (!daxfs_map_page(inode, vmf->pgoff, &map))
 		return VM_FAULT_SIGBUS;

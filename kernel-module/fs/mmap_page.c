@@ -60,13 +60,17 @@ vm_fault_t daxfs_insert_pages(struct vm_fault *vmf, pgoff_t first, struct page *
 static bool huge_capable(struct inode *inode, const struct vm_area_struct *vma)
 {
 	u64 position = (u64)vma->vm_pgoff << PAGE_SHIFT;
-	u64 end = min_t(u64, position + (vma->vm_end - vma->vm_start), i_size_read(inode));
+	u64 behind = position + (vma->vm_end - vma->vm_start);
+	u64 end = min_t(u64, behind, i_size_read(inode));
 	unsigned int extents = 0;
 	struct daxfs_map map;
 
 	if (!(daxfs_node(inode)->attr.flags & DAXFS_INODE_HUGE) || !daxfs_congruent(vma))
 		return false;
 	if (ALIGN(vma->vm_start, DAXFS_CHUNK_SIZE) + DAXFS_CHUNK_SIZE > vma->vm_end)
+		return false;
+	/* A huge entry would show what lies behind the end of the file. */
+	if (round_down(behind, DAXFS_CHUNK_SIZE) > round_up(i_size_read(inode), PAGE_SIZE))
 		return false;
 	for (; position < end && extents < HUGE_EXTENTS; extents++) {
 		u64 last;
