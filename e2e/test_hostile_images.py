@@ -8,6 +8,7 @@ DAXFS_HOSTILE_IMAGES and DAXFS_HOSTILE_SECONDS say how many and how long; the nu
 import collections
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -27,12 +28,18 @@ LEAK_KIB, LEAK_KIB_EACH = 6 << 10, 2  # what the rest of the machine may change 
 
 
 @pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
-    """A function that runs the mutator; the images it begins with are those of tests/must_fail and the golden ones."""
-    golden = tmp_path_factory.mktemp("golden")
-    subprocess.run([programs.tool("golden_test")], env=dict(os.environ, DAXFS_GOLDEN_IMAGES=str(golden)), check=True,
+def golden(tmp_path_factory):
+    """A folder with the golden images."""
+    made = tmp_path_factory.mktemp("golden")
+    subprocess.run([programs.tool("golden_test")], env=dict(os.environ, DAXFS_GOLDEN_IMAGES=str(made)), check=True,
                    capture_output=True)
-    assert list(golden.glob("*.daxfs"))
+    assert list(made.glob("*.daxfs"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def hostile(golden):
+    """A function that runs the mutator; the images it begins with are those of tests/must_fail and the golden ones."""
 
     def start(*arguments):
         argv = [programs.tool("hostile_run"), "--seed", SEED, "--images", REPOSITORY / "tests/must_fail", "--images",
@@ -122,14 +129,52 @@ def test_mutated_images(guest, hostile):
     settled(guest)
 
 
-def test_images_that_change_while_they_are_used(guest, hostile):
+class Process:
+    """The mutator as a process of this machine, which has the same memory."""
+
+    def __init__(self, vm, hostile, seconds):
+        self.process = hostile("--place", vm.memory.path, "--bytes", vm.memory.size_bytes, "--poke", seconds)
+        self.placed = list(iter(self.process.stdout.readline, "placed\n"))
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Peer:
+    """The mutator in another guest that has the same memory; what it maps is the memory itself."""
+
+    def __init__(self, vm, start_vms, golden, seconds):
+        peer = start_vms("peer", memory=vm.memory)[0]
+        programs.install_tool(peer, "hostile_run")
+        for images in (REPOSITORY / "tests/must_fail", golden):
+            shutil.copytree(images, peer.share / images.name, dirs_exist_ok=True)
+        phys, size = peer.nvdimm
+        assert phys == vm.nvdimm[0]
+        self.vm = peer
+        self.program = peer.popen(
+            ["hostile_run", "--seed", SEED, "--images", "/mnt/share/must_fail", "--images", f"/mnt/share/{golden.name}",
+             "--place", "/dev/mem", "--offset", str(phys), "--bytes", str(size), "--poke", str(seconds)], seconds + 300)
+        assert self.program.wait_output("placed\n", 120), self.program.stderr
+        lines = self.program.stdout.split("placed\n")[0].splitlines()
+        self.placed = [f"{number} {int(at) - phys} {rest}" for number, at, rest in (x.split(maxsplit=2) for x in lines)]
+
+    def alive(self):
+        return self.program.rc is None and self.vm.alive()
+
+    def close(self):
+        self.vm.close()
+
+
+@pytest.mark.parametrize("who", ["a process", pytest.param("a guest", marks=pytest.mark.long)])
+def test_images_that_change_while_they_are_used(guest, hostile, golden, start_vms, who):
     """Another host changes them all the time; two programs use them here."""
-    changing = hostile("--place", guest.memory.path, "--bytes", guest.memory.size_bytes, "--poke", SECONDS + 30)
-    placed = []
-    for line in changing.stdout:
-        if line == "placed\n":
-            break
-        placed.append(line)
+    seconds = SECONDS + WALK_SECONDS
+    changing = Process(guest, hostile, seconds) if who == "a process" else Peer(guest, start_vms, golden, seconds)
+    placed = changing.placed
     tally = collections.Counter()
     assert len(placed) > 5
     try:
@@ -137,17 +182,16 @@ def test_images_that_change_while_they_are_used(guest, hostile):
         walks = [guest.popen(["imagewalk", str(SECONDS)], SECONDS + WALK_SECONDS, stdin=wanted) for _ in range(2)]
         for walking in walks:
             assert walking.wait(SECONDS + WALK_SECONDS + 30) and walking.rc == 0, walking.stdout[-200:] + walking.stderr
-        assert changing.poll() is None, "nothing changed any more while they were used"
+        assert changing.alive(), "nothing changed any more while they were used"
     finally:
-        changing.kill()
-        changing.wait()
+        changing.close()
     for walking in walks:
         for line in walking.stdout.splitlines():
             words = line.split()
             tally[words[1] if words[0] != "rounds" else "rounds"] += 1
             tally["in use"] += words[1] == "walked" and int(words[3]) > 0
-    print(f"{guest.read_text('/proc/sys/kernel/osrelease').strip()}: {len(placed)} images changed for {SECONDS} s: "
-          f"{dict(tally)}")
+    print(f"{guest.read_text('/proc/sys/kernel/osrelease').strip()}: {len(placed)} images changed by {who} for "
+          f"{SECONDS} s: {dict(tally)}")
     assert tally["walked"] and tally["refused"] and tally["in use"], "untouched all of them are walked whole"
     settled(guest)
 
