@@ -7,7 +7,7 @@ BUILD := build/$(PRESET)
 TARGET := scripts/target
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance crowd killed oracle long packages install bench
+.PHONY: help deps build fmt lint unit test demo hostile sim limits chaos conformance crowd killed oracle long debug packages install bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ chaos: ## two kernels and two hosts' processes on one pool, kills and power-off 
 
 long: build ## what is too long for `make test`: containerd 1.7, nerdctl and CRI, migration, packages, quotas, killed over kernel mounts
 	@$(TARGET) long -- scripts/e2e e2e -m long
+
+debug: ## the module's tests on a kernel built for it, with KASAN, lockdep and KMEMLEAK
+	@$(TARGET) debug -- scripts/debug
 
 packages: ## Debian packages daxfs-tools and daxfs-snapshotter, into build/packages
 	@$(TARGET) packages -- scripts/debs

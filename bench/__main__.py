@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Callable, NamedTuple
 
-from bench import chart, convert, images, latency, many, memory, nodes, pool
+from bench import chart, convert, images, kernels, latency, many, nodes, pool
 from e2e.conftest import DEFAULT_SUITE
 from e2e.harness.cache import Cache, report
 
@@ -32,31 +32,12 @@ def ours(label):
     return "daxfs" in label
 
 
-def memory_lines(results):
-    """A line for each candidate of each operation."""
-    yield f"memory: {results['kernel']}, QEMU without hardware help"
-    for row in results["results"]:
-        for label, c in row["candidates"].items():
-            spread = f"({c['min']:.1f} to {c['max']:.1f})"
-            yield (f"  {row['operation']:<14} {label:<20} {c['median']:>10.1f} {row['unit']:<4} {spread}  "
-                   f"{c['ratio_to_tmpfs']:.2f} x tmpfs  faults {c['faults']}")
-
-
-def memory_figures(results):
-    """Reads of one thread beside tmpfs, and what first touch takes."""
-    rows = {row["operation"]: row["candidates"] for row in results["results"]}
-    return {"read_4k_1_thread_x_tmpfs": rows["read:4096:1"]["daxfs"]["ratio_to_tmpfs"],
-            "read_64k_1_thread_x_tmpfs": rows["read:65536:1"]["daxfs"]["ratio_to_tmpfs"],
-            "touch_256m_huge_ms": rows["touch"]["daxfs"]["median"],
-            "touch_256m_small_ms": rows["touch"]["daxfs-small"]["median"],
-            "touch_256m_tmpfs_ms": rows["touch"]["tmpfs"]["median"]}
-
-
-def memory_groups(results):
-    """Bars of medians, an operation each."""
-    for row in results["results"]:
-        values = {label: round(c["median"], 1) for label, c in row["candidates"].items()}
-        yield chart.bars(row["operation"], row["unit"], values, ours)
+def kernels_groups(results):
+    """Bars of how many times as fast as tmpfs, an operation each, of the last kernel but one."""
+    found = results[-2 if len(results) > 1 else -1]
+    for row in found["results"]:
+        values = {label: round(c["speed"]["tmpfs"][0], 2) for label, c in row["candidates"].items()}
+        yield chart.bars(f"{row['operation']}, {found['kernel']}", "x tmpfs", values, ours)
 
 
 def convert_lines(results):
@@ -74,7 +55,8 @@ def convert_groups(results):
 
 
 PARTS = {
-    "memory": Part("reading and mapping, in one machine", memory.run, memory_lines, memory_figures, memory_groups),
+    "kernels": Part("what an image holds, in one machine of each kernel",
+                    lambda cache, _, work: kernels.run(cache, work), kernels.lines, kernels.figures, kernels_groups),
     "pool": Part("mounting out of a pool, in one machine", pool.run, lambda results: [pool.table(results)],
                  pool.figures),
     "many": Part("much in a pool, and many at it", lambda *_: many.run(), many.table),

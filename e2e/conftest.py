@@ -3,21 +3,24 @@
 
 import pytest
 
-from e2e.harness import guest_image, kernel, module, plugin
+from e2e.harness import debug_kernel, guest_image, kernel, module, plugin
 from e2e.harness.cache import Cache
 from e2e.harness.vm import SharedMemory, Vm
 from e2e.oci import generate
 
 SHARED_BYTES = 512 << 20
 DEFAULT_SUITE = "bookworm-backports"
+DEBUG = "debug"
 
 
 def pytest_configure(config):
     """The accounts must see session fixtures too, so they are a plugin of their own and not hooks
     of this folder."""
     config.pluginmanager.register(plugin, "daxfs-accounts")
-    config.addinivalue_line("markers", "every_kernel(quick=False): runs on each kernel the module is for; on others "
-                            "than the default one only where `long` is wanted, unless it is quick")
+    config.addinivalue_line("markers", "every_kernel(quick=False, debug=False): runs on each kernel the module is "
+                            "for; on others than the default one only where `long` is wanted, unless it is quick; on "
+                            "the debug kernel where `debug` is wanted, and with debug=True there alone")
+    config.addinivalue_line("markers", "debug: on the kernel that watches itself, run by `make debug`")
 
 
 def pytest_generate_tests(metafunc):
@@ -25,9 +28,20 @@ def pytest_generate_tests(metafunc):
     mark = metafunc.definition.get_closest_marker("every_kernel")
     if mark and "stock_kernel" in metafunc.fixturenames:
         others = () if mark.kwargs.get("quick") else (pytest.mark.long, )
-        metafunc.parametrize("stock_kernel", [
-            pytest.param(suite, marks=() if suite == DEFAULT_SUITE else others) for suite in kernel.SUITES],
+        on_debug = pytest.param(DEBUG, marks=pytest.mark.debug)
+        params = [pytest.param(suite, marks=() if suite == DEFAULT_SUITE else others) for suite in kernel.SUITES]
+        metafunc.parametrize("stock_kernel", [on_debug] if mark.kwargs.get("debug") else [*params, on_debug],
                              indirect=True)
+
+
+def pytest_collection_modifyitems(config, items):
+    """The debug kernel takes half an hour to make: it is for who asks for it."""
+    if DEBUG in config.option.markexpr:
+        return
+    unwanted = [item for item in items if item.get_closest_marker(DEBUG)]
+    if unwanted:
+        config.hook.pytest_deselected(items=unwanted)
+        items[:] = [item for item in items if item not in unwanted]
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +56,8 @@ def cache(request):
 @pytest.fixture(scope="module")
 def stock_kernel(request, cache):
     """The kernel tests run on: Debian's 6.12 for bookworm, unless they are marked by `every_kernel`."""
-    return kernel.prepare(cache, getattr(request, "param", DEFAULT_SUITE))
+    suite = getattr(request, "param", DEFAULT_SUITE)
+    return debug_kernel.prepare(cache) if suite == DEBUG else kernel.prepare(cache, suite)
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,16 @@ import pytest
 
 from e2e.harness import daxfs, module, programs
 
+pytestmark = pytest.mark.every_kernel
+
+LEGACY = "32M!512M"  # memory of the guest's own that its firmware calls persistent, without an NFIT
+LEGACY_PHYS = 512 << 20
+
 
 @pytest.fixture(scope="module")
-def story(vm, daxfs_module, tmp_path_factory):
+def story(start_vms, shared_memory, daxfs_module, tmp_path_factory):
     """A guest with module and helper; the image's bytes; the memory is still empty."""
+    vm = start_vms("helper", memory=shared_memory, append=f"memmap={LEGACY}")[0]
     work = tmp_path_factory.mktemp("helper")
     (work / "tree").mkdir()
     (work / "tree" / "hello").write_text("hello\n")
@@ -83,6 +89,60 @@ def test_a_devdax_device(story, daxfs_module):
     done = story.run(f"mount -t daxfs /dev/{device} /image", check=False)
     assert done.rc != 0 and "no DAXFS magic" in done.stderr
     story.run(f"test -c /dev/{device}")
+
+
+@pytest.fixture
+def dax_device(story):
+    """The name of the namespace as a dax device with the image in it, nobody's or some driver's."""
+    if not story.run("ls /sys/bus/dax/devices", check=False).stdout.strip():
+        story.run("modprobe nd_pmem; modprobe device_dax; "
+                  "ndctl create-namespace -f -e namespace0.0 -m devdax --map=mem")
+    device = re.search(r"dax\d+\.\d+", story.run("ls /sys/bus/dax/devices").stdout).group(0)
+    offset = int(story.read_text(f"/sys/bus/dax/devices/{device}/resource"), 16) - story.nvdimm[0]
+    story.memory.write(offset, story.image)
+    yield device
+    story.run("umount /image", check=False)
+    story.memory.write(offset, bytes(len(story.image)))
+
+
+def test_a_dax_device_of_filesystems(dax_device, story, daxfs_module):
+    """fsdev_dax has no pages that could be mapped the module's way: it is asked to let go, as device_dax is."""
+    if story.run("modprobe fsdev_dax", check=False).rc != 0:
+        pytest.skip("this kernel has no fsdev_dax")
+    drivers = "/sys/bus/dax/drivers"
+    story.run(f"cd {drivers}; echo {dax_device} > device_dax/unbind 2>/dev/null; "
+              f"echo {dax_device} > fsdev_dax/new_id; test -e fsdev_dax/{dax_device}")
+    phys = int(story.read_text(f"/sys/bus/dax/devices/{dax_device}/resource"), 16)
+    done = story.run(f"mount -i -t daxfs -o ro,phys={phys},size=2M none /image", check=False)
+    assert done.rc != 0 and re.search("(held|mapped) by another driver", story.kernel_log()), done.stderr
+    assert not mounted(story)
+    done = story.run(f"mount -v -t daxfs /dev/{dax_device} /image")
+    assert "taken from its driver" in done.stderr
+    daxfs.assert_daxfs(story, daxfs_module, "/image")
+    assert story.read_text("/image/hello") == "hello\n"
+    assert story.run(f"test -e {drivers}/fsdev_dax/{dax_device}", check=False).rc != 0
+    story.run("umount /image")
+
+
+def test_legacy_persistent_memory(story, daxfs_module):
+    """Nobody's, then by name from its driver."""
+    assert "Persistent Memory (legacy)" in story.read_text("/proc/iomem")
+    known = set(story.run("ls /sys/block").stdout.split())
+    story.run("modprobe nd_e820 && modprobe nd_pmem")
+    pmem = (set(story.run("ls /sys/block").stdout.split()) - known).pop()
+    (story.share / "image").write_bytes(story.image)
+    story.run(f"dd if=/mnt/share/image of=/dev/{pmem} conv=fsync bs=4k status=none")
+    done = story.run(f"mount -v -t daxfs /dev/{pmem} /image")
+    assert f"{LEGACY_PHYS:#x}" in done.stderr and "taken from its driver" in done.stderr
+    daxfs.assert_daxfs(story, daxfs_module, "/image")
+    assert story.read_text("/image/hello") == "hello\n"
+    story.run("umount /image")
+    daxfs.mount(story, daxfs_module, "/image", LEGACY_PHYS, 2 << 20)
+    assert story.read_text("/image/hello") == "hello\n"
+    story.run("umount /image")
+    namespace = story.run("cd /sys/bus/nd/devices && for n in namespace*; do "
+                          f"[ $(($(cat $n/resource))) = {LEGACY_PHYS} ] && echo $n; done", check=False).stdout.strip()
+    story.run(f"echo {namespace} > /sys/bus/nd/drivers/nd_pmem/bind && test -b /dev/{pmem}")
 
 
 BAD = [

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from e2e.harness import daxfs, module, programs
+from e2e.harness import daxfs, module, placement, programs
 from e2e.harness.pool_story import wait_until
 
 pytestmark = pytest.mark.every_kernel
@@ -117,6 +117,11 @@ def test_remount(story, where):
     if where == "/image":
         fails(story, f"mount -o remount,rw {where}", "write-protected|[Rr]ead-only")
         assert story.run("findmnt -n -o FS-OPTIONS /image").stdout.startswith("ro,")
+        here, size = story.nvdimm[0], placement.round_up(story.size)
+        for other in (f"phys={here + SECOND:#x}", f"phys={here:#x},size={size + (2 << 20)}", "image=other"):
+            assert story.run(f"mount -i -o remount,ro,{other} /image", check=False).rc != 0, other
+            assert story.kernel_log().rstrip().endswith("another image is not had by remounting")
+        story.run(f"mount -i -o remount,ro,phys={here:#x},size={size} /image")
     story.run(f"mount -o remount,ro,noexec,noatime {where}")
     options = story.run(f"findmnt -n -o VFS-OPTIONS {where}").stdout.strip().split(",")
     assert {"ro", "noexec", "noatime"} <= set(options), options

@@ -27,7 +27,9 @@ RECIPE = 1  # raise when the way an entry is made changes
 @dataclasses.dataclass(frozen=True)
 class Kernel:
     """One kernel in the cache. `version` is the package's, `release` what `uname -r` says; `builder` is
-    the root folder in which its modules are built, if this machine's tools cannot build them."""
+    the root folder in which its modules are built, if this machine's tools cannot build them. `watches`:
+    it has KASAN, KMEMLEAK and lockdep; `patience` is how many times as long things may take on it, `more_memory_mib`
+    what it needs for itself."""
 
     suite: str
     version: str
@@ -35,6 +37,9 @@ class Kernel:
     folder: Path
     initrd: Path
     builder: Path = None
+    watches: bool = False
+    patience: int = 1
+    more_memory_mib: int = 0
 
     @property
     def image(self):
@@ -141,7 +146,7 @@ def initrd(cache, folder, release):
                 shutil.copy(path, tree / "daxfs" / path.name)
                 (tree / "daxfs" / path.name).chmod(0o755)
         (tree / "init").symlink_to("daxfs/init")
-        (tree / "modules/list").write_text("\n".join(copy_modules(folder, release, tree)) + "\n")
+        (tree / "modules/list").write_text("".join(f"{name}\n" for name in copy_modules(folder, release, tree)))
         names = "\n".join(sorted(str(p.relative_to(tree)) for p in tree.rglob("*"))) + "\n"
         apt.run(["cpio", "--quiet", "-o", "-H", "newc", "-F", out / "initrd"],
                 cwd=tree,

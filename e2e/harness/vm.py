@@ -36,6 +36,7 @@ NO_PMEM = "modprobe.blacklist=nd_pmem"  # it would take the range before daxfs c
 # for a moment after its handler has forgotten it: "int3", a dead guest. Without cpusets, and without
 # what memory groups count of the kernel's own memory, there are no such keys.
 NO_KEYS = "cgroup_disable=cpuset cgroup.memory=nosocket,nokmem,nobpf"
+LEAKS = "/sys/kernel/debug/kmemleak"
 NINE_P = "local,security_model=none,multidevs=remap"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -113,7 +114,7 @@ class Vm:
         self.root_image = root_image
         self.memory = memory
         self.name = name
-        self.memory_mib = memory_mib
+        self.memory_mib = memory_mib + kernel.more_memory_mib
         self.cpus = cpus
         self.append = append
         self.disks = disks
@@ -205,7 +206,7 @@ class Vm:
         self.close()
 
     def _ready_or_dead(self):
-        limit = time.monotonic() + BOOT_TIMEOUT_SECONDS
+        limit = time.monotonic() + BOOT_TIMEOUT_SECONDS * self.kernel.patience
         while time.monotonic() < limit:
             if self._channel.wait_ready(0.1):
                 return True
@@ -280,7 +281,7 @@ class Vm:
         if isinstance(stdin, str):
             stdin = stdin.encode()
         try:
-            return self._channel.start(argv, timeout, cwd, env, stdin)
+            return self._channel.start(argv, timeout * self.kernel.patience, cwd, env, stdin)
         except ChannelClosed as error:
             raise CommandFailed(
                 f"{self.name}: $ {shlex.join(argv)}\n{error}\n{self._autopsy()}") from error
@@ -289,7 +290,7 @@ class Vm:
         """Runs a command to its end; CommandFailed if it fails (unless `check` is false) or takes
         longer than `timeout` seconds. Returns the ended `Command` with rc, stdout, stderr."""
         running = self.popen(command, timeout, cwd, env, stdin)
-        if not running.wait(timeout + GRACE_SECONDS):
+        if not running.wait(timeout * self.kernel.patience + GRACE_SECONDS):
             raise CommandFailed(self._describe(running, "the guest does not answer"))
         if running.error is not None:
             raise CommandFailed(self._describe(running, running.error))
@@ -323,7 +324,7 @@ class Vm:
     def nvdimm(self):
         """(physical address, size) in bytes of the shared memory as this guest sees it."""
         if self._nvdimm is None:
-            found = re.search(r"^ *([0-9a-f]+)-([0-9a-f]+) : Persistent Memory",
+            found = re.search(r"^ *([0-9a-f]+)-([0-9a-f]+) : Persistent Memory$",
                               self.read_text("/proc/iomem"), re.MULTILINE)
             if not found:
                 raise VmError(f"{self.name}: no persistent memory in /proc/iomem")
@@ -343,7 +344,13 @@ class Vm:
             return self.console()
 
     def assert_clean_log(self):
-        """DirtyLog if the kernel complained about anything since it started."""
+        """DirtyLog if the kernel complained about anything since it started, or knows of memory that nobody refers to
+        any more."""
+        if self.kernel.watches:
+            # Younger than five seconds it counts as in use: who made it may not have stored the address yet.
+            leaks = self.run(f"sleep 6; echo scan > {LEAKS}; cat {LEAKS}", timeout=300).stdout
+            if leaks:
+                raise DirtyLog(f"{self.name}: KMEMLEAK\n{leaks[:8000]}")
         log = self.kernel_log()
         bad = kernel_log.complaints(log)
         if bad:

@@ -3,18 +3,26 @@
  * Times reading and mapping of files, the candidates in turn within each round,
  * so that a machine that grows slower does so for all of them.
  *
- *   membench ROUNDS OPERATION LABEL=FILE...
+ *   membench ROUNDS OPERATION[:cold] LABEL=PATH...
  *
- * OPERATION: read:BLOCK:THREADS  random preads for half a second; operations per second
- *            touch               map the file, read a byte of each page; milliseconds
- *            fork                fork and wait with the file mapped and touched; milliseconds
+ * OPERATION of a file: read:BLOCK:THREADS  random preads for a quarter of a second; operations per second
+ *                      touch               map it, read a byte of each page; milliseconds
+ *                      fork                fork and wait with it mapped and touched; milliseconds
+ *                      exec                run it to its end; milliseconds
+ *     of a directory:  walk                list it and all below, stat each; milliseconds
+ *                      list                list it; milliseconds
+ *                      lookup              stat 20 000 of its files f000000 to f099999; milliseconds
  *
+ * With `:cold` the kernel is told before each measurement to drop what it caches.
  * A line a measurement: OPERATION LABEL ROUND VALUE FAULTS
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,10 +36,12 @@
 
 #define PAGE 4096UL
 #define CHUNK (2UL << 20)
-#define READ_SECONDS 0.5
+#define READ_SECONDS 0.25
+#define FILES 100000
+#define LOOKUPS 20000
 
 struct candidate {
-	const char *label;
+	const char *label, *path;
 	int fd;
 	uint64_t size;
 };
@@ -146,26 +156,124 @@ static void measure_map(const char *operation, const struct candidate *file, int
 	munmap(map, file->size);
 }
 
-static void measure(const char *operation, const struct candidate *file, int round)
+static double run_program(const char *path)
 {
+	char *const argv[] = { (char *)path, NULL }, *const environment[] = { NULL };
+	double started = now();
+	int status;
+	pid_t child;
+
+	if (posix_spawn(&child, path, NULL, NULL, argv, environment) ||
+	    waitpid(child, &status, 0) != child || status)
+		die(path);
+	return now() - started;
+}
+
+/* Lists the directory `fd`, which it closes; with `deep` it stats all it finds and goes on below. */
+static unsigned long list(int fd, bool deep)
+{
+	DIR *directory = fdopendir(fd);
+	unsigned long found = 0;
+	struct dirent *entry;
+	struct stat stat;
+
+	if (!directory)
+		die("fdopendir");
+	while ((entry = readdir(directory))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		found++;
+		if (!deep)
+			continue;
+		if (fstatat(fd, entry->d_name, &stat, AT_SYMLINK_NOFOLLOW))
+			die(entry->d_name);
+		if (S_ISDIR(stat.st_mode))
+			found += list(openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), true);
+	}
+	closedir(directory);
+	return found;
+}
+
+static void look_up(int fd)
+{
+	uint64_t random = 1;	/* the same names each time: they are cached, or none is */
+	char name[16];
+	struct stat stat;
+
+	for (int i = 0; i < LOOKUPS; i++) {
+		random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+		snprintf(name, sizeof(name), "f%06u", (unsigned int)((random >> 33) % FILES));
+		if (fstatat(fd, name, &stat, AT_SYMLINK_NOFOLLOW))
+			die(name);
+	}
+}
+
+static double measure_names(const char *operation, const struct candidate *directory)
+{
+	double started = now();
+	unsigned long found = FILES;
+	int fd = openat(AT_FDCWD, directory->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		die(directory->path);
+	if (!strcmp(operation, "lookup")) {
+		look_up(fd);
+		close(fd);
+	} else {
+		found = list(fd, !strcmp(operation, "walk"));
+	}
+	if (found < FILES) {
+		fprintf(stderr, "%s: %lu names\n", directory->path, found);
+		exit(1);
+	}
+	return now() - started;
+}
+
+static void drop_caches(void)
+{
+	int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "3", 1) != 1)
+		die("/proc/sys/vm/drop_caches");
+	close(fd);
+}
+
+static void measure(const char *operation, bool cold, const struct candidate *file, int round)
+{
+	const char *how = cold ? ":cold" : "";
 	unsigned long block;
+	double seconds;
 	int threads;
 
-	if (sscanf(operation, "read:%lu:%d", &block, &threads) == 2 && block && threads >= 1 && threads <= 16)
+	if (cold)
+		drop_caches();
+	if (sscanf(operation, "read:%lu:%d", &block, &threads) == 2 && block && threads >= 1 && threads <= 16) {
 		printf("%s %s %d %.1f 0\n", operation, file->label, round, reads_per_second(file, block, threads));
-	else
+		return;
+	}
+	if (!strcmp(operation, "touch") || !strcmp(operation, "fork")) {
 		measure_map(operation, file, round);
+		return;
+	}
+	seconds = strcmp(operation, "exec") ? measure_names(operation, file) : run_program(file->path);
+	if (round < 0)
+		return;
+	printf("%s%s %s %d %.4f 0\n", operation, how, file->label, round, seconds * 1e3);
 }
 
 int main(int argc, char **argv)
 {
 	struct candidate files[16];
 	int rounds = argc > 3 ? atoi(argv[1]) : 0, count = argc - 3;
+	char *how = argc > 3 ? strstr(argv[2], ":cold") : NULL;
 
 	if (rounds < 1 || count > 16) {
-		fprintf(stderr, "usage: membench ROUNDS read:BLOCK:THREADS|touch|fork LABEL=FILE...\n");
+		fprintf(stderr, "usage: membench ROUNDS read:BLOCK:THREADS|touch|fork|exec|walk|list|lookup[:cold] "
+				"LABEL=PATH...\n");
 		return 2;
 	}
+	if (how)
+		*how = 0;
 	for (int i = 0; i < count; i++) {
 		char *path = strchr(argv[3 + i], '=');
 		struct stat stat;
@@ -174,10 +282,15 @@ int main(int argc, char **argv)
 			die(argv[3 + i]);
 		fstat(files[i].fd, &stat);
 		files[i].label = argv[3 + i];
+		files[i].path = path;
 		files[i].size = (uint64_t)stat.st_size;
 	}
+	/* Once without a word, so that the first round finds in caches what the others do. */
+	if (!how && strchr("ewl", argv[2][0]))
+		for (int i = 0; i < count; i++)
+			measure(argv[2], false, &files[i], -1);
 	for (int round = 0; round < rounds; round++)
 		for (int i = 0; i < count; i++)
-			measure(argv[2], &files[(i + round) % count], round);
+			measure(argv[2], how, &files[(i + round) % count], round);
 	return 0;
 }

@@ -374,10 +374,25 @@ static void daxfs_free_context(struct fs_context *fc)
 	kfree(options);
 }
 
+/* A remount may say where the image is, and has to say what is so. */
+static bool says_otherwise(const struct daxfs_options *options, const struct daxfs_sb *sbi)
+{
+	const struct daxfs_region *region = sbi->region;
+
+	if (options->buffer || (options->image && !sbi->object))
+		return true;
+	if (region->buffer)
+		return options->phys_given || options->size;
+	return (options->phys_given && options->phys != region->phys) ||
+	       (options->size && options->size != region->size);
+}
+
 static int daxfs_reconfigure(struct fs_context *fc)
 {
 	const struct daxfs_options *options = fc->fs_private;
 
+	if (says_otherwise(options, daxfs_sb(fc->root->d_sb)))
+		return invalf(fc, "daxfs: another image is not had by remounting");
 	if (!(fc->sb_flags & SB_RDONLY)) {
 		errorf(fc, "daxfs: an image is read-only");
 		return -EROFS;
