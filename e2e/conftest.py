@@ -35,7 +35,7 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
-    """The debug kernel takes half an hour to make: it is for who asks for it."""
+    """The debug kernel takes most of an hour to make: it is for who asks for it."""
     if DEBUG in config.option.markexpr:
         return
     unwanted = [item for item in items if item.get_closest_marker(DEBUG)]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small kernel that watches itself (KASAN, lockdep, KMEMLEAK and others: debug/config), built from Debian's own
-source of the kernel the tests run on. Making it takes half an hour on two processors, once: it lies in the cache.
+source of the kernel the tests run on. Making it takes most of an hour on two processors, once: it lies in the cache.
 
 It needs what the group `debug` of scripts/packages installs.
 """
