@@ -4,13 +4,13 @@ lower layer of OverlayFS, beside tmpfs, EROFS (page cache and DAX) and ext4 with
 round."""
 
 import collections
-import math
 import shutil
 import statistics
 import subprocess
 import sys
 from typing import NamedTuple
 
+from bench.intervals import median_of
 from e2e.harness import daxfs, guest_image, kernel, module, programs
 from e2e.harness.placement import round_up, write_image
 from e2e.harness.vm import SharedMemory, Vm
@@ -149,9 +149,7 @@ def summarise(operation, values, faults):
         speeds = {}
         for peer in ("tmpfs", "erofs"):
             pairs = [(sample[number], values[peer][number]) for number in sample if peer in values]
-            ratios = sorted(s / p if operation.startswith("read") else p / s for s, p in pairs)
-            rank = max(0, math.floor((len(ratios) - 1.96 * math.sqrt(len(ratios))) / 2))
-            speeds[peer] = [round(x, 3) for x in (statistics.median(ratios), ratios[rank], ratios[-1 - rank])]
+            speeds[peer] = median_of(s / p if operation.startswith("read") else p / s for s, p in pairs)
         found[label] = {"median": statistics.median(sample.values()), "min": min(sample.values()),
                         "max": max(sample.values()), "speed": speeds, "faults": faults[label]}
     return found
@@ -194,7 +192,7 @@ def figures(results):
 
 
 def one(cache, suite, work):
-    """Boots one machine and measures; returns {kernel, results}."""
+    """Boots one machine and measures; returns {suite, kernel, results}."""
     used, root = kernel.prepare(cache, suite), guest_image.prepare(cache)
     membench = programs.compile_static("membench", work)
     images = {name: work / f"{name}.image" for name in ("daxfs", "daxfs-small", "erofs", "ext4")}
@@ -209,7 +207,7 @@ def one(cache, suite, work):
         vm.put(membench, "/usr/local/bin/membench")
         vm.put(work / "largetree", "/usr/local/bin/largetree")
         place(vm, built, images)
-        found = {"kernel": used.release, "results": measure(vm)}
+        found = {"suite": suite, "kernel": used.release, "results": measure(vm)}
         vm.assert_clean_log()
         return found
     finally:
@@ -218,5 +216,5 @@ def one(cache, suite, work):
 
 
 def run(cache, work):
-    """[{kernel, results}], a kernel after the other."""
+    """[{suite, kernel, results}], a kernel after the other."""
     return [one(cache, suite, work) for suite in kernel.SUITES]

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 from bench import latency
-from e2e.conftest import DEFAULT_SUITE
 from e2e.demo.containers import CONTROL, DAXFS, HOME, Containers
 from e2e.demo.measure import SERVICE, fresh, page_cache, used
 from e2e.demo.stage import SHELL_IMAGE, shell_image
@@ -226,4 +225,4 @@ def table(results):
 
 if __name__ == "__main__":
     with contextlib.closing(Cache()) as opened, tempfile.TemporaryDirectory(prefix="daxfs-bench-") as folder:
-        print(table(run(opened, DEFAULT_SUITE, Path(folder), sys.argv[1:] or PARTS)))
+        print(table(run(opened, kernel.DEFAULT_SUITE, Path(folder), sys.argv[1:] or PARTS)))

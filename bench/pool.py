@@ -5,14 +5,13 @@ pool, chunks side by side and in opposite order. Alone: `python3 -m bench.pool`.
 
 import collections
 import json
-import math
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from e2e.conftest import DEFAULT_SUITE
+from bench.intervals import median_of
 from e2e.harness import guest_image, kernel, module, programs
 from e2e.harness.cache import Cache
 from e2e.harness.pool import CHUNK, Pool, mount_options
@@ -85,15 +84,13 @@ def beside(vm, operation, rounds):
 
 def summarise(operation, base, values):
     """Cost relative to `base`, 1 is the same and more is worse: the median of the rounds' ratios with its 95 % interval
-    by rank, which asks nothing of how the noise is distributed."""
+    by rank."""
     base = values[base]
     better_is_more = operation.startswith("read")
     result = {}
     for label, sample in values.items():
-        ratios = sorted(b / s if better_is_more else s / b for s, b in zip(sample, base))
-        rank = max(0, math.floor((len(ratios) - 1.96 * math.sqrt(len(ratios))) / 2))
-        result[label] = {"median": statistics.median(sample), "ratio": round(statistics.median(ratios), 3),
-                         "low": round(ratios[rank], 3), "high": round(ratios[-1 - rank], 3)}
+        ratio, low, high = median_of(b / s if better_is_more else s / b for s, b in zip(sample, base))
+        result[label] = {"median": statistics.median(sample), "ratio": ratio, "low": low, "high": high}
     return result
 
 
@@ -157,7 +154,7 @@ def run(cache, suite, work):
 def main():
     cache = Cache()
     with tempfile.TemporaryDirectory(prefix="daxfs-bench-") as work:
-        results = run(cache, DEFAULT_SUITE, Path(work))
+        results = run(cache, kernel.DEFAULT_SUITE, Path(work))
     cache.close()
     print(table(results))
     print(json.dumps(figures(results)))

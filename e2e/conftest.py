@@ -9,7 +9,6 @@ from e2e.harness.vm import SharedMemory, Vm
 from e2e.oci import generate
 
 SHARED_BYTES = 512 << 20
-DEFAULT_SUITE = "bookworm-backports"
 DEBUG = "debug"
 
 
@@ -29,7 +28,7 @@ def pytest_generate_tests(metafunc):
     if mark and "stock_kernel" in metafunc.fixturenames:
         others = () if mark.kwargs.get("quick") else (pytest.mark.long, )
         on_debug = pytest.param(DEBUG, marks=pytest.mark.debug)
-        params = [pytest.param(suite, marks=() if suite == DEFAULT_SUITE else others) for suite in kernel.SUITES]
+        params = [pytest.param(suite, marks=() if suite == kernel.DEFAULT_SUITE else others) for suite in kernel.SUITES]
         metafunc.parametrize("stock_kernel", [on_debug] if mark.kwargs.get("debug") else [*params, on_debug],
                              indirect=True)
 
@@ -56,7 +55,7 @@ def cache(request):
 @pytest.fixture(scope="module")
 def stock_kernel(request, cache):
     """The kernel tests run on: Debian's 6.12 for bookworm, unless they are marked by `every_kernel`."""
-    suite = getattr(request, "param", DEFAULT_SUITE)
+    suite = getattr(request, "param", kernel.DEFAULT_SUITE)
     return debug_kernel.prepare(cache) if suite == DEBUG else kernel.prepare(cache, suite)
 
 

@@ -11,7 +11,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from e2e.conftest import DEFAULT_SUITE
 from e2e.demo.containers import CONTROL, DAXFS, Containers
 from e2e.demo.tell import size
 from e2e.harness import daxfs, guest_image, kernel, module, programs, registry
@@ -97,7 +96,7 @@ class Stage:
     def make_image(self):
         """The OCI image, and one of a shell alone that goes before anything is measured."""
         made = generate.prepare(self.cache)
-        self.kernel = kernel.prepare(self.cache, DEFAULT_SUITE)
+        self.kernel = kernel.prepare(self.cache, kernel.DEFAULT_SUITE)
         self.root_image = guest_image.prepare(self.cache)
         self.layout = made / "image"
         self.expected = json.loads((made / "expected.json").read_text(encoding="utf-8"))

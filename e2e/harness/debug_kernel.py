@@ -14,7 +14,6 @@ from pathlib import Path
 from e2e.harness import apt, kernel
 from e2e.harness.cache import hash_files
 
-SUITE = "bookworm-backports"
 CONFIG = Path(__file__).resolve().parent / "debug" / "config"
 PATIENCE = 6  # times what a stock kernel takes
 MORE_MEMORY_MIB = 1536  # shadow memory, and what leaks are looked for with
@@ -27,7 +26,7 @@ class DebugKernelFailed(Exception):
 
 def prepare(cache):
     """The kernel, from the cache or made now."""
-    source = apt.Apt(cache, SUITE)
+    source = apt.Apt(cache, kernel.DEFAULT_SUITE)
     series = re.search(r"linux-image-(\d+\.\d+)", source.depends("linux-image-amd64")).group(1)
     package = f"linux-source-{series}"
 

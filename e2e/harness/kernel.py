@@ -18,6 +18,7 @@ from e2e.harness.cache import hash_files
 
 # The kernels the module is tested on: of this machine's release, its backports, and Debian's newest.
 SUITES = ("bookworm", "bookworm-backports", "sid")
+DEFAULT_SUITE = "bookworm-backports"  # of tests that do not ask for each
 GUEST_FILES = Path(__file__).resolve().parent / "guest"
 # What the guest needs before it has a root; the rest it loads from the modules tree.
 BOOT_MODULES = ("virtio_blk", "ext4", "9p", "9pnet_virtio", "nfit", "virtio_rng", "virtio_pci", "virtio_console")

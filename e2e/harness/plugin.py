@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run's accounts: seconds per budget part, the ten slowest, boots tried again, figures for the
+"""The run's accounts: seconds per budget part and file, the ten slowest, boots tried again, figures for the
 JSON line.
 
 A test belongs to the part its `part` mark names, else to `kernels`; fixtures that fill the cache
@@ -19,10 +19,11 @@ SET_UP_FIXTURES = ("cache", "stock_kernel", "root_image", "demo_image")
 
 
 class Accounts:
-    """Seconds of this run by part and by test, taken down as pytest goes."""
+    """Seconds of this run by part, by file and by test, taken down as pytest goes."""
 
     def __init__(self):
         self.parts = {}
+        self.files = {}
         self.tests = {}
         self.set_up = 0.0
 
@@ -76,6 +77,8 @@ def pytest_runtest_logreport(report):
         spent = max(0.0, spent - ACCOUNTS.set_up)
         ACCOUNTS.set_up = 0.0
     ACCOUNTS.spend(part, spent)
+    file = report.nodeid.partition("::")[0]
+    ACCOUNTS.files[file] = ACCOUNTS.files.get(file, 0.0) + spent
     ACCOUNTS.tests[report.nodeid] = ACCOUNTS.tests.get(report.nodeid, 0.0) + spent
 
 
@@ -108,13 +111,15 @@ def pytest_sessionfinish(session):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Prints the ten slowest tests, the parts, the boots and what was wrong with them."""
+    """Prints the ten slowest tests, the files, the parts, the boots and what was wrong with them."""
     write = terminalreporter.write_line
     slowest = sorted(ACCOUNTS.tests.items(), key=lambda item: -item[1])[:10]
     if slowest and slowest[0][1] >= 1:
         write("ten slowest:")
         for name, spent in slowest:
             write(f"  {spent:7.1f} s  {name}")
+        write("files: " + ", ".join(f"{name} {spent:.0f} s" for name, spent in
+                                    sorted(ACCOUNTS.files.items(), key=lambda item: -item[1]) if spent >= 1))
     if vm.BOOTS["seconds"]:
         seconds = vm.BOOTS["seconds"]
         write(f"boots: {len(seconds)}, seconds {seconds}, retries {vm.BOOTS['retries']}")

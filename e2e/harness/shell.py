@@ -10,7 +10,6 @@ import argparse
 import sys
 import tempfile
 
-from e2e.conftest import DEFAULT_SUITE
 from e2e.harness import guest_image, kernel, kernel_log, module
 from e2e.harness.cache import Cache
 from e2e.harness.vm import CommandFailed, SharedMemory, Vm
@@ -41,7 +40,7 @@ def main():
     parser.add_argument("--two", action="store_true", help="two machines on one memory")
     parser.add_argument("--image", help="file to place at the start of the shared memory")
     parser.add_argument("--no-module", action="store_true", help="do not build and load daxfs.ko")
-    parser.add_argument("--suite", default=DEFAULT_SUITE, help="release whose kernel boots")
+    parser.add_argument("--suite", default=kernel.DEFAULT_SUITE, help="release whose kernel boots")
     options = parser.parse_args()
     cache = Cache()
     used, root_image = kernel.prepare(cache, options.suite), guest_image.prepare(cache)
