@@ -25,7 +25,7 @@ GO = dict(os.environ, CGO_ENABLED="0", GOFLAGS="-mod=readonly", GOTOOLCHAIN="loc
 LEAST_KILLS = 80
 
 
-@pytest.fixture(scope="module", params=["2.x", "1.6"])
+@pytest.fixture(scope="module", params=["2.x", pytest.param("1.6", marks=pytest.mark.long)])
 def nodes(request, start_vms, new_memory, daxfs_module, cache, tmp_path_factory):
     """Two guests with containerd, their kernels with the pool attached. The first daemon is started."""
     memory = new_memory(POOL_BYTES)
@@ -141,8 +141,10 @@ def test_a_restart_disturbs_no_container(nodes):
         first.ctr("container", "rm", "c-long")
 
 
+@pytest.mark.long
 def test_containerds_own_tests_pass(nodes):
-    """core/snapshots/testsuite: a daemon of its own for each, over the pool and the kernel module."""
+    """core/snapshots/testsuite: a daemon of its own for each, over the pool and the kernel module; `make conformance`
+    does the same with FUSE."""
     first = nodes[0]
     if first.version == "1.6":
         pytest.skip("the suite is that of 2.x")

@@ -5,10 +5,13 @@ goes on; the counters say so. That a processor runs into such memory (a machine 
 import random
 import re
 import shutil
+import time
 
 import pytest
 
 from e2e.harness import daxfs, kernel_log, module, programs
+from e2e.harness.pool import Pool, mount_options
+from e2e.harness.pool_story import HOST_IDS
 
 pytestmark = pytest.mark.every_kernel
 
@@ -165,3 +168,46 @@ def test_metadata(guest, daxfs_module):
     assert refused.rc != 0
     assert re.search("memory of the image's superblock or metadata has failed", guest.kernel_log())
     module.unload(guest, daxfs_module)
+
+
+def test_metadata_of_an_image_that_is_being_verified(guest, daxfs_module, tmp_path_factory):
+    """Nobody sees it yet, but the mount that looks at it does not come about."""
+    work = tmp_path_factory.mktemp("verified")
+    (work / "tree").mkdir()
+    (work / "tree" / "large").write_bytes(random.Random(1).randbytes(128 << 20))
+    size = programs.build_image(f"dir:{work}/tree", work / "image")
+    guest.memory.write(0, (work / "image").read_bytes())
+    module.load(guest, daxfs_module)
+    where = f"phys={guest.nvdimm[0]:#x},size={size}"
+    mounting = guest.popen(["mount", "-i", "-t", "daxfs", "-o", f"{where},verify=full", "none", "/image"])
+    guest.run(f"until [ -e /sys/fs/daxfs/{guest.nvdimm[0]:#x} ]; do sleep 0.01; done", timeout=60)
+    inject(guest, (guest.nvdimm[0] + size - 1) // PAGE)
+    assert mounting.wait(120) and mounting.rc != 0, "mounted, or verified before it failed"
+    assert "memory of the image has failed" in guest.kernel_log()
+    module.unload(guest, daxfs_module)
+
+
+def test_tables_of_a_pool(guest, daxfs_module, tmp_path_factory):
+    """They are left alone from then on: nothing is written there, nothing is looked up; what is mounted goes on."""
+    pool = Pool(guest.memory, tmp_path_factory.mktemp("pool") / "run")
+    pool.add(f"dir:{guest.tree}", "image")
+    module.load(guest, daxfs_module, f"host_id={HOST_IDS[0]}")
+    mount = f"mount -i -t daxfs -o {mount_options(guest, 'image')} none"
+    guest.run(f"{mount} /image && mkdir -p /again")
+    assert still(pool, 2) is False, "its heart does not beat"
+    inject(guest, guest.nvdimm[0] // PAGE + 1)
+    time.sleep(2)
+    assert still(pool, 4)
+    assert guest.run(f"{mount} /again", check=False).rc != 0
+    for words in ("memory of its tables has failed", "memory of the pool's tables has failed"):
+        assert words in guest.kernel_log()
+    assert guest.run("cmp /image/other /mnt/share/other && cmp /image/huge /mnt/share/huge").rc == 0
+    guest.run("umount /image")
+    module.unload(guest, daxfs_module)
+
+
+def still(pool, seconds):
+    """Whether the tables stay as they are for so long."""
+    before = pool.memory.read(0, pool.data)
+    time.sleep(seconds)
+    return pool.memory.read(0, pool.data) == before

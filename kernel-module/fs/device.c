@@ -50,7 +50,8 @@ static const struct daxfs_pool *pool_of(const struct daxfs_device *device)
 /* A pool made anew of the same memory has others' slots, by the same words. */
 static bool is_same_pool(const struct daxfs_member *member)
 {
-	return daxfs_pool_has_epoch(member->super, member->info.epoch);
+	return daxfs_tables_good(member) &&
+	       daxfs_pool_has_epoch(member->super, member->info.epoch);
 }
 
 static const struct daxfs_pool_device_info *info_of(const struct daxfs_device *device)
@@ -120,7 +121,7 @@ static bool may_write(struct daxfs_device_file *file, u64 at)
 	void *life, *sealed;
 	u32 row, slot;
 
-	if (at < own_partition(file->device))
+	if (at < own_partition(file->device) || !daxfs_tables_good(file->device->bank->member))
 		return false;
 	at -= own_partition(file->device);
 	if (at < info_of(file->device)->data_offset)

@@ -6,6 +6,7 @@
  */
 #define pr_fmt(fmt) "daxfs: " fmt
 
+#include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/workqueue.h>
@@ -15,6 +16,11 @@
 #include "trace.h"
 
 #define FINISH_DELAY	(HZ / 10)	/* longer than a fault takes from its look to its entry */
+#define RETRY_MS	20		/* while somebody mounts or unmounts one of the images */
+
+/* Every image that is opened, whether it is mounted or not. */
+static HLIST_HEAD(images);
+static DEFINE_MUTEX(images_lock);
 
 /* Does a byte of the image lie in that page? */
 static bool image_has(const struct daxfs_sb *sbi, phys_addr_t page)
@@ -55,18 +61,69 @@ static void forget_mappings(struct super_block *sb)
 	iput(last);
 }
 
-static void page_of_image(struct super_block *sb, void *page)
+static void mark_failed(struct daxfs_sb *sbi)
 {
-	struct daxfs_sb *sbi = daxfs_sb(sb);
-
-	if (!image_has(sbi, *(const phys_addr_t *)page))
+	if (sbi->failed || daxfs_image_good(sbi))
 		return;
-	if (!daxfs_image_good(sbi) && !sbi->failed) {
-		WRITE_ONCE(sbi->failed, true);
-		pr_err("image %pU (%s): memory of its metadata has failed\n",
-		       sbi->image.info.uuid, sb->s_id);
+	WRITE_ONCE(sbi->failed, true);
+	pr_err("image %pU (%s): memory of its metadata has failed\n", sbi->image.info.uuid,
+	       sbi->mounted ? sbi->mounted->s_id : "not mounted");
+}
+
+/**
+ * daxfs_failures_watch() - failures of an image's memory are its matter from now on
+ * @sbi: where it is, is known; it has failed already if memory of its metadata has
+ */
+void daxfs_failures_watch(struct daxfs_sb *sbi)
+{
+	mutex_lock(&images_lock);
+	hlist_add_head(&sbi->watched, &images);
+	mark_failed(sbi);
+	mutex_unlock(&images_lock);
+}
+
+/** daxfs_failures_mounted() - its files can be mapped from now on */
+void daxfs_failures_mounted(struct daxfs_sb *sbi, struct super_block *sb)
+{
+	mutex_lock(&images_lock);
+	sbi->mounted = sb;
+	mutex_unlock(&images_lock);
+}
+
+/** daxfs_failures_forget() - the image goes, before its superblock; harmless if unwatched */
+void daxfs_failures_forget(struct daxfs_sb *sbi)
+{
+	mutex_lock(&images_lock);
+	hlist_del_init(&sbi->watched);
+	mutex_unlock(&images_lock);
+}
+
+/*
+ * What has that page hears of it at once. Mappings are another matter: who unmounts waits for the
+ * list with s_umount held, so here nobody waits for that.
+ * Return: false: some may have mappings still.
+ */
+static bool fail_images(phys_addr_t page)
+{
+	struct daxfs_sb *sbi;
+	bool all = true;
+
+	mutex_lock(&images_lock);
+	hlist_for_each_entry(sbi, &images, watched) {
+		if (!image_has(sbi, page))
+			continue;
+		mark_failed(sbi);
+		if (!sbi->mounted)
+			continue;
+		if (!down_read_trylock(&sbi->mounted->s_umount)) {
+			all = false;
+			continue;
+		}
+		forget_mappings(sbi->mounted);
+		up_read(&sbi->mounted->s_umount);
 	}
-	forget_mappings(sb);
+	mutex_unlock(&images_lock);
+	return all;
 }
 
 /*
@@ -81,7 +138,8 @@ static void finish_failures(struct work_struct *work)
 
 	while (daxfs_bad_page_finish(&frame)) {
 		page = PFN_PHYS(frame);
-		iterate_supers_type(&daxfs_type, page_of_image, &page);
+		while (!fail_images(page))
+			msleep(RETRY_MS);
 		daxfs_pools_unmap(round_down(page, DAXFS_CHUNK_SIZE));
 	}
 }
@@ -101,7 +159,7 @@ static int region_memory_failure(struct dev_pagemap *pgmap, unsigned long pfn,
 		page = PFN_PHYS(frame);
 		pr_err("memory at %pa has failed\n", &page);
 		trace_daxfs_memory_failure(page);
-		iterate_supers_type(&daxfs_type, page_of_image, &page);
+		fail_images(page);
 	}
 	daxfs_count(region, DAXFS_MEMORY_FAILURES, nr_pages);
 	queue_delayed_work(daxfs_queue, &failures, FINISH_DELAY);

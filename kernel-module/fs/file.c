@@ -8,6 +8,7 @@
 #include "internal.h"
 
 #define PROBE_BYTES	64	/* a cache line, what machine checks are about */
+#define READ_AT_ONCE	SZ_1M	/* between two looks whether others want the processor */
 
 /* What lies at @position of a regular file; a wrong image is named in the log. */
 static int map_at(struct inode *inode, u64 position, struct daxfs_map *map)
@@ -72,6 +73,7 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		err = find_bytes(inode, iocb->ki_pos, &source, &length);
 		if (err)
 			break;
+		length = min_t(u64, length, READ_AT_ONCE);
 		copied = source ? _copy_mc_to_iter(source, length, to) : iov_iter_zero(length, to);
 		iocb->ki_pos += copied;
 		done += copied;
@@ -108,6 +110,8 @@ static loff_t seek_extent(struct inode *inode, loff_t offset, bool hole_wanted)
 		if (map.length >= size - map.logical)
 			return hole_wanted ? size : -ENXIO;
 		offset = map.logical + map.length;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 }

@@ -80,7 +80,8 @@ int daxfs_open_image(struct daxfs_sb *sbi, const char **why)
 	if (err)
 		return err;
 	*why = "memory of the image's superblock or metadata has failed";
-	if (!daxfs_image_good(sbi))
+	daxfs_failures_watch(sbi);
+	if (sbi->failed)
 		return -EIO;
 	meta_bytes = image->info.image_size - image->info.meta_offset;
 	length = meta_bytes;

@@ -42,6 +42,8 @@ static int check_extents(const struct daxfs_image *image, struct inode *inode,
 		err = daxfs_extents_check(image, attr, first, CHECK_BATCH, &allocated, why);
 		if (err)
 			return err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		cond_resched();
 	}
 	return 0;
@@ -108,7 +110,8 @@ static int fill_inode(struct inode *inode, u64 ino)
 	if (err) {
 		/* Not a link whose target was never loaded: free_inode looks at the type. */
 		inode->i_mode = 0;
-		daxfs_error(inode->i_sb, "inode %llu: %s", ino, why);
+		if (err != -EINTR && err != -EIO)	/* those say nothing of its bytes */
+			daxfs_error(inode->i_sb, "inode %llu: %s", ino, why);
 		return err;
 	}
 	i_uid_write(inode, attr->uid);
@@ -128,7 +131,7 @@ static int fill_inode(struct inode *inode, u64 ino)
  * @sb: mounted image
  * @ino: 1 to the number of inodes
  * Return: a referenced inode, or ERR_PTR: -EUCLEAN with a line in the log,
- * -ENOENT, -ENOMEM.
+ * -ENOENT, -ENOMEM, -EIO its metadata's memory has failed, -EINTR.
  */
 struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 {

@@ -104,6 +104,8 @@ struct daxfs_region {
  * @image: opened by core
  * @mapped_meta: its metadata area, where that is not contiguous; else NULL
  * @failed: memory of its metadata has failed: it answers -EIO
+ * @watched: in the list of those that a failure of memory looks for; zero: not in it
+ * @mounted: whose mappings go then; NULL while nobody can have any. Both: failure.c
  * @name: what the first mount called it, or NULL
  * @verify: under s_umount
  * @verified: a bit a piece of data that needs no further look; NULL: none needs one
@@ -116,6 +118,8 @@ struct daxfs_sb {
 	struct daxfs_image image;
 	void *mapped_meta;
 	bool failed;
+	struct hlist_node watched;
+	struct super_block *mounted;
 	char *name;
 	enum daxfs_verify verify;
 	unsigned long __rcu *verified;
@@ -173,6 +177,9 @@ void daxfs_region_free(struct daxfs_region *region);
 
 /* failure.c */
 extern const struct dev_pagemap_ops daxfs_pagemap_ops;
+void daxfs_failures_watch(struct daxfs_sb *sbi);
+void daxfs_failures_mounted(struct daxfs_sb *sbi, struct super_block *sb);
+void daxfs_failures_forget(struct daxfs_sb *sbi);
 void daxfs_failures_exit(void);
 
 /* bad_pages.c */

@@ -165,10 +165,24 @@ static int take_slot(struct fs_context *fc, struct daxfs_member *member)
 	return -ENOSPC;
 }
 
+/** daxfs_tables_good() - is no page of the tables, of any partition's, known to have failed? */
+bool daxfs_tables_good(const struct daxfs_member *member)
+{
+	u64 length = member->info.device[0].data_offset;
+	phys_addr_t at = member->tables;
+	u32 i;
+
+	for (i = 0; i < member->info.partition_count; i++, at += member->info.partition_size)
+		if (daxfs_good_bytes(at, length) != length)
+			return false;
+	return true;
+}
+
 /* In a pool made anew of the same memory another's slot may have the same word. */
 static bool has_slot(const struct daxfs_member *member)
 {
-	return daxfs_load(&member->pool.slots[member->slot]) == member->word &&
+	return daxfs_tables_good(member) &&
+	       daxfs_load(&member->pool.slots[member->slot]) == member->word &&
 	       daxfs_pool_has_epoch(member->super, member->info.epoch);
 }
 
@@ -178,8 +192,9 @@ bool daxfs_member_fenced(struct daxfs_member *member)
 	if (!member->fenced &&
 	    (!has_slot(member) || daxfs_partition_over(&member->pool, member->life))) {
 		member->fenced = true;
-		pr_err("pool %pUb: fenced, or made anew: images of it may be overwritten\n",
-		       member->info.uuid);
+		pr_err("pool %pUb: %s\n", member->info.uuid, daxfs_tables_good(member) ?
+		       "fenced, or made anew: images of it may be overwritten" :
+		       "memory of its tables has failed: it is left alone");
 	}
 	return member->fenced;
 }
@@ -284,6 +299,11 @@ int daxfs_member_join(struct fs_context *fc, struct daxfs_member *member,
 
 	member->fenced = false;
 	member->super = region->kaddr;
+	member->tables = region->phys;
+	if (!daxfs_tables_good(member)) {
+		daxfs_refuse(fc, "memory of the pool's tables has failed");
+		return -EIO;
+	}
 	err = view_pool(fc, member, region);
 	if (!err)
 		err = take_part(fc, member);

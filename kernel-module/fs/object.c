@@ -320,6 +320,10 @@ static struct daxfs_object *find_object(struct fs_context *fc, struct daxfs_memb
 		return ERR_PTR(-ENODEV);
 	}
 	if (daxfs_member_fenced(member)) {
+		if (!daxfs_tables_good(member)) {
+			daxfs_refuse(fc, "memory of the pool's tables has failed");
+			return ERR_PTR(-EIO);
+		}
 		daxfs_refuse(fc, "this host was stated to be off: unmount the pool's images");
 		return ERR_PTR(-ESTALE);
 	}

@@ -45,6 +45,7 @@ struct daxfs_bank {
  * @devices: names under which programs reach its banks
  * @pool: its words, of this host's partition; this and what follows only while bank 0 is there
  * @super: its superblock in memory, unchecked from then on
+ * @tables: where that is, the tables behind it
  * @partitions: the words of all partitions, if it has some
  * @slot: the kernel's own
  * @host: the number of this host
@@ -63,6 +64,7 @@ struct daxfs_member {
 	struct list_head devices;
 	struct daxfs_pool pool;
 	const void *super;
+	phys_addr_t tables;
 	struct daxfs_pool *partitions;
 	u32 slot;
 	u32 host;
@@ -117,6 +119,7 @@ void daxfs_bank_put(struct daxfs_bank *bank);
 int daxfs_member_join(struct fs_context *fc, struct daxfs_member *member,
 		      const struct daxfs_region *region);
 void daxfs_member_leave(struct daxfs_member *member);
+bool daxfs_tables_good(const struct daxfs_member *member);
 bool daxfs_member_fenced(struct daxfs_member *member);
 int daxfs_pools_init(void);
 

@@ -297,7 +297,9 @@ void daxfs_region_put(struct daxfs_region *region)
 	if (--region->users) {
 		/* others use it */
 	} else if (region->buffer) {
+		/* Its name too: a mount may ask for the buffer again before it is unmapped. */
 		list_del(&region->list);
+		kobject_del(&region->kobject);
 		last_of_buffer = true;
 	} else if (!region->draining && region_idle(region)) {
 		region_destroy(region);

@@ -236,6 +236,7 @@ static void free_sb(struct daxfs_sb *sbi)
 {
 	if (!sbi)
 		return;
+	daxfs_failures_forget(sbi);
 	daxfs_verify_end(sbi);
 	daxfs_close_image(sbi);
 	if (sbi->object)
@@ -357,6 +358,7 @@ static int daxfs_get_tree(struct fs_context *fc)
 			return err;
 		}
 		sb->s_flags |= SB_ACTIVE;
+		daxfs_failures_mounted(sbi, sb);
 	}
 	fc->root = dget(sb->s_root);
 	return 0;

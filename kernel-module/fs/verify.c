@@ -166,7 +166,8 @@ static int verify_all(struct fs_context *fc, struct daxfs_sb *sbi)
 	int err = 0;
 
 	for (piece = 0; piece < count && !err; piece++)
-		err = verify_piece_once(sbi, verified_of(sbi), piece);
+		err = READ_ONCE(sbi->failed) ? -EIO :
+		      verify_piece_once(sbi, verified_of(sbi), piece);
 	if (err == -EUCLEAN)
 		daxfs_refuse(fc, "data of piece %llu, at 0x%llx: not what its digest says",
 			     piece - 1, (piece - 1) << DAXFS_PIECE_SHIFT);
