@@ -14,6 +14,9 @@
 
 #include "internal.h"
 
+/* It is only read; but udmabuf (6.12) gives back by this direction what it took by another. */
+#define CPU_ACCESS	DMA_BIDIRECTIONAL
+
 /*
  * That a page has references does not mean that its owner minds them (TTM does not), so the owner
  * is one that is known to.
@@ -87,7 +90,7 @@ int daxfs_buffer_map(struct daxfs_region *region, struct dma_buf *buffer, const 
 		return -EOPNOTSUPP;
 	}
 	*why = "dma-buf's exporter does not give it to processors";
-	err = dma_buf_begin_cpu_access(buffer, DMA_FROM_DEVICE);
+	err = dma_buf_begin_cpu_access(buffer, CPU_ACCESS);
 	if (err) {
 		dma_buf_vunmap_unlocked(buffer, &map);
 		return err;
@@ -105,7 +108,7 @@ void daxfs_buffer_unmap(struct daxfs_region *region)
 {
 	struct iosys_map map = IOSYS_MAP_INIT_VADDR(region->kaddr);
 
-	dma_buf_end_cpu_access(region->buffer, DMA_FROM_DEVICE);
+	dma_buf_end_cpu_access(region->buffer, CPU_ACCESS);
 	dma_buf_vunmap_unlocked(region->buffer, &map);
 	dma_buf_put(region->buffer);
 }

@@ -96,8 +96,15 @@ def test_builders_killed_anywhere_leave_nothing(pool, tree):
         assert len(left) <= 1
     pool.json("gc", "--bytes", "0")
     assert all(o["state"] == "ready" for o in pool.json("ls"))
+    unnamed = 0
     for o in pool.json("ls"):
-        pool.ctl_program.ok("image", "verify", f"pool:{pool.path}:{o['digest']}", env=pool.environment())
+        source = f"pool:{pool.path}:{o['digest']}"
+        verified = pool.ctl_program.run("image", "verify", source, env=pool.environment())
+        # Between its publication and its digest in the index there is an instant: who is killed there leaves an image
+        # that nobody finds, whole, to be collected.
+        unnamed += "no object" in verified.stderr
+        assert verified.returncode == 0 or "no object" in verified.stderr, verified.stderr
+    assert unnamed <= 1
     assert pool.run("check", "--repair").returncode == 0
     pool.json("gc")
     info = pool.info()
