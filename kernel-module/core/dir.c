@@ -23,14 +23,10 @@ static int type_known(__u32 type)
 	}
 }
 
-/* In one loop: names are short, and a kernel's memchr() goes by bytes too. */
 static int name_allowed(const char *name, __u32 length)
 {
-	__u32 i;
-
-	for (i = 0; i < length; i++)
-		if (!name[i] || name[i] == '/')
-			return 0;
+	if (memchr(name, '/', length) || memchr(name, 0, length))
+		return 0;
 	if (name[0] == '.' && (length == 1 || (length == 2 && name[1] == '.')))
 		return 0;
 	return 1;

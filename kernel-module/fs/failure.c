@@ -99,7 +99,7 @@ void daxfs_failures_forget(struct daxfs_sb *sbi)
 }
 
 /*
- * What has that page hears of it at once. Mappings are another matter: who unmounts waits for the
+ * What has that page hears of it at once. Mappings are another matter: who mounts waits for the
  * list with s_umount held, so here nobody waits for that.
  * Return: false: some may have mappings still.
  */
