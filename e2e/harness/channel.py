@@ -62,13 +62,13 @@ class Command:
     def wait(self, timeout):
         """Waits at most `timeout` seconds for its end; false if it still runs."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._ended, timeout)
+            return self._changed.wait_for(lambda: self._ended, timeout * self._channel.patience)
 
     def wait_output(self, text, timeout):
         """Waits until `text` has appeared on its standard output; false if it has not, or it ended
         without."""
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or text in self.stdout, timeout)
+            self._changed.wait_for(lambda: self._ended or text in self.stdout, timeout * self._channel.patience)
             return text in self.stdout
 
     def happened(self, message):
@@ -84,9 +84,10 @@ class Command:
 
 
 class Channel:
-    """A unix socket QEMU connects to; frames both ways."""
+    """A unix socket QEMU connects to; frames both ways. All timeouts of commands are multiplied by `patience`."""
 
-    def __init__(self, path):
+    def __init__(self, path, patience=1):
+        self.patience = patience
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(path))
         self._listener.listen(1)
@@ -115,7 +116,7 @@ class Channel:
                   argv=argv,
                   cwd=cwd,
                   env=env or {},
-                  timeout=timeout,
+                  timeout=timeout * self.patience,
                   stdin=stdin is not None)
         if stdin:
             command.write(stdin, end=True)

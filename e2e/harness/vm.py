@@ -142,7 +142,7 @@ class Vm:
         attempt = len(self._console_paths)
         self._console_paths.append(self.work / f"console-{attempt}.log")
         socket_path = self.work / f"agent-{attempt}.sock"
-        self._channel = Channel(socket_path)
+        self._channel = Channel(socket_path, self.kernel.patience)
         self._started = time.monotonic()
         argv = self.command_line(socket_path, self._console_paths[-1])
         environment = dict(os.environ, TMPDIR=str(self.work))  # where the disk's changes go
@@ -281,7 +281,7 @@ class Vm:
         if isinstance(stdin, str):
             stdin = stdin.encode()
         try:
-            return self._channel.start(argv, timeout * self.kernel.patience, cwd, env, stdin)
+            return self._channel.start(argv, timeout, cwd, env, stdin)
         except ChannelClosed as error:
             raise CommandFailed(
                 f"{self.name}: $ {shlex.join(argv)}\n{error}\n{self._autopsy()}") from error
@@ -290,7 +290,7 @@ class Vm:
         """Runs a command to its end; CommandFailed if it fails (unless `check` is false) or takes
         longer than `timeout` seconds. Returns the ended `Command` with rc, stdout, stderr."""
         running = self.popen(command, timeout, cwd, env, stdin)
-        if not running.wait(timeout * self.kernel.patience + GRACE_SECONDS):
+        if not running.wait(timeout + GRACE_SECONDS):
             raise CommandFailed(self._describe(running, "the guest does not answer"))
         if running.error is not None:
             raise CommandFailed(self._describe(running, running.error))
