@@ -180,29 +180,27 @@ def goals_of(found):
             yield f"{goal.operation} {label} >= {goal.least} x {goal.peer}", speed[0] >= goal.least, speed
 
 
-def lines(results):
+def lines(found):
     """What a person reads."""
-    for found in results:
-        yield f"{found['kernel']}, QEMU without hardware help; how many times as fast as tmpfs, 95 % interval"
-        for row in found["results"]:
-            yield from lines_of(row)
-        for what, met, (middle, low, high) in goals_of(found):
-            yield f"  goal {'met   ' if met else 'MISSED'} {what}: {middle:.2f} ({low:.2f} to {high:.2f})"
+    yield f"{found['kernel']}, QEMU without hardware help; how many times as fast as tmpfs, 95 % interval"
+    for row in found["results"]:
+        yield from lines_of(row)
+    for what, met, (middle, low, high) in goals_of(found):
+        yield f"  goal {'met   ' if met else 'MISSED'} {what}: {middle:.2f} ({low:.2f} to {high:.2f})"
 
 
-def figures(results):
+def figures(found):
     """Goals, for the closing line."""
-    met = [met for found in results for _, met, _ in goals_of(found)]
-    return {"kernels_goals": len(met), "kernels_goals_met": sum(met)}
+    met = [met for _, met, _ in goals_of(found)]
+    return {"kernel_goals": len(met), "kernel_goals_met": sum(met)}
 
 
-def one(cache, suite, work):
+def run(cache, suite, work):
     """Boots one machine and measures; returns {suite, kernel, results}."""
     used, root = kernel.prepare(cache, suite), guest_image.prepare(cache)
     membench = programs.compile_static("membench", work)
     images = {name: work / f"{name}.image" for name in ("daxfs", "daxfs-small", "erofs", "ext4")}
-    if not images["erofs"].exists():
-        make_images(work)
+    make_images(work)
     memory = SharedMemory(SHARED_BYTES)
     vm = Vm(used, root, memory, "bench", memory_mib=MEMORY_MIB, append=PMEM, disks=[images["erofs"], images["ext4"]])
     try:
@@ -218,8 +216,3 @@ def one(cache, suite, work):
     finally:
         vm.close()
         memory.close()
-
-
-def run(cache, work):
-    """[{suite, kernel, results}], a kernel after the other."""
-    return [one(cache, suite, work) for suite in kernel.SUITES]

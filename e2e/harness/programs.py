@@ -9,6 +9,7 @@ from pathlib import Path
 from e2e.harness.module import REPOSITORY
 
 PRESET = "release"
+MAPPING_CHECKS = 20  # of mapcheck
 
 
 class ToolMissing(Exception):
@@ -49,6 +50,14 @@ def build_image(source, image, *options):
 def install_tool(vm, name, where="/usr/local/bin"):
     """Puts a tool of this checkout into the guest."""
     install_program(vm, tool(name), where)
+
+
+def check_mappings(vm, where):
+    """Runs all checks of mapcheck, which the guest has, on its files in `where`; returns what it says."""
+    done = vm.run(["mapcheck", "run", where, "/scratch"], check=False, timeout=180)
+    passed = re.findall(r"^ok ", done.stdout, re.M)
+    assert done.rc == 0 and "FAIL" not in done.stdout and len(passed) == MAPPING_CHECKS, done.stdout + done.stderr
+    return done.stdout
 
 
 def install_program(vm, source, where="/usr/local/bin"):

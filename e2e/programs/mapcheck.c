@@ -43,7 +43,7 @@
 static const char *dir, *scratch, *check_name;
 static int failures;
 static char detail[512];
-static sigjmp_buf bus_jump;
+static sigjmp_buf signal_jump;
 
 static void fail(const char *format, ...)
 {
@@ -180,9 +180,24 @@ static uint64_t page_frame(const void *address)
 	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
 }
 
-static void on_bus(int signal)
+static void on_signal(int signal)
 {
-	siglongjmp(bus_jump, signal);
+	siglongjmp(signal_jump, signal);
+}
+
+/* Whether reading the byte is answered by that signal. */
+static int answered_by(int signal, const uint8_t *address)
+{
+	struct sigaction action = { .sa_handler = on_signal }, old;
+	volatile int answered = 0;
+
+	sigaction(signal, &action, &old);
+	if (!sigsetjmp(signal_jump, 1))
+		(void)*(const volatile uint8_t *)address;
+	else
+		answered = 1;
+	sigaction(signal, &old, NULL);
+	return answered;
 }
 
 /* ---- checks ---- */
@@ -303,6 +318,7 @@ static void check_partial(void)
 	munmap(map + CHUNK + 5 * PAGE, 3 * PAGE);		/* splits a huge entry */
 	EXPECT(same(map, 0, CHUNK + 5 * PAGE), "bytes before the gap differ");
 	EXPECT(same(map + CHUNK + 8 * PAGE, CHUNK + 8 * PAGE, PAGE), "bytes behind the gap differ");
+	EXPECT(answered_by(SIGSEGV, map + CHUNK + 6 * PAGE), "what was unmapped is there again");
 	EXPECT(!mprotect(map, 3 * PAGE, PROT_NONE) && !mprotect(map, 3 * PAGE, PROT_READ), "mprotect");
 	EXPECT(same(map, 0, CHUNK), "bytes after mprotect differ");
 	moved = mremap(map + 2 * CHUNK, CHUNK, CHUNK, MREMAP_MAYMOVE | MREMAP_FIXED, map + 8 * CHUNK);
@@ -311,20 +327,46 @@ static void check_partial(void)
 	munmap(map, HUGE_BYTES);
 }
 
+/* Pages `first` to `end` of the file, mapped where huge entries are possible, between pages of others. */
+static void check_cut(uint64_t first, uint64_t end)
+{
+	uint8_t *base = map_aligned("huge", 3 * CHUNK, PROT_READ, MAP_SHARED);
+	uint8_t *before = base + (first - 1) * PAGE, *behind = base + end * PAGE;
+	int fd = open_file(dir, "huge", O_RDONLY);
+
+	munmap(base, 3 * CHUNK);
+	EXPECT(mmap(base + first * PAGE, (end - first) * PAGE, PROT_READ, MAP_SHARED | MAP_FIXED, fd,
+		    (off_t)(first * PAGE)) != MAP_FAILED, "mmap from page %lu", (unsigned long)first);
+	close(fd);
+	EXPECT(same(base + first * PAGE, first * PAGE, (end - first) * PAGE), "bytes differ");
+	EXPECT(answered_by(SIGSEGV, before) && answered_by(SIGSEGV, behind), "more is there than was mapped");
+	for (int i = 0; i < 2; i++) {
+		uint8_t *other = mmap(i ? behind : before, PAGE, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+		EXPECT(other != MAP_FAILED && !other[9] && (other[9] = 1), "the page beside it is not empty");
+	}
+	EXPECT(before[9] == 1 && behind[9] == 1, "the pages beside it do not keep what is written");
+	EXPECT(same(base + first * PAGE, first * PAGE, (end - first) * PAGE), "bytes differ behind other mappings");
+	munmap(base, 3 * CHUNK);
+}
+
+/* The ends of a mapping need not be those of 2 MiB: a program's text never starts there. */
+static void check_cut_mappings(void)
+{
+	static const uint64_t chunk = CHUNK / PAGE;
+
+	check_cut(1, chunk - 1);
+	check_cut(1, 2 * chunk - 1);
+	check_cut(chunk - 1, 2 * chunk + 1);
+}
+
 static void check_past_end(void)
 {
 	uint8_t *map = map_at("small", SMALL_BYTES + 4 * PAGE, PROT_READ, MAP_SHARED, NULL);
-	struct sigaction action = { .sa_handler = on_bus }, old;
-	volatile int signalled = 0;
 
-	sigaction(SIGBUS, &action, &old);
-	if (!sigsetjmp(bus_jump, 1))
-		(void)*(volatile uint8_t *)(map + round_page(SMALL_BYTES));
-	else
-		signalled = 1;
-	sigaction(SIGBUS, &old, NULL);
+	EXPECT(answered_by(SIGBUS, map + round_page(SMALL_BYTES)), "no SIGBUS behind the end");
 	munmap(map, SMALL_BYTES + 4 * PAGE);
-	EXPECT(signalled, "no SIGBUS behind the end");
 }
 
 static void check_holes(void)
@@ -562,6 +604,7 @@ static const struct { const char *name; void (*run)(void); } checks[] = {
 	{ "copy-on-write", check_copy_on_write },
 	{ "fork", check_fork },
 	{ "partial-unmap", check_partial },
+	{ "cut-mappings", check_cut_mappings },
 	{ "past-end", check_past_end },
 	{ "holes", check_holes },
 	{ "direct-write", check_direct_write },

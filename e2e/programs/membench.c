@@ -160,12 +160,15 @@ static double run_program(const char *path)
 {
 	char *const argv[] = { (char *)path, NULL }, *const environment[] = { NULL };
 	double started = now();
-	int status;
+	int status, error;
 	pid_t child;
 
-	if (posix_spawn(&child, path, NULL, NULL, argv, environment) ||
-	    waitpid(child, &status, 0) != child || status)
-		die(path);
+	error = posix_spawn(&child, path, NULL, NULL, argv, environment);
+	if (error || waitpid(child, &status, 0) != child || status) {
+		fprintf(stderr, error ? "%s: not started, error %d\n" : "%s: ended with wait status %#x\n", path,
+			error ? error : status);
+		exit(1);
+	}
 	return now() - started;
 }
 

@@ -18,6 +18,14 @@ static inline bool daxfs_congruent(const struct vm_area_struct *vma)
 	return !(((vma->vm_start >> PAGE_SHIFT) - vma->vm_pgoff) % CHUNK_PAGES);
 }
 
+/* Has the mapping room for all of the 2 MiB around the fault? */
+static inline bool daxfs_chunk_fits(const struct vm_fault *vmf)
+{
+	unsigned long chunk = round_down(vmf->address, DAXFS_CHUNK_SIZE);
+
+	return chunk >= vmf->vma->vm_start && chunk + DAXFS_CHUNK_SIZE <= vmf->vma->vm_end;
+}
+
 /* mmap.c */
 bool daxfs_map_page(struct inode *inode, pgoff_t pgoff, struct daxfs_map *map);
 struct page *daxfs_file_page(const struct inode *inode, const struct daxfs_map *map, pgoff_t pgoff);

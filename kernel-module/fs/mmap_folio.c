@@ -70,6 +70,7 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, struct inode *inode, unsigned
 
 	if (order != DAXFS_CHUNK_SHIFT - PAGE_SHIFT || vmf->flags & FAULT_FLAG_WRITE ||
 	    !(daxfs_node(inode)->attr.flags & DAXFS_INODE_HUGE) || !daxfs_congruent(vmf->vma) ||
+	    !daxfs_chunk_fits(vmf) ||
 	    round_down(vmf->pgoff, CHUNK_PAGES) + CHUNK_PAGES >
 		    DIV_ROUND_UP_ULL(i_size_read(inode), PAGE_SIZE))
 		return VM_FAULT_FALLBACK;
@@ -82,7 +83,10 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, struct inode *inode, unsigned
 	return vmf_insert_folio_pmd(vmf, page_folio(page), false);
 }
 
-/* The kernel asks where the mapping has room for 2 MiB; what is not ours falls back to ->fault. */
+/*
+ * The kernel asks wherever 2 MiB have no entry, room in the mapping or not; where there is none, or
+ * they are not ours, it falls back to ->fault.
+ */
 static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);

@@ -99,7 +99,6 @@ void daxfs_choose_kind(struct inode *inode, struct vm_area_struct *vma)
 vm_fault_t daxfs_show(struct vm_fault *vmf, struct inode *inode, const struct daxfs_map *map)
 {
 	const struct daxfs_region *region = daxfs_sb(inode->i_sb)->region;
-	unsigned long chunk;
 	struct page *page;
 
 	if (vmf->vma->vm_flags & VM_MIXEDMAP)
@@ -109,8 +108,7 @@ vm_fault_t daxfs_show(struct vm_fault *vmf, struct inode *inode, const struct da
 	    daxfs_verify_chunk(inode, map, vmf->pgoff))
 		return VM_FAULT_SIGBUS;
 	/* At the mapping's ends there is no room for 2 MiB, the kernel shows the page alone. */
-	chunk = round_down(vmf->address, DAXFS_CHUNK_SIZE);
-	if (chunk >= vmf->vma->vm_start && chunk + DAXFS_CHUNK_SIZE <= vmf->vma->vm_end) {
+	if (daxfs_chunk_fits(vmf)) {
 		daxfs_count(region, DAXFS_HUGE_FAULTS, 1);
 	} else {
 		daxfs_count(region, DAXFS_WINDOW_FAULTS, 1);
