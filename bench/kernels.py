@@ -43,8 +43,8 @@ OPERATIONS = (
     Operation("read:65536:1", "touch", WHOLE, 15), Operation("read:65536:2", "touch", WHOLE, 15),
     Operation("touch", "touch", MAPPED, 21), Operation("fork", "touch", MAPPED, 21),
     Operation("exec", "program", WHOLE, 11), Operation("exec:cold", "program", WHOLE, 11),
-    Operation("walk", "tree", WHOLE, 7), Operation("list", "large", WHOLE, 11),
-    Operation("lookup", "large", WHOLE, 11), Operation("walk:cold", "tree", COLD, 6),
+    Operation("walk", "tree", WHOLE, 15), Operation("list", "large", WHOLE, 15),
+    Operation("lookup", "large", WHOLE, 21), Operation("walk:cold", "tree", COLD, 6),
     Operation("lookup:cold", "large", COLD, 6),
 )
 

@@ -29,13 +29,24 @@ std::uint32_t TypeOf(const Node& node) { return node.attributes.mode & kTypeMask
 struct Entry {
   std::uint32_t hash;
   const std::string* name;
-  std::uint64_t name_offset;
   NodeId node;
 };
 
 bool Before(const Entry& a, const Entry& b) {
   return daxfs_name_order(a.hash, a.name->data(), static_cast<__u32>(a.name->size()), b.hash,
                           b.name->data(), static_cast<__u32>(b.name->size())) < 0;
+}
+
+// A directory's entries in the order of look-up. Their names lie in the same order: who lists it
+// reads memory from front to back.
+std::vector<Entry> EntriesOf(const Tree& tree, NodeId id) {
+  std::vector<Entry> entries;
+  for (const auto& [name, child] : tree.ChildrenOf(id)) {
+    const __u32 hash = daxfs_name_hash(name.data(), static_cast<__u32>(name.size()));
+    entries.push_back({hash, &name, child});
+  }
+  std::sort(entries.begin(), entries.end(), Before);
+  return entries;
 }
 
 }  // namespace
@@ -182,20 +193,13 @@ Status MetadataWriter::WriteDirents(MetadataStream& out) {
   return Status::Ok();
 }
 
-// Names lie in byte order, entries in the order of look-up.
 Status MetadataWriter::WriteDirectory(MetadataStream& out, NodeId id) {
-  std::vector<Entry> entries;
-  for (const auto& [name, child] : source_.tree.ChildrenOf(id)) {
-    const __u32 hash = daxfs_name_hash(name.data(), static_cast<__u32>(name.size()));
-    entries.push_back({hash, &name, dirent_name_bytes_, child});
-    dirent_name_bytes_ += name.size();
-  }
-  std::sort(entries.begin(), entries.end(), Before);
-  for (const Entry& entry : entries) {
+  for (const Entry& entry : EntriesOf(source_.tree, id)) {
     ASSIGN_OR_RETURN(std::byte * record, out.Reserve(sizeof(daxfs_dirent)));
     daxfs_encode_dirent(record, entry.hash, static_cast<__u32>(entry.name->size()),
-                        TypeOf(source_.tree.At(entry.node)) >> 12U, entry.name_offset,
+                        TypeOf(source_.tree.At(entry.node)) >> 12U, dirent_name_bytes_,
                         numbers_[entry.node]);
+    dirent_name_bytes_ += entry.name->size();
   }
   return Status::Ok();
 }
@@ -213,9 +217,8 @@ Status MetadataWriter::WriteExtents(MetadataStream& out) {
 Status MetadataWriter::WriteNames(MetadataStream& out) {
   for (const NodeId id : order_) {
     if (!source_.tree.IsDirectory(id)) continue;
-    for (const auto& [name, child] : source_.tree.ChildrenOf(id)) {
-      RETURN_IF_ERROR(out.Append(std::as_bytes(std::span(name))));
-    }
+    for (const Entry& entry : EntriesOf(source_.tree, id))
+      RETURN_IF_ERROR(out.Append(std::as_bytes(std::span(*entry.name))));
   }
   for (const NodeId id : order_) {
     RETURN_IF_ERROR(out.Append(std::as_bytes(std::span(source_.tree.At(id).target))));
